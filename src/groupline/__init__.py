@@ -1,0 +1,1 @@
+"""Groupline sends WhatsApp messages to groups, on time, around workshops and webinars."""
