@@ -1,0 +1,1 @@
+"""Gateways: the port that drivers implement, and the closed vocabularies they answer in."""

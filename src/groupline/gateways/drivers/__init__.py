@@ -1,0 +1,1 @@
+"""One module per kind of gateway; `base` owns the HTTP client and its limits."""
