@@ -1,0 +1,46 @@
+"""The stream that tells open pages what has changed (server-sent events)."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from starlette.responses import StreamingResponse
+
+from groupline.db import Announcement, Announcements
+
+KEEP_ALIVE_SECONDS = 20.0
+_RESYNC = 'event: resync\ndata: {"topic":"*","id":null}\n\n'
+
+
+def stream_changes(announcements: Announcements, organization_id: UUID) -> StreamingResponse:
+    """Tells one organization's changes, and those of the installation, to one client."""
+    return StreamingResponse(
+        _lines(announcements, organization_id),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+    )
+
+
+async def _lines(announcements: Announcements, organization_id: UUID) -> AsyncIterator[str]:
+    async with announcements.subscribe() as subscription:
+        yield "retry: 2000\n\n"
+        while True:
+            try:
+                announcement = await asyncio.wait_for(subscription.get(), KEEP_ALIVE_SECONDS)
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            line = _line(announcement, organization_id)
+            if line is not None:
+                yield line
+
+
+def _line(announcement: Announcement, organization_id: UUID) -> str | None:
+    if announcement.is_resync:
+        return _RESYNC
+    if announcement.organization_id not in (None, organization_id):
+        return None
+    subject = announcement.subject_id
+    data = {"topic": announcement.topic, "id": str(subject) if subject else None}
+    return f"data: {json.dumps(data)}\n\n"
