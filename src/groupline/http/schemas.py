@@ -1,0 +1,101 @@
+"""The shape of everything that goes over the API: camelCase, strict input, ISO times."""
+
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from datetime import datetime
+from typing import Annotated, Any, Generic, TypeVar
+from zoneinfo import ZoneInfo
+
+from fastapi import Query
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from groupline.errors import InvalidInput
+
+T = TypeVar("T")
+
+
+class ApiModel(BaseModel):
+    """The base of requests and answers. A field that is not known is refused, not ignored."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, from_attributes=True, extra="forbid"
+    )
+
+
+class Listing(ApiModel, Generic[T]):
+    """One page of a list; ``nextCursor`` asks for the next, ``null`` says that this is the end."""
+
+    items: list[T]
+    next_cursor: str | None = None
+
+
+class CountedListing(Listing[T], Generic[T]):
+    total: int
+
+
+class Problem(BaseModel):
+    """An ``application/problem+json`` answer (RFC 9457)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    type: str
+    title: str
+    status: int
+    code: str = Field(description="One code per cause, for programs")
+    detail: str = Field(description="What happened, for people")
+    hint: str | None = Field(None, description="What to do next")
+
+
+_MEANINGS = {
+    400: "The request cannot be read",
+    401: "No valid login or API key",
+    403: "Not allowed with this role or these scopes, or a request from another site",
+    404: "There is nothing like this in the organization",
+    409: "The present state does not allow it",
+    422: "A value is wrong; nothing was saved",
+    429: "Too many attempts; `Retry-After` says how long to wait",
+    502: "The gateway failed",
+}
+_ALWAYS = (401, 403)
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For ``responses=`` of a route or a router: the errors that it can answer."""
+    return {status: _problem_response(status) for status in sorted({*_ALWAYS, *statuses})}
+
+
+def _problem_response(status: int) -> dict[str, Any]:
+    return {
+        "description": _MEANINGS[status],
+        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+    }
+
+
+Limit = Annotated[int, Query(ge=1, le=500, description="How many items at most")]
+Cursor = Annotated[str | None, Query(max_length=500, description="`nextCursor` of the page before")]
+
+
+def encode_cursor(*keys: str | int | None) -> str:
+    """The place where a list goes on: the sort keys of its last item."""
+    return urlsafe_b64encode(json.dumps(keys).encode()).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str, *, keys: int) -> list[Any]:
+    """The sort keys again. What is no cursor of ours is the caller's mistake."""
+    try:
+        padded = cursor + "=" * (-len(cursor) % 4)
+        values = json.loads(urlsafe_b64decode(padded.encode()))
+        if not isinstance(values, list) or len(values) != keys:
+            raise ValueError(cursor)
+    except (ValueError, Base64Error) as error:
+        raise InvalidInput(
+            "This cursor is not one of ours.", fields={"cursor": "is not valid"}
+        ) from error
+    return values
+
+
+def in_zone(moment: datetime, timezone: str) -> datetime:
+    """A time that came without an offset is meant in the organization's zone."""
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(timezone))

@@ -1,0 +1,1 @@
+"""Organizations and their people: members, roles, logins and API keys."""
