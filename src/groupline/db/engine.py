@@ -1,0 +1,152 @@
+"""The database: how a transaction begins, on SQLite and on PostgreSQL alike."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any, Final
+
+from sqlalchemy import URL, Connection, NullPool, event, text
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from groupline.db.announce import Announcement, Announcements, take_collected
+from groupline.db.urls import DialectName, dialect_of, driver_url
+
+NOTIFY_CHANNEL: Final = "groupline"
+
+_BUSY_SECONDS: Final = 15.0
+_CONNECT_SECONDS: Final = 10
+_NOTIFY = text(f"SELECT pg_notify('{NOTIFY_CHANNEL}', :payload)")
+
+
+class Database:
+    """One database: short transactions that either read or write.
+
+    PostgreSQL runs any number of both. SQLite runs one writer at a time: writers of this process
+    queue up here, those of other processes at the file; readers see a snapshot and wait for nobody.
+    """
+
+    def __init__(self, url: str, *, announcements: Announcements, pool_size: int = 10) -> None:
+        self._url = driver_url(url)
+        self.dialect: DialectName = dialect_of(self._url)
+        self.announcements = announcements
+        if self.dialect == "sqlite":
+            self._writer = _sqlite_engine(self._url, begin="BEGIN IMMEDIATE", pool_size=1)
+            self._reader = _sqlite_engine(
+                self._url, begin="BEGIN", query_only=True, pool_size=pool_size
+            )
+            self._turn: asyncio.Lock | None = asyncio.Lock()
+        else:
+            self._writer = _postgresql_engine(
+                self._url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True
+            )
+            self._reader = self._writer.execution_options(postgresql_readonly=True)
+            self._turn = None
+
+    @property
+    def url(self) -> URL:
+        """With the driver; its text hides the password."""
+        return self._url
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncSession]:
+        """A read-only transaction: the database itself refuses a write."""
+        async with AsyncSession(self._reader, expire_on_commit=False) as session:
+            yield session
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncSession]:
+        """One transaction: committed on leaving, rolled back on an exception.
+
+        What was announced in it goes out after the commit.
+        """
+        async with (
+            self._turn or nullcontext(),
+            AsyncSession(self._writer, expire_on_commit=False) as session,
+        ):
+            await session.connection()  # takes the write lock first: nothing read can be outdated
+            yield session
+            await self._commit(session)
+
+    async def _commit(self, session: AsyncSession) -> None:
+        await session.flush()
+        announced = take_collected(session)
+        if self.dialect == "postgresql":
+            if announced:
+                await session.execute(_NOTIFY, [{"payload": _encode(each)} for each in announced])
+            await session.commit()
+            return
+        try:
+            await session.commit()
+        except asyncio.CancelledError:
+            # The commit may have happened. One announcement too many does no harm.
+            self.announcements.publish_all(announced)
+            raise
+        self.announcements.publish_all(announced)
+
+    async def ping(self) -> None:
+        """Ask the database anything; it raises what keeps it from answering."""
+        async with self.reading() as session:
+            await session.execute(text("SELECT 1"))
+
+    async def dispose(self) -> None:
+        """Close all connections. Open transactions are the caller's to end first."""
+        await self._writer.dispose()
+        if self._turn is not None:
+            await self._reader.dispose()
+
+
+def migration_engine(url: URL) -> AsyncEngine:
+    """Without a pool, and on SQLite without foreign keys, which a table rebuild would break."""
+    if dialect_of(url) == "sqlite":
+        return _sqlite_engine(url, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool)
+    return _postgresql_engine(url, poolclass=NullPool)
+
+
+def _encode(announcement: Announcement) -> str:
+    organization_id, subject_id = announcement.organization_id, announcement.subject_id
+    return json.dumps(
+        [
+            announcement.topic,
+            str(organization_id) if organization_id else None,
+            str(subject_id) if subject_id else None,
+        ]
+    )
+
+
+def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "groupline"},
+        **pool,
+    )
+
+
+def _sqlite_engine(
+    url: URL, *, begin: str, query_only: bool = False, foreign_keys: bool = True, **pool: Any
+) -> AsyncEngine:
+    if "pool_size" in pool:
+        pool["max_overflow"] = 0
+    # The driver must not begin transactions by itself: it would begin them late and deferred.
+    engine = create_async_engine(
+        url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS}, **pool
+    )
+    pragmas = [
+        "journal_mode = WAL",
+        "synchronous = FULL",  # a committed result must survive a power cut
+        f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
+        f"query_only = {'ON' if query_only else 'OFF'}",
+    ]
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def set_pragmas(connection: Any, _record: object) -> None:
+        cursor = connection.cursor()
+        for pragma in pragmas:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def begin_transaction(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
