@@ -169,6 +169,7 @@ class Restriction:
 
     reason: str
     until: datetime | None = None
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +188,7 @@ class SessionQr:
 
     qr: QrCode | None = None
     pairing_code: str | None = None
+    expires_at: datetime | None = None
 
     def __repr__(self) -> str:
         return f"SessionQr(qr={self.qr!r}, pairing_code={'…' if self.pairing_code else None})"
@@ -263,9 +265,9 @@ Reading = SessionReading | ReadingFailed
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The gateway knows the message. Evidence if it names it."""
+    """The gateway sent a message, and names it. Evidence only if it is exactly ours."""
 
-    message_id: str | None
+    message_id: str
     status: str | None = None
     at: datetime | None = None
     by_client_ref: bool = False
@@ -274,12 +276,14 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class NotFound:
-    """Definite: a gateway with a durable memory of `client_ref` has never sent it."""
+    """Definite: a gateway with a durable memory of `client_ref` knows that it was not sent."""
+
+    detail: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LookupUnknown:
-    """No conclusion: the gateway did not answer, or can only look into its memory."""
+    """No conclusion: no answer, still being sent, or a gateway that forgets. Ask again later."""
 
     detail: str
     failure: FailureKind | None = None

@@ -28,8 +28,9 @@ class Capability(StrEnum):
     SIGNED_WEBHOOKS = "signed_webhooks"
     RESTRICTION_INFO = "restriction_info"
     PAIRING_CODE = "pairing_code"
-    EXPECTED_PHONE = "expected_phone"
-    """`/connect` takes the number that is expected to scan."""
+    """A connect takes the number that is expected, and can show a code to type on the phone."""
+    SIMULATOR = "simulator"
+    """The phones are simulated: the driver is a `SimulatedPhones`."""
 
 
 _MAX_GROUPS = "max_groups"
@@ -201,8 +202,17 @@ class GatewayDriver(Protocol):
         """Log the session out. One that is already gone is a success. Raises a gateway error."""
         ...
 
-    async def groups(self, session_id: str, *, include_invite_links: bool = False) -> GroupListing:
-        """Raises a gateway error."""
+    async def groups(
+        self,
+        session_id: str,
+        *,
+        include_invite_links: bool = False,
+        own_phone: str | None = None,
+    ) -> GroupListing:
+        """`own_phone` finds us among the participants of gateways that do not say `isAdmin`.
+
+        Raises a gateway error.
+        """
         ...
 
     async def invite(self, session_id: str, jid: str) -> Invite:
