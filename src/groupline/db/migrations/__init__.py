@@ -1,0 +1,1 @@
+"""The history of the schema. Applied migrations are never edited; there is only forward."""

@@ -1,0 +1,32 @@
+"""The journal: written in the caller's transaction, followed with a cursor."""
+
+from groupline.journal.actor import SYSTEM, Actor
+from groupline.journal.read import (
+    START,
+    Cursor,
+    cursor_of,
+    load_cursor,
+    newest,
+    newest_cursor,
+    read_after,
+    realign_after_restore,
+    save_cursor,
+)
+from groupline.journal.write import Entry, record, record_all
+
+__all__ = [
+    "START",
+    "SYSTEM",
+    "Actor",
+    "Cursor",
+    "Entry",
+    "cursor_of",
+    "load_cursor",
+    "newest",
+    "newest_cursor",
+    "read_after",
+    "realign_after_restore",
+    "record",
+    "record_all",
+    "save_cursor",
+]
