@@ -126,7 +126,7 @@ async def realign_after_restore(session: AsyncSession) -> bool:
     return True
 
 
-def _of(organization_id: UUID | None) -> Select[tuple[JournalEntry]]:
+def _of(organization_id: UUID | None) -> Select[JournalEntry]:
     statement = select(JournalEntry)
     if organization_id is None:
         return statement

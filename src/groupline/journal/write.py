@@ -12,7 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.db import announce
 from groupline.ids import new_id
 from groupline.journal.actor import Actor
-from groupline.models import JournalEntry
+from groupline.models import Base
+
+_JOURNAL = Base.metadata.tables["journal"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +60,7 @@ async def record_all(session: AsyncSession, entries: Sequence[Entry]) -> None:
     """Record many in one statement, in their order."""
     if not entries:
         return
-    statement = insert(JournalEntry).values(transaction_id=_transaction_id(session))
+    statement = insert(_JOURNAL).values(transaction_id=_transaction_id(session))
     await session.execute(statement, [_row(entry) for entry in entries])
     for organization_id in {entry.organization_id for entry in entries}:
         await announce(session, "journal", organization_id=organization_id, subject_id=None)

@@ -27,6 +27,7 @@ def _gateways() -> None:
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
+        sa.Column("managed_engine", sa.Text(), nullable=True),
         sa.Column("base_url", sa.Text(), nullable=False),
         sa.Column("credentials", sa.Text(), nullable=False),
         sa.Column("webhook_secrets", sa.Text(), nullable=True),
@@ -47,9 +48,13 @@ def _gateways() -> None:
         sa.CheckConstraint(
             "kind IN ('groupline', 'waha', 'evolution', 'gowa')", name="ck_gateways_kind"
         ),
+        sa.CheckConstraint(
+            "managed_engine IN ('simulator', 'whatsmeow')", name="ck_gateways_managed_engine"
+        ),
         sa.CheckConstraint("name <> ''", name="ck_gateways_name"),
         sa.CheckConstraint("max_in_flight > 0", name="ck_gateways_max_in_flight"),
         sa.PrimaryKeyConstraint("id", name="pk_gateways"),
+        sa.UniqueConstraint("managed_engine", name="uq_gateways_managed_engine"),
         sa.UniqueConstraint("name", name="uq_gateways_name"),
     )
 
@@ -70,7 +75,8 @@ def _inbound_events() -> None:
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.CheckConstraint(
-            "kind IN ('status', 'send_callback', 'message_error', 'receipt', 'reaction', 'membership', 'unknown')",
+            "kind IN ('status', 'send_callback', 'message_error', 'receipt', 'reaction',"
+            " 'membership', 'unknown')",
             name="ck_inbound_events_kind",
         ),
         sa.CheckConstraint(
@@ -178,6 +184,7 @@ def _whatsapp_sessions() -> None:
         sa.Column("qr_code", sa.Text(), nullable=True),
         sa.Column("qr_expires_at", INSTANT, nullable=True),
         sa.Column("pairing_code", sa.Text(), nullable=True),
+        sa.Column("pairing_started_at", INSTANT, nullable=False),
         sa.Column("connected_at", INSTANT, nullable=True),
         sa.Column("disconnected_at", INSTANT, nullable=True),
         sa.Column("ended_reason", sa.Text(), nullable=True),
@@ -195,7 +202,8 @@ def _whatsapp_sessions() -> None:
             name="ck_whatsapp_sessions_replaced",
         ),
         sa.CheckConstraint(
-            "ended_reason IN ('logged_out', 'replaced', 'expired', 'unknown_to_gateway', 'disconnected', 'user', 'cancelled', 'deleted_at_gateway')",
+            "ended_reason IN ('logged_out', 'replaced', 'expired', 'unknown_to_gateway',"
+            " 'disconnected', 'user', 'cancelled', 'deleted_at_gateway', 'other_phone')",
             name="ck_whatsapp_sessions_ended_reason",
         ),
         sa.CheckConstraint(
@@ -206,11 +214,13 @@ def _whatsapp_sessions() -> None:
             "qr_code IS NULL OR status = 'qr_pending'", name="ck_whatsapp_sessions_qr"
         ),
         sa.CheckConstraint(
-            "status <> 'connected' OR (number_id IS NOT NULL AND connected_at IS NOT NULL AND verified_at IS NOT NULL AND ended_reason IS NULL)",
+            "status <> 'connected' OR (number_id IS NOT NULL AND connected_at IS NOT NULL"
+            " AND verified_at IS NOT NULL AND ended_reason IS NULL)",
             name="ck_whatsapp_sessions_connected",
         ),
         sa.CheckConstraint(
-            "status <> 'disconnected' OR (disconnected_at IS NOT NULL AND ended_reason IS NOT NULL)",
+            "status <> 'disconnected' OR (disconnected_at IS NOT NULL"
+            " AND ended_reason IS NOT NULL)",
             name="ck_whatsapp_sessions_disconnected",
         ),
         sa.CheckConstraint(
@@ -267,8 +277,8 @@ def _whatsapp_sessions_indexes() -> None:
         "ix_whatsapp_sessions_verify",
         "whatsapp_sessions",
         ["next_verify_at"],
-        sqlite_where=sa.text("status <> 'disconnected'"),
-        postgresql_where=sa.text("status <> 'disconnected'"),
+        sqlite_where=sa.text("next_verify_at IS NOT NULL"),
+        postgresql_where=sa.text("next_verify_at IS NOT NULL"),
     )
     op.create_index(
         "uq_whatsapp_sessions_connected",

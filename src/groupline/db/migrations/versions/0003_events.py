@@ -78,7 +78,8 @@ def _sequence_steps() -> None:
         sa.Column("created_at", INSTANT, nullable=False),
         sa.Column("removed_at", INSTANT, nullable=True),
         sa.CheckConstraint(
-            "(offset_minutes IS NOT NULL AND day_offset IS NULL AND local_time IS NULL) OR (offset_minutes IS NULL AND day_offset IS NOT NULL AND local_time IS NOT NULL)",
+            "(offset_minutes IS NOT NULL AND day_offset IS NULL AND local_time IS NULL)"
+            " OR (offset_minutes IS NULL AND day_offset IS NOT NULL AND local_time IS NOT NULL)",
             name="ck_sequence_steps_when",
         ),
         sa.CheckConstraint("late_minutes > 0", name="ck_sequence_steps_late_minutes"),
@@ -226,7 +227,8 @@ def _notification_campaigns() -> None:
             name="ck_notification_campaigns_scheduled",
         ),
         sa.CheckConstraint(
-            "status IN ('draft', 'scheduled', 'sending', 'paused', 'completed', 'partial_failure', 'failed', 'cancelled')",
+            "status IN ('draft', 'scheduled', 'sending', 'paused', 'completed',"
+            " 'partial_failure', 'failed', 'cancelled')",
             name="ck_notification_campaigns_status",
         ),
         sa.CheckConstraint(

@@ -65,15 +65,18 @@ def _scheduled_whatsapp_messages() -> None:
             name="ck_scheduled_whatsapp_messages_accepted",
         ),
         sa.CheckConstraint(
-            "status <> 'sending' OR (claimed_by IS NOT NULL AND claimed_until IS NOT NULL AND claim_token IS NOT NULL)",
+            "status <> 'sending' OR (claimed_by IS NOT NULL AND claimed_until IS NOT NULL"
+            " AND claim_token IS NOT NULL)",
             name="ck_scheduled_whatsapp_messages_sending",
         ),
         sa.CheckConstraint(
-            "status <> 'sent' OR (sent_at IS NOT NULL AND (gateway_message_id IS NOT NULL OR resolved_by IS NOT NULL))",
+            "status <> 'sent' OR (sent_at IS NOT NULL AND (gateway_message_id IS NOT NULL"
+            " OR resolved_by IS NOT NULL))",
             name="ck_scheduled_whatsapp_messages_sent_has_evidence",
         ),
         sa.CheckConstraint(
-            "status IN ('pending', 'sending', 'accepted', 'sent', 'uncertain', 'failed', 'expired', 'cancelled')",
+            "status IN ('pending', 'sending', 'accepted', 'sent', 'uncertain', 'failed',"
+            " 'expired', 'cancelled')",
             name="ck_scheduled_whatsapp_messages_status",
         ),
         sa.CheckConstraint(
@@ -86,7 +89,8 @@ def _scheduled_whatsapp_messages() -> None:
         ),
         sa.CheckConstraint("attempts >= 0", name="ck_scheduled_whatsapp_messages_attempts"),
         sa.CheckConstraint(
-            "delivered_count >= 0 AND read_count >= 0 AND anonymous_delivered_count >= 0 AND anonymous_read_count >= 0",
+            "delivered_count >= 0 AND read_count >= 0 AND anonymous_delivered_count >= 0"
+            " AND anonymous_read_count >= 0",
             name="ck_scheduled_whatsapp_messages_receipts",
         ),
         sa.CheckConstraint(

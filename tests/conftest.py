@@ -1,0 +1,84 @@
+"""Fixtures of all tests. Whatever uses ``database`` runs on SQLite and on PostgreSQL."""
+
+import shutil
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from tests.support.cast import Cast, make_cast
+from tests.support.clock import ManualClock
+from tests.support.databases import Postgres, in_own_loop, migrated, postgres_server
+
+from groupline.db import Announcements, Database
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server per test process."""
+    with postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    in_own_loop(migrated(f"sqlite:///{path}"))
+    return path
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Parametrise a test with ``indirect`` over this only if it is about one database."""
+    kind: str = request.param
+    return kind
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A database of this test's own, with the schema and no rows."""
+    with ExitStack() as stack:
+        if dialect == "sqlite":
+            path = tmp_path / "groupline.db"
+            shutil.copyfile(request.getfixturevalue("sqlite_template"), path)
+            yield f"sqlite:///{path}"
+        else:
+            server: Postgres = request.getfixturevalue("postgres")
+            yield stack.enter_context(server.migrated())
+
+
+@pytest.fixture
+def empty_database_url(
+    dialect: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> Iterator[str]:
+    """A database of this test's own without anything in it."""
+    with ExitStack() as stack:
+        if dialect == "sqlite":
+            yield f"sqlite:///{tmp_path / 'empty.db'}"
+        else:
+            server: Postgres = request.getfixturevalue("postgres")
+            yield stack.enter_context(server.empty())
+
+
+@pytest.fixture
+def announcements() -> Announcements:
+    return Announcements()
+
+
+@pytest.fixture
+async def database(database_url: str, announcements: Announcements) -> AsyncIterator[Database]:
+    database = Database(database_url, announcements=announcements)
+    yield database
+    await database.dispose()
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
+
+
+@pytest.fixture
+async def cast(database: Database) -> Cast:
+    """An owner, a member of each role, and an outsider who must see nothing."""
+    async with database.writing() as session:
+        return await make_cast(session)

@@ -1,0 +1,1 @@
+"""What tests share: real databases, a clock that stands still, rows, and the cast."""
