@@ -1,14 +1,16 @@
 """The parts a process runs on. Composition roots build one, everything else is handed it."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
 from groupline.clock import Clock, SystemClock
 from groupline.db import Announcements, Database, PostgresListener
-from groupline.gateways.drivers.base import HttpClient
+from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
+from groupline.gateways.service import Gateways
 from groupline.settings import Settings
 from groupline.vault import Vault
 
@@ -20,7 +22,7 @@ class Runtime:
     database: Database
     announcements: Announcements
     vault: Vault
-    drivers: DriverRegistry
+    gateways: Gateways
     started_at: datetime
 
 
@@ -33,14 +35,26 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         database = Database(settings.effective_database_url, announcements=announcements)
         stack.push_async_callback(database.dispose)
         if database.dialect == "postgresql":
-            await stack.enter_async_context(PostgresListener(database.url, announcements))
-        http = await stack.enter_async_context(HttpClient())
+            await stack.enter_async_context(_listening(database, clock))
+        vault = Vault(settings.effective_secret_key)
+        http = await stack.enter_async_context(HttpPool())
         yield Runtime(
             settings=settings,
             clock=clock,
             database=database,
             announcements=announcements,
-            vault=Vault(settings.effective_secret_key),
-            drivers=DriverRegistry(http),
+            vault=vault,
+            gateways=Gateways(DriverRegistry(http), vault),
             started_at=clock.now(),
         )
+
+
+@asynccontextmanager
+async def _listening(database: Database, clock: Clock) -> AsyncIterator[None]:
+    task = asyncio.create_task(PostgresListener(database, clock).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from starlette.responses import StreamingResponse
 
-from groupline.db import Announcement, Announcements
+from groupline.db import RESYNC, Announcement, Announcements
 
 KEEP_ALIVE_SECONDS = 20.0
-_RESYNC = 'event: resync\ndata: {"topic":"*","id":null}\n\n'
+_RESYNC_LINES = 'event: resync\ndata: {"topic":"*","id":null}\n\n'
 
 
 def stream_changes(announcements: Announcements, organization_id: UUID) -> StreamingResponse:
@@ -23,22 +23,24 @@ def stream_changes(announcements: Announcements, organization_id: UUID) -> Strea
 
 
 async def _lines(announcements: Announcements, organization_id: UUID) -> AsyncIterator[str]:
-    async with announcements.subscribe() as subscription:
+    async with announcements.subscribe() as heard:
         yield "retry: 2000\n\n"
         while True:
             try:
-                announcement = await asyncio.wait_for(subscription.get(), KEEP_ALIVE_SECONDS)
+                announcement = await asyncio.wait_for(anext(heard), KEEP_ALIVE_SECONDS)
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
+            except StopAsyncIteration:
+                return
             line = _line(announcement, organization_id)
             if line is not None:
                 yield line
 
 
 def _line(announcement: Announcement, organization_id: UUID) -> str | None:
-    if announcement.is_resync:
-        return _RESYNC
+    if announcement == RESYNC:
+        return _RESYNC_LINES
     if announcement.organization_id not in (None, organization_id):
         return None
     subject = announcement.subject_id

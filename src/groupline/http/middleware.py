@@ -82,9 +82,7 @@ def _counted(receive: Receive) -> Receive:
         if message["type"] == "http.request":
             seen += len(message.get("body", b""))
             if seen > MAX_BODY_BYTES:
-                raise PayloadTooLarge(
-                    f"Groupline takes requests of up to {MAX_BODY_BYTES} bytes."
-                )
+                raise PayloadTooLarge(f"Groupline takes requests of up to {MAX_BODY_BYTES} bytes.")
         return message
 
     return receive_counted

@@ -59,7 +59,7 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
         return answer(
             request,
             GrouplineError(
-                "Groupline failed in a way that it did not expect. Nothing of this request was saved.",
+                "Groupline failed unexpectedly. Nothing of this request was saved.",
                 hint="The server's log has the details under this time and path.",
             ),
         )

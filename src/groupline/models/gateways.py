@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from groupline.models.base import Identified, check, one_of
 
 GatewayKind = Literal["groupline", "waha", "evolution", "gowa"]
+ManagedEngine = Literal["simulator", "whatsmeow"]
 InboundKind = Literal[
     "status", "send_callback", "message_error", "receipt", "reaction", "membership", "unknown"
 ]
@@ -22,7 +23,9 @@ class Gateway(Identified):
     __tablename__ = "gateways"
     __table_args__ = (
         UniqueConstraint("name"),
+        UniqueConstraint("managed_engine"),
         one_of("kind", GatewayKind),
+        one_of("managed_engine", ManagedEngine),
         check("name", "name <> ''"),
         check("base_url", "base_url <> ''"),
         check("max_in_flight", "max_in_flight > 0"),
@@ -30,6 +33,8 @@ class Gateway(Identified):
 
     name: Mapped[str]
     kind: Mapped[GatewayKind]
+    managed_engine: Mapped[ManagedEngine | None]
+    """Set for those that ``groupline up`` starts and registers by itself."""
     base_url: Mapped[str]
     credentials: Mapped[str]
     """Encrypted."""

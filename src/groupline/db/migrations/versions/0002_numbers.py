@@ -19,6 +19,7 @@ def upgrade() -> None:
     _whatsapp_sessions()
     _whatsapp_groups()
     _whatsapp_memberships()
+    _group_search()
 
 
 def _gateways() -> None:
@@ -124,7 +125,7 @@ def _whatsapp_numbers() -> None:
         sa.Column("unacknowledged", sa.Integer(), nullable=False),
         sa.Column("restriction", sa.Text(), nullable=True),
         sa.Column("restricted_until", INSTANT, nullable=True),
-        sa.Column("sync_requested_at", INSTANT, nullable=True),
+        sa.Column("groups_sync_due_at", INSTANT, nullable=True),
         sa.Column("synced_at", INSTANT, nullable=True),
         sa.Column("last_sync", JSON, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
@@ -149,6 +150,13 @@ def _whatsapp_numbers() -> None:
             "phone_number",
             name="uq_whatsapp_numbers_organization_id_phone_number",
         ),
+    )
+    op.create_index(
+        "ix_whatsapp_numbers_sync",
+        "whatsapp_numbers",
+        ["groups_sync_due_at"],
+        sqlite_where=sa.text("groups_sync_due_at IS NOT NULL"),
+        postgresql_where=sa.text("groups_sync_due_at IS NOT NULL"),
     )
 
 
@@ -297,11 +305,17 @@ def _whatsapp_groups() -> None:
         sa.Column("organization_id", sa.Uuid(), nullable=False),
         sa.Column("group_jid", sa.Text(), nullable=False),
         sa.Column("group_name", sa.Text(), nullable=True),
+        sa.Column(
+            "search_name",
+            sa.Text().with_variant(sa.Text(collation="C"), "postgresql"),
+            nullable=False,
+        ),
         sa.Column("participant_count", sa.Integer(), nullable=True),
         sa.Column("is_community", sa.Boolean(), nullable=False),
         sa.Column("is_community_announce", sa.Boolean(), nullable=False),
         sa.Column("announce_only", sa.Boolean(), nullable=False),
         sa.Column("invite_link", sa.Text(), nullable=True),
+        sa.Column("member_changes", JSON, nullable=True),
         sa.Column("synced_at", INSTANT, nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.CheckConstraint("group_jid <> ''", name="ck_whatsapp_groups_group_jid"),
@@ -316,7 +330,7 @@ def _whatsapp_groups() -> None:
         sa.UniqueConstraint("organization_id", "id", name="uq_whatsapp_groups_organization_id_id"),
     )
     op.create_index(
-        "ix_whatsapp_groups_name", "whatsapp_groups", ["organization_id", "group_name", "id"]
+        "ix_whatsapp_groups_search", "whatsapp_groups", ["organization_id", "search_name", "id"]
     )
 
 
@@ -358,4 +372,54 @@ def _whatsapp_memberships() -> None:
             "organization_id", "id", name="uq_whatsapp_memberships_organization_id_id"
         ),
     )
-    op.create_index("ix_whatsapp_memberships_group", "whatsapp_memberships", ["group_id"])
+    op.create_index(
+        "ix_whatsapp_memberships_group", "whatsapp_memberships", ["organization_id", "group_id"]
+    )
+
+
+def _group_search() -> None:
+    """Finds three letters anywhere in a name, on either database."""
+    if op.get_context().dialect.name == "sqlite":
+        for statement in _SQLITE_SEARCH:
+            op.execute(statement)
+    else:
+        op.execute(_POSTGRESQL_SEARCH)
+
+
+_FORGET_OLD_NAME = """
+    DELETE FROM whatsapp_groups_search WHERE group_id = old.id AND rowid IN (
+        SELECT rowid FROM whatsapp_groups_search
+        WHERE whatsapp_groups_search MATCH '"' || replace(old.search_name, '"', '""') || '"'
+    );
+"""
+_LEARN_NEW_NAME = """
+    INSERT INTO whatsapp_groups_search (search_name, group_id)
+    VALUES (new.search_name, new.id);
+"""
+_SQLITE_SEARCH = (
+    "CREATE VIRTUAL TABLE whatsapp_groups_search"
+    " USING fts5(search_name, group_id UNINDEXED, tokenize = 'trigram')",
+    f"CREATE TRIGGER whatsapp_groups_search_insert AFTER INSERT ON whatsapp_groups"
+    f" BEGIN {_LEARN_NEW_NAME} END",
+    f"CREATE TRIGGER whatsapp_groups_search_update AFTER UPDATE OF search_name ON whatsapp_groups"
+    f" WHEN old.search_name <> new.search_name BEGIN {_FORGET_OLD_NAME} {_LEARN_NEW_NAME} END",
+    f"CREATE TRIGGER whatsapp_groups_search_delete AFTER DELETE ON whatsapp_groups"
+    f" BEGIN {_FORGET_OLD_NAME} END",
+)
+# Without the extension, or the right to create it, search reads the names of one organization.
+_POSTGRESQL_SEARCH = """
+DO $search$
+DECLARE home text;
+BEGIN
+    CREATE EXTENSION IF NOT EXISTS pg_trgm;
+    SELECT nspname INTO home FROM pg_extension JOIN pg_namespace ON pg_namespace.oid = extnamespace
+        WHERE extname = 'pg_trgm';
+    EXECUTE format(
+        'CREATE INDEX ix_whatsapp_groups_trigram ON whatsapp_groups'
+        ' USING gin (search_name %I.gin_trgm_ops)', home
+    );
+EXCEPTION WHEN insufficient_privilege OR undefined_file OR feature_not_supported THEN
+    RAISE NOTICE 'search works without pg_trgm: %', SQLERRM;
+END
+$search$
+"""

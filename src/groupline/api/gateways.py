@@ -1,0 +1,184 @@
+"""Gateways, for administrators of the installation."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+
+from groupline.gateways.drivers.base import AuthScheme
+from groupline.gateways.port import Probe
+from groupline.gateways.service import (
+    GatewayInput,
+    change_gateway,
+    get_gateway,
+    list_gateways,
+    note_probe,
+    read_webhook_secrets,
+    register_gateway,
+    remove_gateway,
+)
+from groupline.http.auth import allowed
+from groupline.http.context import CurrentRuntime
+from groupline.http.schemas import ApiModel
+from groupline.models import Gateway
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+
+router = APIRouter(prefix="/gateways", tags=["gateways"])
+
+Administrator = Annotated[Principal, Depends(allowed(Permission.INSTALLATION))]
+
+
+class GatewayOut(ApiModel):
+    id: UUID
+    name: str
+    kind: str
+    base_url: str
+    built_in: bool
+    enabled: bool
+    max_in_flight: int
+    reachable: bool | None = Field(description="null: not asked yet")
+    last_seen_at: datetime | None
+    unreachable_since: datetime | None
+    last_error: str | None
+    last_error_code: str | None
+    version: str | None
+    engine: str | None
+    capabilities: list[str]
+    webhook_secrets: int = Field(description="How many are valid: two during a rotation")
+    webhooks_rejected: int = Field(description="Webhooks refused with 401 so far")
+
+
+class GatewayList(ApiModel):
+    items: list[GatewayOut]
+    next_cursor: None = None
+
+
+class GatewayIn(ApiModel):
+    name: str = Field(examples=["VPS"])
+    kind: str = Field("groupline", examples=["groupline"])
+    base_url: str = Field(examples=["http://127.0.0.1:3001"])
+    api_key: str = Field("", repr=False)
+    auth: Literal["api_key", "bearer"] = "api_key"
+    webhook_secret: str | None = Field(None, repr=False)
+    max_in_flight: int | None = None
+
+
+class GatewayPatch(ApiModel):
+    name: str | None = None
+    base_url: str | None = None
+    api_key: str | None = Field(None, repr=False)
+    auth: Literal["api_key", "bearer"] | None = None
+    webhook_secret: str | None = Field(
+        None, repr=False, description="The one before it stays valid, for the rotation"
+    )
+    max_in_flight: int | None = None
+    enabled: bool | None = None
+
+
+class ProbeOut(ApiModel):
+    reachable: bool
+    authenticated: bool | None
+    latency_ms: float | None
+    version: str | None
+    engine: str | None
+    capabilities: list[str]
+    error: str | None
+
+
+@router.get("", summary="List the gateways")
+async def index(runtime: CurrentRuntime, _: Administrator) -> GatewayList:
+    async with runtime.database.reading() as session:
+        return GatewayList(items=[_out(runtime, row) for row in await list_gateways(session)])
+
+
+@router.post("", status_code=201, summary="Register a gateway")
+async def create(runtime: CurrentRuntime, admin: Administrator, body: GatewayIn) -> GatewayOut:
+    async with runtime.database.writing() as session:
+        gateway = await register_gateway(
+            session, runtime.vault, _input(body), actor=admin.actor, now=runtime.clock.now()
+        )
+    return _out(runtime, gateway)
+
+
+@router.get("/{gateway_id}", summary="Show a gateway")
+async def show(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> GatewayOut:
+    async with runtime.database.reading() as session:
+        return _out(runtime, await get_gateway(session, gateway_id))
+
+
+@router.patch("/{gateway_id}", summary="Change a gateway, or rotate its webhook secret")
+async def change(
+    runtime: CurrentRuntime, admin: Administrator, gateway_id: UUID, body: GatewayPatch
+) -> GatewayOut:
+    async with runtime.database.writing() as session:
+        gateway = await change_gateway(
+            session,
+            runtime.vault,
+            gateway_id,
+            _input(body),
+            actor=admin.actor,
+            now=runtime.clock.now(),
+        )
+    return _out(runtime, gateway)
+
+
+@router.delete("/{gateway_id}", status_code=204, summary="Remove a gateway without a history")
+async def remove(runtime: CurrentRuntime, admin: Administrator, gateway_id: UUID) -> None:
+    async with runtime.database.writing() as session:
+        await remove_gateway(session, gateway_id, actor=admin.actor, now=runtime.clock.now())
+
+
+@router.post("/{gateway_id}/probe", summary="Ask a gateway now")
+async def probe(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> ProbeOut:
+    found = await probe_gateway(runtime, gateway_id)
+    return ProbeOut(
+        reachable=found.reachable,
+        authenticated=found.authenticated,
+        latency_ms=found.latency_ms,
+        version=found.version,
+        engine=found.engine,
+        capabilities=found.capabilities.as_json(),
+        error=found.error,
+    )
+
+
+async def probe_gateway(runtime: Runtime, gateway_id: UUID) -> Probe:
+    """Asks the gateway, and stores what it said."""
+    async with runtime.database.reading() as session:
+        gateway = await get_gateway(session, gateway_id)
+    found = await runtime.gateways.driver(gateway).probe()
+    async with runtime.database.writing() as session:
+        await note_probe(session, gateway_id, found, runtime.clock.now())
+    return found
+
+
+def _input(body: GatewayIn | GatewayPatch) -> GatewayInput:
+    facts = body.model_dump()
+    scheme = facts.pop("auth")
+    return GatewayInput(**facts, auth=None if scheme is None else AuthScheme(scheme))
+
+
+def _out(runtime: Runtime, gateway: Gateway) -> GatewayOut:
+    asked = gateway.last_seen_at is not None or gateway.unreachable_since is not None
+    return GatewayOut(
+        id=gateway.id,
+        name=gateway.name,
+        kind=gateway.kind,
+        base_url=gateway.base_url,
+        built_in=gateway.managed_engine is not None,
+        enabled=gateway.enabled,
+        max_in_flight=gateway.max_in_flight,
+        reachable=gateway.unreachable_since is None if asked else None,
+        last_seen_at=gateway.last_seen_at,
+        unreachable_since=gateway.unreachable_since,
+        last_error=gateway.last_error,
+        last_error_code=gateway.last_error_code,
+        version=gateway.version,
+        engine=gateway.engine,
+        capabilities=gateway.capabilities,
+        webhook_secrets=len(read_webhook_secrets(runtime.vault, gateway)),
+        webhooks_rejected=gateway.webhooks_rejected,
+    )

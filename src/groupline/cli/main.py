@@ -1,0 +1,22 @@
+"""``groupline``: the commands, each with ``--help`` and ``--json``."""
+
+import typer
+
+from groupline.cli import database, gateways, installation, processes
+
+app = typer.Typer(
+    name="groupline",
+    help="Sends WhatsApp messages to groups, on time, around workshops and webinars.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+processes.register(app)
+installation.register(app)
+app.add_typer(database.app, name="db")
+app.add_typer(gateways.app, name="gateways")
+
+
+def main() -> None:
+    app()

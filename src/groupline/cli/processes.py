@@ -1,0 +1,65 @@
+"""``up``, ``web``, ``worker`` and ``gateway``: the long-running processes."""
+
+import os
+import sys
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any, Literal
+
+import typer
+import uvloop
+
+from groupline.build import current_build
+from groupline.cli.output import WRONG_USAGE, fail
+from groupline.logs import configure_logging
+from groupline.settings import Settings, SettingsError, load_settings
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, web, worker, gateway):
+        app.command()(command)
+
+
+def up() -> None:
+    """Everything on this machine: web, worker and the built-in gateway. Prints a link to open."""
+    from groupline.cli.up import run_everything  # noqa: PLC0415 - other commands start without it
+
+    _run(run_everything)
+
+
+def web() -> None:
+    """Only the dashboard and the API."""
+    from groupline.cli.serve import Parts, serve  # noqa: PLC0415
+
+    _run(lambda settings: serve(settings, Parts(web=True, worker=False)))
+
+
+def worker() -> None:
+    """Only the worker: sends, verifies, reconciles."""
+    from groupline.cli.serve import Parts, serve  # noqa: PLC0415
+
+    _run(lambda settings: serve(settings, Parts(web=False, worker=True)))
+
+
+def gateway(
+    engine: Annotated[
+        Literal["simulator", "whatsmeow"] | None,
+        typer.Option(help="What speaks WhatsApp; the simulator's phones exist only here."),
+    ] = None,
+) -> None:
+    """The built-in gateway, set by GROUPLINE_GATEWAY_* variables."""
+    sys.stdout.flush()
+    arguments = [sys.executable, "-m", "groupline_gateway"]
+    if engine is not None:
+        arguments += ["--engine", engine]
+    os.execv(sys.executable, arguments)  # noqa: S606 - this process becomes the gateway
+
+
+def _run(main: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
+    try:
+        settings = load_settings()
+        configure_logging(settings.log_format, build=current_build(), level=settings.log_level)
+        uvloop.run(main(settings))
+    except SettingsError as error:
+        fail(str(error), code=WRONG_USAGE)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None

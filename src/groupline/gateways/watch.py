@@ -1,0 +1,55 @@
+"""The loop that looks at every gateway: is it there, does it take our key, what can it do?"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import select
+
+from groupline.clock import Clock
+from groupline.db import Database
+from groupline.gateways.port import GatewayDriver, Probe
+from groupline.gateways.service import Gateways, note_probe
+from groupline.models import Gateway
+
+HEALTHY_EVERY = timedelta(seconds=60)
+FAILING_EVERY = timedelta(seconds=2)
+
+
+class GatewayWatch:
+    """Probes healthy gateways once a minute, and failing ones often: recovery should show soon."""
+
+    def __init__(self, database: Database, gateways: Gateways, clock: Clock) -> None:
+        self._database = database
+        self._gateways = gateways
+        self._clock = clock
+        self._next: dict[UUID, datetime] = {}
+
+    async def run_once(self) -> bool:
+        """Probes the gateways that are due, all at once, and stores what was found."""
+        due = await self._due()
+        probes = await asyncio.gather(*(driver.probe() for _, driver in due))
+        for (gateway_id, _), probe in zip(due, probes, strict=True):
+            await self._store(gateway_id, probe)
+        return False
+
+    async def next_due(self) -> float | None:
+        """Seconds until the next gateway has to be looked at."""
+        if not self._next:
+            return None
+        return max(0.0, (min(self._next.values()) - self._clock.now()).total_seconds())
+
+    async def _due(self) -> Sequence[tuple[UUID, GatewayDriver]]:
+        now = self._clock.now()
+        async with self._database.reading() as session:
+            rows = (await session.scalars(select(Gateway).where(Gateway.enabled.is_(True)))).all()
+        self._next = {row.id: self._next.get(row.id, now) for row in rows}
+        return [(row.id, self._gateways.driver(row)) for row in rows if self._next[row.id] <= now]
+
+    async def _store(self, gateway_id: UUID, probe: Probe) -> None:
+        now = self._clock.now()
+        self._next[gateway_id] = now + (HEALTHY_EVERY if probe.failure is None else FAILING_EVERY)
+        async with self._database.writing() as session:
+            if await session.get(Gateway, gateway_id) is not None:
+                await note_probe(session, gateway_id, probe, now)

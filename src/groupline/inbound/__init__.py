@@ -1,0 +1,1 @@
+"""Webhooks of gateways: stored before they are understood, applied once, kept until they match."""

@@ -1,0 +1,178 @@
+"""Turns templates into answers: whole pages, fragments, redirects with a toast, error pages."""
+
+import hashlib
+import json
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from zoneinfo import ZoneInfo
+
+from fastapi import Depends, Request
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from groupline.build import current_build
+from groupline.errors import GrouplineError
+from groupline.http.context import runtime_of
+from groupline.http.frame import Frame
+from groupline.orgs.rules import Principal
+from groupline.web.navigation import navigation_for
+
+STATIC_DIR = Path(__file__).parent / "static"
+FRAGMENT_HEADER = "groupline-fragment"
+_TOAST_COOKIE = "groupline_toast"
+_MAX_TOASTS = 5
+_OWN_PAGE = frozenset((403, 404, 500))
+
+ToastKind = Literal["success", "warning", "error"]
+Toast = tuple[ToastKind, str]
+
+
+@cache
+def static(name: str) -> str:
+    """The address of a static file; it changes with the content, so browsers may keep it."""
+    digest = hashlib.sha256((STATIC_DIR / name).read_bytes()).hexdigest()[:12]
+    return f"/static/{name}?v={digest}"
+
+
+def wants_fragment(request: Request) -> bool:
+    return request.headers.get(FRAGMENT_HEADER) == "1"
+
+
+class Pages:
+    """Renders the dashboard's templates with what every page needs."""
+
+    def __init__(self) -> None:
+        self._environment = Environment(
+            loader=PackageLoader("groupline.web"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.globals["static"] = static
+        self._environment.filters["iso"] = datetime.isoformat
+
+    def render(
+        self,
+        request: Request,
+        template: str,
+        *,
+        principal: Principal | None = None,
+        nav: str | None = None,
+        status: int = 200,
+        toasts: Sequence[Toast] = (),
+        **context: Any,
+    ) -> Response:
+        """A whole page. Toasts of a redirect before it are shown, and then forgotten."""
+        html = self._environment.get_template(template).render(
+            self._shared(request, principal),
+            nav=nav,
+            flashes=[*_flashed(request), *toasts],
+            **context,
+        )
+        response = HTMLResponse(html, status_code=status)
+        if _TOAST_COOKIE in request.cookies:
+            response.delete_cookie(_TOAST_COOKIE)
+        return response
+
+    def fragment(
+        self,
+        request: Request,
+        template: str,
+        *,
+        principal: Principal,
+        status: int = 200,
+        toasts: Sequence[Toast] = (),
+        **context: Any,
+    ) -> Response:
+        """A part of a page, from the same template that the page includes, with its toasts."""
+        html = self._environment.get_template(template).render(
+            self._shared(request, principal), nav=None, flashes=[], **context
+        )
+        return HTMLResponse(html + self._toasts(toasts), status_code=status)
+
+    def redirect(self, url: str, *, toast: Toast | None = None) -> Response:
+        """After a form without JavaScript: see the page, with a toast on what was done."""
+        response = RedirectResponse(url, status_code=303)
+        if toast is not None:
+            response.set_cookie(
+                _TOAST_COOKIE, _pack([toast]), max_age=60, httponly=True, samesite="lax"
+            )
+        return response
+
+    def problem(self, request: Request, error: GrouplineError) -> Response:
+        """The page of an error, with the way on."""
+        return self.render(
+            request,
+            f"errors/{error.status}.html" if error.status in _OWN_PAGE else "errors/problem.html",
+            status=error.status,
+            title=error.title,
+            detail=error.detail,
+            hint=error.hint,
+        )
+
+    def _toasts(self, toasts: Sequence[Toast]) -> str:
+        template = self._environment.from_string(
+            '{% for kind, text in toasts %}<template data-toast="{{ kind }}">{{ text }}</template>'
+            "{% endfor %}"
+        )
+        return template.render(toasts=toasts)
+
+    def _shared(self, request: Request, principal: Principal | None) -> dict[str, Any]:
+        shared: dict[str, Any] = {
+            "csp_nonce": request.state.csp_nonce,
+            "build": current_build(),
+            "now": runtime_of(request).clock.now(),
+            "local": _localizer(principal),
+        }
+        if principal is None:
+            return shared
+        frame: Frame = request.state.frame
+        return shared | {
+            "principal": principal,
+            "timezone": principal.timezone,
+            "events_url": "/api/v1/events",
+            "navigation": navigation_for(principal),
+            "organization": frame.organization,
+            "organizations": frame.organizations,
+            "user": frame.user,
+            "role": frame.role,
+        }
+
+
+def _localizer(principal: Principal | None) -> Callable[[datetime], datetime]:
+    """Times are shown in the organization's zone."""
+    zone = ZoneInfo(principal.timezone if principal else "UTC")
+    return lambda moment: moment.astimezone(zone)
+
+
+def _pack(toasts: Sequence[Toast]) -> str:
+    return urlsafe_b64encode(json.dumps(toasts).encode()).decode()
+
+
+def _flashed(request: Request) -> list[Toast]:
+    """The toasts that a redirect left. A cookie is input: whatever is odd about it is dropped."""
+    packed = request.cookies.get(_TOAST_COOKIE)
+    if not packed:
+        return []
+    try:
+        values = json.loads(urlsafe_b64decode(packed.encode()))
+        return [
+            (kind, str(text)[:500])
+            for kind, text in values[:_MAX_TOASTS]
+            if kind in ("success", "warning", "error")
+        ]
+    except (ValueError, TypeError):
+        return []
+
+
+def pages_of(request: Request) -> Pages:
+    pages: Pages = request.app.state.pages
+    return pages
+
+
+CurrentPages = Annotated[Pages, Depends(pages_of)]

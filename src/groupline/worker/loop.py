@@ -1,0 +1,69 @@
+"""What a loop is, and how one is kept running."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import structlog
+
+from groupline.clock import Clock
+
+logger = structlog.get_logger()
+
+MAX_BACKOFF_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class Loop:
+    """``run_once`` does one turn and says whether it found work: then it turns again at once."""
+
+    name: str
+    run_once: Callable[[], Awaitable[bool]]
+    idle_seconds: float
+    """The longest pause between two turns that find nothing."""
+    next_due: Callable[[], Awaitable[float | None]] | None = None
+    """Seconds until the next known work, where the loop can tell: the pause is cut to it."""
+    wakes_on: frozenset[str] = frozenset()
+    """Topics of announcements that wake it."""
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set it, and an idle loop turns at once."""
+
+
+async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> None:
+    """Turns the loop until ``stopping``. A turn that fails is logged and tried again later."""
+    failures = 0
+    while not stopping.is_set():
+        loop.wake.clear()
+        try:
+            found_work = await loop.run_once()
+            pause = 0.0 if found_work else await _idle_pause(loop)
+            failures = 0
+        except Exception:  # one loop's failure must not end the worker
+            failures += 1
+            pause = _backoff(failures)
+            logger.exception("loop.failed", loop=loop.name, again_in=round(pause, 1))
+        if pause > 0:
+            await _pause(clock, pause, loop.wake, stopping)
+
+
+async def _idle_pause(loop: Loop) -> float:
+    due = await loop.next_due() if loop.next_due else None
+    return loop.idle_seconds if due is None else min(loop.idle_seconds, max(due, 0.001))
+
+
+def _backoff(failures: int) -> float:
+    ceiling = min(MAX_BACKOFF_SECONDS, 0.5 * 2.0 ** min(failures, 8))
+    return ceiling * random.uniform(0.5, 1.0)  # noqa: S311 - jitter, not a secret
+
+
+async def _pause(clock: Clock, seconds: float, *events: asyncio.Event) -> None:
+    """Until the time is over or one of the events is set."""
+    waiters: list[asyncio.Task[object]] = [asyncio.create_task(event.wait()) for event in events]
+    waiters.append(asyncio.create_task(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(waiters, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for waiter in waiters:
+            waiter.cancel()
+        await asyncio.gather(*waiters, return_exceptions=True)

@@ -1,0 +1,62 @@
+"""Runs the worker's loops until told to stop, and says that it is alive."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Sequence
+
+import structlog
+
+from groupline.db import RESYNC, Announcement
+from groupline.heartbeat import Heartbeat
+from groupline.runtime import Runtime
+from groupline.worker.loop import Loop, keep_running
+
+logger = structlog.get_logger()
+
+HEARTBEAT_SECONDS = 10.0
+
+
+class Supervisor:
+    """Owns the loops of one worker process: their start, their wake-ups, their end."""
+
+    def __init__(self, runtime: Runtime, loops: Sequence[Loop]) -> None:
+        self._runtime = runtime
+        self._heartbeat = Heartbeat(f"{socket.gethostname()}:{os.getpid()}")
+        heartbeat = Loop("heartbeat", self._beat, idle_seconds=HEARTBEAT_SECONDS)
+        self._loops = (*loops, heartbeat)
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until ``stopping`` is set and every loop has finished the turn it was in."""
+        listener = asyncio.create_task(self._wake_on_changes())
+        try:
+            async with asyncio.TaskGroup() as group:
+                for loop in self._loops:
+                    group.create_task(
+                        keep_running(loop, self._runtime.clock, stopping), name=loop.name
+                    )
+        finally:
+            listener.cancel()
+            await asyncio.gather(listener, return_exceptions=True)
+        await self._end_heartbeat()
+        logger.info("worker.stopped")
+
+    async def _wake_on_changes(self) -> None:
+        async with self._runtime.announcements.subscribe() as heard:
+            async for announcement in heard:
+                for loop in self._loops:
+                    if _concerns(announcement, loop):
+                        loop.wake.set()
+
+    async def _beat(self) -> bool:
+        async with self._runtime.database.writing() as session:
+            await self._heartbeat.beat(session, self._runtime.clock.now())
+        return False
+
+    async def _end_heartbeat(self) -> None:
+        async with self._runtime.database.writing() as session:
+            await self._heartbeat.end(session)
+
+
+def _concerns(announcement: Announcement, loop: Loop) -> bool:
+    return announcement == RESYNC or announcement.topic in loop.wakes_on
