@@ -94,10 +94,10 @@ def _without_device(text: str) -> str:
 def _digits(text: str) -> str:
     """The digits; the marks that people and address books put between them are dropped."""
     digits = []
-    for position, char in enumerate(text):
+    for position, char in enumerate(char for char in text if not _is_blank(char)):
         if char.isdecimal():
             digits.append(str(unicodedata.decimal(char)))
-        elif char not in _PUNCTUATION and not _is_blank(char) and (char, position) != ("+", 0):
+        elif char not in _PUNCTUATION and (char, position) != ("+", 0):
             _refuse("contains something that is not a digit")
     joined = "".join(digits)
     if not joined:

@@ -76,6 +76,7 @@ CAUSES: dict[type[BaseException], Cause] = {
     _C.NonHttpUrlRedirectClientError: Cause.BAD_ANSWER,
     _C.WSServerHandshakeError: Cause.BAD_ANSWER,
     _C.WSMessageTypeError: Cause.BAD_ANSWER,
+    aiohttp.WebSocketError: Cause.BAD_ANSWER,
     http_exceptions.HttpProcessingError: Cause.BAD_ANSWER,
     http_exceptions.BadHttpMessage: Cause.BAD_ANSWER,
     http_exceptions.HttpBadRequest: Cause.BAD_ANSWER,

@@ -53,7 +53,7 @@ _NOT_ALLOWED = re.compile(
     r"\bonly admins?\b|\bnot (?:an? )?admin|\badmins? only\b|not[- ]?allowed to (?:send|post)",
     re.IGNORECASE,
 )
-_TIME = re.compile(r"time[d ]?-?out|timeout", re.IGNORECASE)
+_TIME = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

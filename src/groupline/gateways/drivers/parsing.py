@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping
@@ -122,7 +121,7 @@ def moment(value: object) -> datetime | None:
             return _from_epoch(float(stripped[:20]))
         return _from_iso(stripped)
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _from_epoch(float(value))
+        return _from_epoch(value)
     return None
 
 
@@ -135,9 +134,9 @@ def _from_iso(value: str) -> datetime | None:
 
 
 def _from_epoch(value: float) -> datetime | None:
-    seconds = value / 1000 if value > _LATEST else value
-    if not math.isfinite(seconds) or not 0 < seconds < _LATEST:
+    if not 0 < value < _LATEST * 1000:  # also refuses what is not a number
         return None
+    seconds = value / 1000 if value > _LATEST else value
     return datetime.fromtimestamp(seconds, tz=UTC)
 
 
