@@ -16,6 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from groupline.db.engine import Database, migration_engine
 
 _LOCK: Final = 0x67726F7570  # any number, the same for every process of Groupline
+_SEARCH_TABLES: Final = "whatsapp_groups_search"
+_TRIGRAM_INDEX: Final = "ix_whatsapp_groups_trigram"
 _T = TypeVar("_T")
 
 
@@ -55,10 +57,17 @@ async def check(database: Database, metadata: MetaData) -> list[str]:
     """How the database differs from these tables, in words; empty if it does not."""
 
     def run(connection: Connection) -> list[str]:
-        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        context = MigrationContext.configure(
+            connection, opts={"compare_type": True, "include_name": _is_model}
+        )
         return [repr(difference) for difference in compare_metadata(context, metadata)]
 
     return await _in_transaction(database, run)
+
+
+def _is_model(name: str | None, _kind: str, _parents: object) -> bool:
+    """The indexes of search are made of what SQLAlchemy has no words for."""
+    return name != _TRIGRAM_INDEX and not str(name).startswith(_SEARCH_TABLES)
 
 
 def _config(connection: Connection | None = None) -> Config:

@@ -1,12 +1,16 @@
 """Groups, once per organization, and which numbers are in them."""
 
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, Text, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from groupline.models.base import OfOrganization, check, organization_key, within_organization
+
+# Compared by code point, so that both databases sort alike and a prefix can use the index.
+_SearchText = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 class WhatsappGroup(OfOrganization):
@@ -14,13 +18,15 @@ class WhatsappGroup(OfOrganization):
     __table_args__ = (
         organization_key(),
         UniqueConstraint("organization_id", "group_jid"),
-        Index("ix_whatsapp_groups_name", "organization_id", "group_name", "id"),
+        Index("ix_whatsapp_groups_search", "organization_id", "search_name", "id"),
         check("group_jid", "group_jid <> ''"),
         check("participant_count", "participant_count >= 0"),
     )
 
     group_jid: Mapped[str]
     group_name: Mapped[str | None]
+    search_name: Mapped[str] = mapped_column(_SearchText, default="")
+    """Name and short id as search compares them: no accents, no case. Lists sort by it too."""
     participant_count: Mapped[int | None]
     is_community: Mapped[bool] = mapped_column(default=False)
     """A community parent: it cannot be sent to."""
@@ -28,7 +34,10 @@ class WhatsappGroup(OfOrganization):
     announce_only: Mapped[bool] = mapped_column(default=False)
     """Only admins may post."""
     invite_link: Mapped[str | None]
+    member_changes: Mapped[dict[str, Any] | None]
+    """The last reported change of each member who came or went: a repetition counts once."""
     synced_at: Mapped[datetime | None]
+    """The time of the newest evidence that changed this row: older evidence undoes nothing."""
     created_at: Mapped[datetime]
 
 
@@ -39,7 +48,7 @@ class WhatsappMembership(OfOrganization):
         UniqueConstraint("number_id", "group_id"),
         within_organization("number_id", "whatsapp_numbers"),
         within_organization("group_id", "whatsapp_groups"),
-        Index("ix_whatsapp_memberships_group", "group_id"),
+        Index("ix_whatsapp_memberships_group", "organization_id", "group_id"),
         check("missing_since", "is_active = (missing_since IS NULL)"),
     )
 
@@ -49,4 +58,5 @@ class WhatsappMembership(OfOrganization):
     is_active: Mapped[bool] = mapped_column(default=True)
     missing_since: Mapped[datetime | None]
     synced_at: Mapped[datetime | None]
+    """The time of the newest evidence that changed this row: older evidence undoes nothing."""
     created_at: Mapped[datetime]

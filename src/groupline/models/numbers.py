@@ -26,10 +26,12 @@ EndedReason = Literal[
     "user",
     "cancelled",
     "deleted_at_gateway",
+    "other_phone",
 ]
 
 _CONNECTED = text("status = 'connected'")
-_LIVE = text("status <> 'disconnected'")
+_SYNC_DUE = text("groups_sync_due_at IS NOT NULL")
+_TO_VERIFY = text("next_verify_at IS NOT NULL")
 _TO_LOG_OUT = text("logout_requested_at IS NOT NULL AND logout_confirmed_at IS NULL")
 
 
@@ -39,6 +41,12 @@ class WhatsappNumber(OfOrganization):
         organization_key(),
         UniqueConstraint("organization_id", "phone_number"),
         within_organization("standby_number_id", "whatsapp_numbers"),
+        Index(
+            "ix_whatsapp_numbers_sync",
+            "groups_sync_due_at",
+            sqlite_where=_SYNC_DUE,
+            postgresql_where=_SYNC_DUE,
+        ),
         # Trimming all digits leaves nothing: the same on both databases, without patterns.
         check(
             "phone_number",
@@ -63,7 +71,8 @@ class WhatsappNumber(OfOrganization):
     """Sends in a row that nobody acknowledged."""
     restriction: Mapped[str | None]
     restricted_until: Mapped[datetime | None]
-    sync_requested_at: Mapped[datetime | None]
+    groups_sync_due_at: Mapped[datetime | None]
+    """Set it to now to ask for a sync of the groups; a sync sets the next one."""
     synced_at: Mapped[datetime | None]
     last_sync: Mapped[dict[str, Any] | None]
     """The answer of the last group sync, good or bad."""
@@ -96,8 +105,8 @@ class WhatsappSession(OfOrganization):
         Index(
             "ix_whatsapp_sessions_verify",
             "next_verify_at",
-            sqlite_where=_LIVE,
-            postgresql_where=_LIVE,
+            sqlite_where=_TO_VERIFY,
+            postgresql_where=_TO_VERIFY,
         ),
         Index(
             "ix_whatsapp_sessions_logout",
@@ -141,11 +150,14 @@ class WhatsappSession(OfOrganization):
     """What the gateway said, where it said more than a status."""
     verified_at: Mapped[datetime | None]
     next_verify_at: Mapped[datetime | None]
+    """When the gateway is asked next: for the status, or to log an ended session out."""
     doubted_at: Mapped[datetime | None]
     """First reading that disagreed with the status; a second one decides."""
     qr_code: Mapped[str | None]
     qr_expires_at: Mapped[datetime | None]
     pairing_code: Mapped[str | None]
+    pairing_started_at: Mapped[datetime]
+    """When a person last asked for this pairing. Of two pairings of a number the newer one wins."""
     connected_at: Mapped[datetime | None]
     disconnected_at: Mapped[datetime | None]
     ended_reason: Mapped[EndedReason | None]
