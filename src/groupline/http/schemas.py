@@ -8,10 +8,11 @@ from typing import Annotated, Any, Generic, TypeVar
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from groupline.errors import InvalidInput
+from groupline.http.problem import PROBLEM_JSON
 
 T = TypeVar("T")
 
@@ -35,42 +36,19 @@ class CountedListing(Listing[T], Generic[T]):
     total: int
 
 
-class Problem(BaseModel):
-    """An ``application/problem+json`` answer (RFC 9457)."""
-
-    model_config = ConfigDict(extra="allow")
-
-    type: str
-    title: str
-    status: int
-    code: str = Field(description="One code per cause, for programs")
-    detail: str = Field(description="What happened, for people")
-    hint: str | None = Field(None, description="What to do next")
-
-
 _MEANINGS = {
     400: "The request cannot be read",
-    401: "No valid login or API key",
-    403: "Not allowed with this role or these scopes, or a request from another site",
-    404: "There is nothing like this in the organization",
     409: "The present state does not allow it",
-    422: "A value is wrong; nothing was saved",
+    413: "The request is too large",
     429: "Too many attempts; `Retry-After` says how long to wait",
     502: "The gateway failed",
 }
-_ALWAYS = (401, 403)
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """For ``responses=`` of a route or a router: the errors that it can answer."""
-    return {status: _problem_response(status) for status in sorted({*_ALWAYS, *statuses})}
-
-
-def _problem_response(status: int) -> dict[str, Any]:
-    return {
-        "description": _MEANINGS[status],
-        "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
-    }
+    """For ``responses=`` of a route: the errors it can answer beyond those of every route."""
+    content = {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": _MEANINGS[status], "content": content} for status in statuses}
 
 
 Limit = Annotated[int, Query(ge=1, le=500, description="How many items at most")]

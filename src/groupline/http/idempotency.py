@@ -1,0 +1,172 @@
+"""``Idempotency-Key``: the same request twice has one effect and one answer.
+
+A route that creates or sends takes ``CurrentIdempotency`` and hands it what it does::
+
+    @router.post("/messages", status_code=201, response_model=MessageOut)
+    async def send(body: MessageIn, principal: Sender, once: CurrentIdempotency) -> Response:
+        async def effect(session: AsyncSession) -> MessageOut:
+            return MessageOut.model_validate(await schedule(session, principal, …))
+
+        return await once.in_transaction(principal, effect, status=201)
+
+``in_transaction`` stores the answer in the transaction of the effect: both are there, or neither,
+and a second request waits for the first. What talks to a gateway cannot be one transaction:
+``around`` marks the key first, and a second request meanwhile is told to come again.
+Without the header both simply do it.
+"""
+
+import hashlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Header, Request
+from pydantic import BaseModel
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from groupline.errors import Conflict, GrouplineError, IdempotencyConflict
+from groupline.http.context import CurrentRuntime
+from groupline.models import IdempotencyKey
+from groupline.orgs import answers
+from groupline.orgs.rules import Principal
+from groupline.runtime import Runtime
+
+_ABANDONED_AFTER = timedelta(minutes=5)
+_RETRY_SECONDS = 2
+
+
+class IdempotencyInProgress(Conflict):
+    code, title = "idempotency_in_progress", "This request is still being worked on"
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """One request, with the key it came with."""
+
+    runtime: Runtime
+    key: str | None
+    request_hash: str
+
+    async def in_transaction(
+        self,
+        principal: Principal,
+        effect: Callable[[AsyncSession], Awaitable[BaseModel]],
+        *,
+        status: int = 200,
+    ) -> Response:
+        """Runs the effect and stores its answer, in one transaction: both or neither."""
+        async with self.runtime.database.writing() as session:
+            if self.key is None:
+                return _answer(_json(await effect(session)), status)
+            row = await self._claim(session, principal.organization_id)
+            if row is None:
+                return await self._earlier(session, principal.organization_id)
+            body = _json(await effect(session))
+            await self._store(session, row, status, body)
+            return _answer(body, status)
+
+    async def around(
+        self, principal: Principal, effect: Callable[[], Awaitable[BaseModel]], *, status: int = 200
+    ) -> Response:
+        """Runs an effect that opens its own transactions.
+
+        One that is refused with an error of ours gives the key back, so that the request can be
+        made again. After a crash the key stays taken for some minutes, and is then free again.
+        """
+        if self.key is None:
+            return _answer(_json(await effect()), status)
+        async with self.runtime.database.writing() as session:
+            row = await self._claim(session, principal.organization_id)
+            if row is None:
+                return await self._earlier(session, principal.organization_id)
+        try:
+            body = _json(await effect())
+        except GrouplineError:
+            async with self.runtime.database.writing() as session:
+                await answers.give_back(session, row)
+            raise
+        async with self.runtime.database.writing() as session:
+            await self._store(session, row, status, body)
+        return _answer(body, status)
+
+    async def _claim(self, session: AsyncSession, organization_id: UUID) -> UUID | None:
+        assert self.key is not None
+        return await answers.claim(
+            session,
+            organization_id,
+            key=self.key,
+            request_hash=self.request_hash,
+            abandoned_before=self._now() - _ABANDONED_AFTER,
+            now=self._now(),
+        )
+
+    async def _earlier(self, session: AsyncSession, organization_id: UUID) -> Response:
+        assert self.key is not None
+        row = await answers.find(session, organization_id, self.key)
+        if row is None:
+            raise _in_progress()
+        return self._replay(row)
+
+    def _replay(self, row: IdempotencyKey) -> Response:
+        if row.request_hash != self.request_hash:
+            raise IdempotencyConflict(
+                "This Idempotency-Key came with another request before.",
+                hint="Use a new key for each new request.",
+            )
+        if row.status_code is None or row.response_body is None:
+            raise _in_progress()
+        body = self.runtime.vault.decrypt(row.response_body).encode()
+        answer = _answer(body, row.status_code)
+        answer.headers["Idempotent-Replayed"] = "true"
+        return answer
+
+    async def _store(self, session: AsyncSession, row: UUID, status: int, body: bytes) -> None:
+        # Encrypted, because an answer may hold what is shown once: the secret of a new API key.
+        text = self.runtime.vault.encrypt(body.decode())
+        await answers.store(session, row, status_code=status, response_body=text)
+
+    def _now(self) -> datetime:
+        return self.runtime.clock.now()
+
+
+def _in_progress() -> IdempotencyInProgress:
+    return IdempotencyInProgress(
+        "The first request with this Idempotency-Key is not done yet.",
+        hint=f"Try again in {_RETRY_SECONDS} s.",
+        retryAfter=_RETRY_SECONDS,
+    )
+
+
+def _json(model: BaseModel) -> bytes:
+    return model.model_dump_json(by_alias=True).encode()
+
+
+def _answer(body: bytes, status: int) -> Response:
+    return Response(body, status_code=status, media_type="application/json")
+
+
+async def idempotency(
+    request: Request,
+    runtime: CurrentRuntime,
+    key: Annotated[
+        str | None,
+        Header(
+            alias="Idempotency-Key",
+            min_length=1,
+            max_length=255,
+            description="The same key and body again answer the same, for 24 hours",
+        ),
+    ] = None,
+) -> Idempotency:
+    return Idempotency(runtime, key, await _fingerprint(request))
+
+
+async def _fingerprint(request: Request) -> str:
+    target = f"{request.method} {request.url.path}?{request.url.query}\n"
+    return hashlib.sha256(target.encode() + await request.body()).hexdigest()
+
+
+CurrentIdempotency = Annotated[Idempotency, Depends(idempotency)]
