@@ -11,6 +11,7 @@ from starlette.types import Scope
 from groupline.api import API_ROUTERS, ROOT_ROUTERS
 from groupline.api.openapi import describe
 from groupline.build import current_version
+from groupline.http.auth import install_login_redirect
 from groupline.http.middleware import EdgeMiddleware
 from groupline.http.problem import install_problem_handlers
 from groupline.runtime import Runtime
@@ -41,6 +42,7 @@ def create_app(opened: Opened) -> FastAPI:
     )
     pages = app.state.pages = Pages()
     install_problem_handlers(app, pages.problem)
+    install_login_redirect(app)
     api = APIRouter(prefix=API_PREFIX)
     for router in API_ROUTERS:
         api.include_router(router)

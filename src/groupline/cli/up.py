@@ -17,7 +17,8 @@ import structlog
 from groupline.cli.serve import Parts, run_parts
 from groupline.db import migrate
 from groupline.gateways.managed import ManagedGateway, keep_managed_gateway
-from groupline.orgs.service import create_setup_link
+from groupline.orgs import queries as people
+from groupline.orgs.links import make_setup_link
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import Settings
 
@@ -71,8 +72,10 @@ def _free_port(settings: Settings) -> int:
 async def _first_link(runtime: Runtime) -> str | None:
     """A one-time link to the setup page, as long as nobody has an account."""
     async with runtime.database.writing() as session:
-        token = await create_setup_link(session, now=runtime.clock.now())
-    return None if token is None else f"{runtime.settings.effective_base_url}/setup/{token}"
+        if await people.any_user(session):
+            return None
+        token = await make_setup_link(session, now=runtime.clock.now())
+    return f"{runtime.settings.effective_base_url}/setup/{token}"
 
 
 def _welcome(runtime: Runtime, link: str | None) -> None:

@@ -17,8 +17,8 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from groupline.build import current_build
 from groupline.errors import GrouplineError
 from groupline.http.context import runtime_of
-from groupline.http.frame import Frame
 from groupline.orgs.rules import Principal
+from groupline.orgs.schemas import Membership, SignedIn
 from groupline.web.navigation import navigation_for
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -131,16 +131,24 @@ class Pages:
         }
         if principal is None:
             return shared
-        frame: Frame = request.state.frame
+        signed_in: SignedIn = request.state.signed_in
+        membership: Membership = request.state.membership
         return shared | {
             "principal": principal,
             "timezone": principal.timezone,
             "events_url": "/api/v1/events",
             "navigation": navigation_for(principal),
-            "organization": frame.organization,
-            "organizations": frame.organizations,
-            "user": frame.user,
-            "role": frame.role,
+            "organization": membership,
+            "organizations": [
+                {
+                    "name": other.name,
+                    "href": f"/organizations/{other.slug}/enter",
+                    "current": other.organization_id == membership.organization_id,
+                }
+                for other in signed_in.memberships
+            ],
+            "user": signed_in,
+            "role": membership.role,
         }
 
 

@@ -3,6 +3,8 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from groupline.gateways.watch import GatewayWatch
+from groupline.inbound.process import Replay
 from groupline.runtime import Runtime
 from groupline.worker.loop import Loop
 
@@ -10,4 +12,15 @@ from groupline.worker.loop import Loop
 @asynccontextmanager
 async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     """The loops on this runtime; leaving it lets them finish what they hold."""
-    yield ()
+    watch = GatewayWatch(runtime.database, runtime.gateways, runtime.clock)
+    replay = Replay(runtime.database, runtime.clock)
+    yield (
+        Loop(
+            "gateways",
+            watch.run_once,
+            idle_seconds=30,
+            next_due=watch.next_due,
+            wakes_on=frozenset(("gateways",)),
+        ),
+        Loop("inbound", replay.run_once, idle_seconds=5),
+    )

@@ -1,0 +1,49 @@
+"""What an event means for what is stored. One transaction an event; it is applied once."""
+
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.clock import Clock
+from groupline.db import Database
+from groupline.inbound import store
+from groupline.models import InboundEvent, InboundOutcome
+
+logger = structlog.get_logger()
+
+_BATCH = 200
+
+
+async def process_event(database: Database, event_id: UUID, now: datetime) -> None:
+    """Applies one stored event. A failure is logged, and the event stays for the replay."""
+    try:
+        async with database.writing() as session:
+            event = await store.load(session, event_id)
+            if event is not None:
+                await store.settle(session, event, await _apply(session, event, now), now)
+    except SQLAlchemyError:
+        logger.exception("inbound.failed", event_id=str(event_id))
+
+
+async def _apply(session: AsyncSession, event: InboundEvent, now: datetime) -> InboundOutcome:
+    return "applied"
+
+
+class Replay:
+    """The loop that tries waiting events again: what they refer to may be known by now."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def run_once(self) -> bool:
+        now = self._clock.now()
+        async with self._database.reading() as session:
+            event_ids = await store.waiting(session, now, _BATCH)
+        for event_id in event_ids:
+            await process_event(self._database, event_id, now)
+        return False
