@@ -22,24 +22,24 @@ WEB = HERE.parents[2] / "src" / "groupline" / "web"
 NAVIGATION = [
     {
         "label": None,
-        "items": [{"key": "overview", "label": "Overview", "href": "#", "icon": "overview", "phone": True}],
+        "items": [{"key": "overview", "label": "Overview", "url": "#", "icon": "overview", "phone": True}],
     },
     {
         "label": "Events",
         "items": [
-            {"key": "workshops", "label": "Workshops", "href": "#w", "icon": "workshops", "phone": True},
-            {"key": "webinars", "label": "Webinars", "href": "#v", "icon": "webinars"},
+            {"key": "workshops", "label": "Workshops", "url": "#w", "icon": "workshops", "phone": True},
+            {"key": "webinars", "label": "Webinars", "url": "#v", "icon": "webinars"},
         ],
     },
     {
         "label": "Sending",
         "items": [
-            {"key": "campaigns", "label": "Campaigns", "href": "#c", "icon": "campaigns"},
-            {"key": "groups", "label": "Groups", "href": "#g", "icon": "groups", "phone": True},
+            {"key": "campaigns", "label": "Campaigns", "url": "#c", "icon": "campaigns"},
+            {"key": "groups", "label": "Groups", "url": "#g", "icon": "groups", "phone": True},
             {
                 "key": "messages",
                 "label": "Messages",
-                "href": "#m",
+                "url": "#m",
                 "icon": "messages",
                 "phone": True,
                 "count": 3,
@@ -50,20 +50,20 @@ NAVIGATION = [
     {
         "label": "Content",
         "items": [
-            {"key": "templates", "label": "Templates", "href": "#t", "icon": "templates"},
-            {"key": "sequences", "label": "Sequences", "href": "#s", "icon": "sequences"},
-            {"key": "journal", "label": "Journal", "href": "#j", "icon": "journal"},
+            {"key": "templates", "label": "Templates", "url": "#t", "icon": "templates"},
+            {"key": "sequences", "label": "Sequences", "url": "#s", "icon": "sequences"},
+            {"key": "journal", "label": "Journal", "url": "#j", "icon": "journal"},
         ],
     },
     {
         "label": "Settings",
         "items": [
-            {"key": "connection", "label": "WhatsApp connection", "href": "#x", "icon": "phone"},
-            {"key": "organization", "label": "Organization", "href": "#o", "icon": "organization"},
-            {"key": "members", "label": "Members", "href": "#p", "icon": "members"},
-            {"key": "keys", "label": "API keys", "href": "#k", "icon": "key"},
-            {"key": "gateways", "label": "Gateways", "href": "#y", "icon": "gateways"},
-            {"key": "appearance", "label": "Appearance", "href": "#a", "icon": "appearance"},
+            {"key": "connection", "label": "WhatsApp connection", "url": "#x", "icon": "phone"},
+            {"key": "organization", "label": "Organization", "url": "#o", "icon": "organization"},
+            {"key": "members", "label": "Members", "url": "#p", "icon": "members"},
+            {"key": "keys", "label": "API keys", "url": "#k", "icon": "key"},
+            {"key": "gateways", "label": "Gateways", "url": "#y", "icon": "gateways"},
+            {"key": "appearance", "label": "Appearance", "url": "#a", "icon": "appearance"},
         ],
     },
 ]
@@ -71,7 +71,9 @@ NAVIGATION = [
 
 def environment() -> Environment:
     loader = ChoiceLoader([FileSystemLoader(WEB / "templates"), FileSystemLoader(HERE)])
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined)
+    made = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
     made.globals["static"] = lambda name: name
     return made
 
@@ -84,12 +86,12 @@ def context(now: datetime) -> dict[str, object]:
         "zone": ZoneInfo("Asia/Kolkata"),
         "qr": Markup(code.svg_inline(border=0, omitsize=True)),
         "csp_nonce": "gallery",
-        "navigation": NAVIGATION,
+        "sections": NAVIGATION,
         "nav": "connection",
         "organization": {"name": "Northwind Learning"},
         "organizations": [
-            {"name": "Northwind Learning", "href": "#1", "current": True},
-            {"name": "Second organization", "href": "#2"},
+            ("Northwind Learning", "#1", True),
+            ("Second organization", "#2", False),
         ],
         "user": {"name": "Example Owner", "email": "owner@example.org"},
         "role": "owner",
@@ -104,9 +106,10 @@ def render_to(target: Path, now: datetime) -> Path:
     templates = environment()
     values = context(now)
     (target / "gallery.html").write_text(templates.get_template("gallery.html").render(values))
-    for status in (403, 404, 500):
-        page = templates.get_template(f"errors/{status}.html").render(values, status=status, reference="7f3a")
-        (target / f"{status}.html").write_text(page)
+    for name in ("403", "404", "500", "problem"):
+        problem = {"title": "Please check your input", "status": 422, "detail": "Nothing was saved.", "fields": {"q": "too short"}}
+        page = templates.get_template(f"errors/{name}.html").render(values, problem=problem)
+        (target / f"{name}.html").write_text(page)
     return target / "gallery.html"
 
 

@@ -1,0 +1,708 @@
+// Groupline in the browser. Pages work without this file wherever a form can do the work; it adds
+// what docs/dashboard.md lists: forms without reloads, live regions, search, dialogs, toasts.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const LOGIN = "/login";
+const PATIENCE = 120_000;
+
+function make(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  node.append(...children);
+  return node;
+}
+
+function drawIcon(name) {
+  const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+  const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
+  use.setAttribute("href", `#i-${name}`);
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("aria-hidden", "true");
+  svg.append(use);
+  return svg;
+}
+
+// ------------------------------------------------------------------ asking the server
+
+/** What went wrong, in words for the person. */
+class Problem extends Error {
+  constructor(detail, hint = "", fields = {}) {
+    super(detail);
+    Object.assign(this, { hint, fields });
+  }
+}
+
+/** Fetches a page or fragment. Rejects with a Problem, or with AbortError when a newer request took over. */
+async function ask(url, { signal, ...options } = {}) {
+  const limit = AbortSignal.timeout(PATIENCE);
+  const headers = { Accept: "text/html", "Groupline-Fragment": "1" };
+  try {
+    const response = await fetch(url, { ...options, headers, signal: signal ? AbortSignal.any([signal, limit]) : limit });
+    if (isLoginNeeded(response)) return await goToLogin();
+    const text = await response.text();
+    if (response.headers.get("Content-Type")?.includes("json")) throw problemFrom(JSON.parse(text));
+    return { response, page: new DOMParser().parseFromString(text, "text/html") };
+  } catch (error) {
+    if (error instanceof Problem || signal?.aborted) throw error;
+    throw new Problem("Groupline did not answer.", "Check the connection. What you sent may not have been saved: look before you send it again.");
+  }
+}
+
+function isLoginNeeded(response) {
+  return location.pathname !== LOGIN && (response.status === 401 || new URL(response.url).pathname === LOGIN);
+}
+
+function goToLogin() {
+  leaving = true;
+  location.assign(`${LOGIN}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  return new Promise(() => {}); // the page is going away; nobody needs an answer any more
+}
+
+function problemFrom({ detail, title, hint, fields }) {
+  return new Problem(detail ?? title ?? "That did not work.", hint, fields);
+}
+
+function problemOnPage(page, status) {
+  const text = (name) => $(`[data-problem="${name}"]`, page)?.textContent.trim();
+  const fields = Object.fromEntries($$("[data-problem-field]", page).map((item) => [item.dataset.problemField, item.textContent.trim()]));
+  return new Problem(text("detail") ?? `Groupline answered with error ${status}.`, text("hint"), fields);
+}
+
+// ------------------------------------------------------------------ morphing: new content, same elements
+
+let version = 0;
+
+/** Replaces the parts of this page that the selectors name by those of another page. Says how many there were. */
+function show(page, selectors) {
+  let shown = 0;
+  for (const selector of selectors.split(/\s+/)) {
+    const from = $(selector);
+    const to = $(selector, page);
+    if (!from || !to) continue;
+    morph(from, to);
+    shown += 1;
+  }
+  if (shown && page.title && selectors.includes("#content")) document.title = page.title;
+  version += 1;
+  settle();
+  return shown;
+}
+
+function morph(from, to) {
+  if (from.nodeType !== Node.ELEMENT_NODE) {
+    if (from.nodeValue !== to.nodeValue) from.nodeValue = to.nodeValue;
+  } else if (from.matches("[data-keep]") || from.isEqualNode(to)) {
+    return;
+  } else if (from.matches("template")) {
+    from.replaceWith(to);
+  } else if (from.matches("input, textarea, select")) {
+    morphControl(from, to);
+  } else {
+    morphAttributes(from, to);
+    morphChildren(from, to);
+  }
+}
+
+function morphAttributes(from, to) {
+  const kept = from.matches("dialog, details") ? "open" : "";
+  for (const { name } of [...from.attributes]) if (name !== kept && !to.hasAttribute(name)) from.removeAttribute(name);
+  for (const { name, value } of to.attributes) if (name !== kept && from.getAttribute(name) !== value) from.setAttribute(name, value);
+}
+
+function morphControl(from, to) {
+  const typed = isTouched(from) && { value: from.value, checked: from.checked };
+  morphAttributes(from, to);
+  morphChildren(from, to);
+  if (from.type === "file") return;
+  const { value, checked } = typed || to;
+  if (from.value !== value) from.value = value;
+  if (from.checked !== checked) from.checked = checked;
+}
+
+function isTouched(control) {
+  if (control.type === "checkbox" || control.type === "radio") return control.checked !== control.defaultChecked;
+  if (control.tagName !== "SELECT") return "defaultValue" in control && control.value !== control.defaultValue;
+  const initial = [...control.options].find((option) => option.defaultSelected) ?? control.options[0];
+  return Boolean(initial) && control.value !== initial.value;
+}
+
+const keyOf = (node) => node.id || node.dataset?.key;
+
+function morphChildren(from, to) {
+  const wanted = new Set([...to.children].map(keyOf).filter(Boolean));
+  const known = new Map();
+  for (const child of [...from.children]) {
+    const key = keyOf(child);
+    if (key && wanted.has(key)) known.set(key, child);
+    else if (key) child.remove();
+  }
+  let at = from.firstChild;
+  for (const next of [...to.childNodes]) {
+    const match = keyOf(next) ? known.get(keyOf(next)) : firstLike(next, at);
+    if (!match) from.insertBefore(next, at);
+    else if (match !== at) move(from, match, at);
+    else at = at.nextSibling;
+    if (match) morph(match, next);
+  }
+  while (at) {
+    const gone = at;
+    at = at.nextSibling;
+    gone.remove();
+  }
+}
+
+function firstLike(wanted, from) {
+  let node = from;
+  while (node && (node.nodeName !== wanted.nodeName || keyOf(node))) node = node.nextSibling;
+  return node;
+}
+
+function move(parent, node, before) {
+  if (parent.moveBefore) parent.moveBefore(node, before); // keeps focus and scroll position
+  else parent.insertBefore(node, before);
+}
+
+// ------------------------------------------------------------------ toasts
+
+const TOASTS = { success: ["check-circle", "green"], warning: ["alert", "amber"], error: ["x-circle", "red"] };
+
+function toast(kind, text, detail = "") {
+  const [icon, tone] = TOASTS[kind] ?? TOASTS.success;
+  const words = make("div", { class: "toast-text" }, text);
+  if (detail) words.append(make("small", {}, detail));
+  const role = kind === "error" ? "alert" : "status";
+  const box = make("div", { class: `toast toast-${kind} tone-${tone}`, "data-kind": kind, role }, drawIcon(icon), words);
+  raiseToasts().append(box);
+  armToast(box);
+}
+
+/** Above an open dialog everything else is inert, so that is where the toasts have to be. */
+function raiseToasts() {
+  const toasts = $("#toasts");
+  const host = $$("dialog:modal").at(-1) ?? document.body;
+  if (toasts.parentElement !== host) host.append(toasts);
+  return toasts;
+}
+
+function armToast(box) {
+  const close = make("button", { class: "button button-ghost button-icon button-small", type: "button", "aria-label": "Close" }, drawIcon("x"));
+  close.addEventListener("click", () => box.remove());
+  box.append(close);
+  if (box.dataset.kind === "error") return;
+  let timer;
+  const start = () => (timer = setTimeout(() => box.remove(), box.dataset.kind === "warning" ? 12_000 : 6_000));
+  for (const stop of ["pointerenter", "focusin"]) box.addEventListener(stop, () => clearTimeout(timer));
+  for (const go of ["pointerleave", "focusout"]) box.addEventListener(go, start);
+  start();
+}
+
+function toastsOf(page) {
+  const quiet = $$("template[data-toast]", page).map((item) => [item.dataset.toast, item.content.textContent.trim(), item.dataset.detail]);
+  const plain = $$("#toasts > .toast", page).map((item) => {
+    const [text, detail] = [...$(".toast-text", item).childNodes].map((node) => node.textContent.trim());
+    return [item.dataset.kind, text, detail];
+  });
+  return [...quiet, ...plain];
+}
+
+function complain(error) {
+  if (!(error instanceof Problem)) console.error(error);
+  const unforeseen = "Something in this page broke. Reload it and look whether your change is there.";
+  toast("error", error instanceof Problem ? error.message : unforeseen, error.hint);
+}
+
+// ------------------------------------------------------------------ forms
+
+let leaving = false;
+
+async function send(form, submitter) {
+  if (form.ariaBusy === "true") return;
+  const data = new FormData(form, submitter);
+  const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
+  setBusy(form, submitter, true);
+  try {
+    const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
+    const { response, page } = await ask(url, { method: "POST", body });
+    if (response.ok) finish(form, response, page);
+    else refuse(form, response, page);
+  } catch (error) {
+    complain(error);
+    markFields(form, error.fields ?? {});
+  } finally {
+    setBusy(form, submitter, false);
+  }
+}
+
+function setBusy(form, submitter, busy) {
+  form.ariaBusy = busy ? "true" : null;
+  if (submitter) submitter.ariaBusy = busy ? "true" : null;
+}
+
+function finish(form, response, page) {
+  const url = new URL(response.url);
+  if (response.redirected && url.pathname !== location.pathname) {
+    leaving = true;
+    sessionStorage.setItem("toasts", JSON.stringify(toastsOf(page)));
+    return location.assign(url);
+  }
+  const targets = form.dataset.target ?? "#content";
+  if ("reset" in form.dataset || form.closest(targets.replaceAll(/\s+/g, ","))) form.reset();
+  if (!("stay" in form.dataset)) form.closest("dialog")?.close();
+  if (response.redirected) history.replaceState(null, "", url);
+  const toasts = toastsOf(page);
+  if (!show(page, targets) && !toasts.length) location.reload();
+  for (const words of toasts) toast(...words);
+}
+
+function refuse(form, response, page) {
+  const answer = form.id && page.getElementById(form.id);
+  if (!answer) throw problemOnPage(page, response.status);
+  morph(form, answer);
+  settle();
+  for (const words of toastsOf(page)) toast(...words);
+  $("[aria-invalid=true]", form)?.focus();
+}
+
+function markFields(form, fields) {
+  for (const [name, why] of Object.entries(fields)) {
+    const control = form.elements.namedItem(name);
+    if (!control?.id) continue;
+    control.setAttribute("aria-invalid", "true");
+    $(`#${CSS.escape(control.id)}-error`)?.replaceChildren(why);
+  }
+  $("[aria-invalid=true]", form)?.focus();
+}
+
+function forgetError(control) {
+  if (control.getAttribute("aria-invalid") !== "true") return;
+  control.removeAttribute("aria-invalid");
+  $(`#${CSS.escape(control.id)}-error`)?.replaceChildren();
+}
+
+function confirmFirst(form, submitter) {
+  const { confirm: question, confirmText = "", confirmLabel } = submitter.dataset;
+  const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Cancel");
+  const go = make("button", { class: "button button-danger", value: "yes" }, confirmLabel ?? submitter.textContent.trim());
+  const dialog = make("dialog", { class: "dialog", role: "alertdialog", "aria-labelledby": "confirm-title" },
+    make("form", { method: "dialog" },
+      make("div", { class: "dialog-head" }, make("h2", { id: "confirm-title" }, question)),
+      make("div", { class: "dialog-body" }, make("p", {}, confirmText)),
+      make("div", { class: "dialog-foot" }, keep, go)));
+  dialog.addEventListener("close", () => {
+    dialog.remove();
+    if (dialog.returnValue !== "yes") return;
+    confirmed.add(submitter);
+    form.requestSubmit(submitter);
+    confirmed.delete(submitter);
+  });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+const confirmed = new WeakSet();
+
+document.addEventListener("submit", (event) => {
+  const { target: form, submitter } = event;
+  if (submitter?.dataset.confirm && !confirmed.has(submitter)) {
+    event.preventDefault();
+    confirmFirst(form, submitter);
+  } else if (form.matches("[data-search]")) {
+    event.preventDefault();
+    search(form);
+  } else if (form.matches("[data-enhance]")) {
+    event.preventDefault();
+    send(form, submitter);
+  } else if (form.method !== "dialog") {
+    leaving = true;
+  }
+});
+
+addEventListener("beforeunload", (event) => {
+  const unsaved = $$("form[data-guard]").some((form) => [...form.elements].some(isTouched));
+  if (unsaved && !leaving) event.preventDefault();
+});
+
+// ------------------------------------------------------------------ live regions
+
+const sources = new Map(); // address → what is going on with it
+let stream = null;
+let lost = false;
+let lostTimer;
+
+const addressOf = (region) => new URL(region.dataset.src ?? location.href, location.href).href;
+const isAsleep = (region) => Boolean(region.closest("dialog:not([open])"));
+
+function changed(topic, id) {
+  for (const region of $$("[data-live]")) {
+    const topics = region.dataset.live.split(",").map((name) => name.trim());
+    if (topic === "*" || topics.some((name) => name === topic || (name.startsWith(`${topic}:`) && (!id || name.endsWith(`:${id}`))))) wake(region);
+  }
+}
+
+/** Fetches the region's address soon: bursts become one request, and a burst without end one every now and then. */
+function wake(region, delay = 150) {
+  if (isAsleep(region)) return;
+  const url = addressOf(region);
+  const source = sources.get(url) ?? { pages: 0, timer: 0, running: false };
+  sources.set(url, source);
+  source.timer ||= setTimeout(() => refresh(url, source), delay);
+}
+
+async function refresh(url, source) {
+  source.timer = 0;
+  const regions = () => $$("[data-live]").filter((region) => addressOf(region) === url && !isAsleep(region));
+  if (source.running) return void (source.timer = setTimeout(() => refresh(url, source), 150));
+  source.running = true;
+  try {
+    const seen = version;
+    const page = await askAll(url, source.pages);
+    if (seen !== version) return regions().forEach((region) => wake(region)); // a form was quicker: this answer is old
+    for (const region of regions()) renew(region, page);
+    settle();
+    showLost(lost);
+  } catch (error) {
+    if (!(error instanceof Problem)) console.error(error);
+    for (const region of regions()) {
+      region.dataset.stale = "";
+      wake(region, 5000);
+    }
+    showLost(true);
+  } finally {
+    source.running = false;
+  }
+}
+
+function renew(region, page) {
+  const fresh = page.getElementById(region.id);
+  if (!fresh) throw new Problem(`The answer has no #${region.id}`);
+  morph(region, fresh);
+  delete region.dataset.stale;
+}
+
+/** A page, and as many further ones as "Load more" has brought. */
+async function askAll(url, more) {
+  const { response, page } = await ask(url);
+  if (!response.ok) throw problemOnPage(page, response.status);
+  for (let left = more; left > 0; left -= 1) {
+    const link = $("a[data-load-more]", page);
+    if (link) extend(page, link, (await ask(link.getAttribute("href"))).page);
+  }
+  return page;
+}
+
+function listen() {
+  stream = new EventSource(document.body.dataset.events ?? "/api/v1/events");
+  stream.addEventListener("open", () => {
+    if (lost) changed("*");
+    lost = false;
+    showLost(false);
+  });
+  stream.addEventListener("message", ({ data }) => {
+    const { topic, id } = JSON.parse(data);
+    changed(topic, id);
+  });
+  stream.addEventListener("resync", () => changed("*"));
+  stream.addEventListener("error", () => {
+    lost = true;
+    showLost(true);
+    if (stream?.readyState === EventSource.CLOSED) setTimeout(relisten, 5000);
+  });
+}
+
+function relisten() {
+  stream?.close();
+  lost = true;
+  listen();
+  changed("*"); // also finds out when it is the login that is over
+}
+
+function hangUp() {
+  stream?.close();
+  stream = null;
+}
+
+/** A short break is not worth a word. */
+function showLost(isLost) {
+  clearTimeout(lostTimer);
+  const say = () => ($("#live-status").hidden = !isLost);
+  lostTimer = setTimeout(say, isLost ? 1500 : 0);
+}
+
+// A browser keeps few connections to one server: a tab that nobody sees gives its own back.
+let hiddenTimer;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiddenTimer);
+  if (document.hidden) hiddenTimer = setTimeout(hangUp, 30_000);
+  else if (!stream && $("[data-live]")) relisten();
+});
+addEventListener("pagehide", hangUp);
+addEventListener("pageshow", (event) => event.persisted && $("[data-live]") && relisten());
+
+// ------------------------------------------------------------------ search, load more
+
+const searches = new WeakMap();
+const timers = new WeakMap();
+
+function searchSoon(form) {
+  clearTimeout(timers.get(form));
+  timers.set(form, setTimeout(() => search(form), 180));
+}
+
+async function search(form) {
+  clearTimeout(timers.get(form));
+  searches.get(form)?.abort();
+  const turn = new AbortController();
+  searches.set(form, turn);
+  const query = new URLSearchParams([...new FormData(form)].filter(([, value]) => value !== ""));
+  const url = new URL(form.action);
+  url.search = query;
+  form.ariaBusy = "true";
+  try {
+    const { response, page } = await ask(url, { signal: turn.signal });
+    if (!response.ok) throw problemOnPage(page, response.status);
+    history.replaceState(null, "", url);
+    sources.delete(url.href);
+    show(page, form.dataset.search || "#content");
+  } catch (error) {
+    if (!turn.signal.aborted) complain(error);
+  } finally {
+    if (searches.get(form) === turn) form.ariaBusy = null;
+  }
+}
+
+async function loadMore(link) {
+  if (link.ariaBusy === "true") return;
+  link.ariaBusy = "true";
+  try {
+    const { response, page } = await ask(link.href);
+    if (!response.ok) throw problemOnPage(page, response.status);
+    const region = link.closest("[data-live]");
+    const source = region && (sources.get(addressOf(region)) ?? { pages: 0, timer: 0, running: false });
+    const first = extend(document, link, page);
+    if (source) sources.set(addressOf(region), Object.assign(source, { pages: source.pages + 1 }));
+    settle();
+    first?.querySelector("a, button, input")?.focus({ preventScroll: true });
+  } catch (error) {
+    link.ariaBusy = null;
+    complain(error);
+  }
+}
+
+/** Appends the rows of the next page and puts its pager in place of the old one. Returns the first new row. */
+function extend(root, link, page) {
+  const list = $(link.dataset.loadMore, root);
+  const present = new Set([...list.children].map(keyOf).filter(Boolean));
+  const rows = [...($(link.dataset.loadMore, page)?.children ?? [])].filter((row) => !present.has(keyOf(row)));
+  list.append(...rows);
+  const pager = link.closest(".pager");
+  pager.replaceWith(page.getElementById(pager.id) ?? "");
+  version += 1;
+  return rows[0];
+}
+
+// ------------------------------------------------------------------ dialogs and popovers
+
+function openDialog(dialog) {
+  if (!dialog.open) dialog.showModal();
+  for (const region of $$("[data-live]", dialog)) wake(region, 0);
+}
+
+const shownOnce = new WeakSet();
+
+function openWanted() {
+  for (const dialog of $$("dialog[data-open]")) if (!shownOnce.has(dialog)) shownOnce.add(dialog), openDialog(dialog);
+}
+
+document.addEventListener("close", (event) => event.target.matches("dialog") && raiseToasts(), true);
+
+// Where the browser cannot anchor a popover to its button itself.
+document.addEventListener("toggle", ({ target, newState }) => {
+  if (newState !== "open" || !target.matches?.("[data-anchored]") || CSS.supports("position-area", "block-end")) return;
+  const box = $(`[popovertarget="${CSS.escape(target.id)}"]:not([hidden])`).getBoundingClientRect();
+  const below = box.bottom + target.offsetHeight < innerHeight;
+  target.style.left = `${Math.max(8, Math.min(box.left, innerWidth - target.offsetWidth - 8))}px`;
+  target.style.top = `${below ? box.bottom : Math.max(8, box.top - target.offsetHeight - 8)}px`;
+}, true);
+
+// ------------------------------------------------------------------ clicks and input
+
+const clicks = {
+  "[data-dialog-open]": (item) => openDialog(document.getElementById(item.dataset.dialogOpen)),
+  "[data-dialog-close]": (item) => item.closest("dialog").close(),
+  "[data-load-more]": loadMore,
+  "[data-copy], [data-copy-from]": copy,
+  "[data-theme-choice]": (item) => chooseTheme(item.dataset.themeChoice),
+  "[data-select-filter]": (item) => selectAll(item.closest("[data-selection]"), true),
+  "[data-select-none]": (item) => selectAll(item.closest("[data-selection]"), false),
+};
+
+document.addEventListener("click", (event) => {
+  if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  for (const [selector, act] of Object.entries(clicks)) {
+    const item = event.target.closest(selector);
+    if (!item) continue;
+    event.preventDefault();
+    act(item);
+  }
+  event.target.closest(".menu-item")?.closest("[popover]")?.hidePopover();
+});
+
+document.addEventListener("input", ({ target }) => {
+  forgetError(target);
+  if (target.dataset.limit) count(target);
+  if (target.form?.matches("[data-search]")) searchSoon(target.form);
+});
+
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-submit-on-change]")) target.form.requestSubmit();
+  if (target.matches("[data-select-all]")) for (const box of boxes(target.dataset.selectAll)) box.checked = target.checked;
+  if (target.type === "checkbox") showSelections(target);
+});
+
+document.addEventListener("reset", () => setTimeout(showSelections));
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "/" || event.target.closest("input, textarea, select, [contenteditable]")) return;
+  const field = $("[data-search] input[type=search]");
+  if (field) event.preventDefault(), field.focus();
+});
+
+function count(area) {
+  const length = [...area.value].length;
+  const counter = document.getElementById(area.dataset.counter);
+  counter.textContent = `${length} of ${area.dataset.limit}`;
+  counter.toggleAttribute("data-over", length > Number(area.dataset.limit));
+}
+
+async function copy(button) {
+  const text = button.dataset.copy ?? $(button.dataset.copyFrom).textContent.trim();
+  try {
+    await navigator.clipboard.writeText(text);
+    toast("success", "Copied.");
+  } catch {
+    copyByHand(button, text);
+  }
+}
+
+/** Without https a browser has no clipboard for scripts; selecting and copying still works in most. */
+function copyByHand(button, text) {
+  const area = make("textarea", { class: "visually-hidden" });
+  area.value = text;
+  button.after(area);
+  area.select();
+  const copied = document.execCommand("copy");
+  area.remove();
+  button.focus();
+  toast(copied ? "success" : "warning", copied ? "Copied." : "The browser did not allow copying. Select the text and copy it by hand.");
+}
+
+// ------------------------------------------------------------------ selections over a filter
+
+const boxes = (name) => $$(`input[type=checkbox][name="${CSS.escape(name)}"]`);
+const wholeFilter = new WeakSet();
+
+function selectAll(bar, on) {
+  for (const box of boxes(bar.dataset.selection)) box.checked = on;
+  if (on) wholeFilter.add(bar);
+  else wholeFilter.delete(bar);
+  showSelections();
+}
+
+function showSelections(touched) {
+  for (const bar of $$("[data-selection]")) {
+    const { selection: name, total, noun } = bar.dataset;
+    const all = boxes(name);
+    const chosen = all.filter((box) => box.checked).length;
+    if (touched?.checked === false || !chosen) wholeFilter.delete(bar);
+    const whole = wholeFilter.has(bar);
+    const number = whole ? Number(total) : chosen;
+    bar.hidden = !chosen;
+    $("[data-selected]", bar).textContent = `${number.toLocaleString("en")} ${noun} selected`;
+    $("[data-select-filter]", bar).hidden = whole || Number(total) <= chosen;
+    $(`[name="${CSS.escape(name)}_all"]`, bar).disabled = !whole;
+    for (const head of $$(`[data-select-all="${CSS.escape(name)}"]`)) {
+      head.checked = chosen > 0 && chosen === all.length;
+      head.indeterminate = chosen > 0 && chosen < all.length;
+    }
+  }
+}
+
+// ------------------------------------------------------------------ time
+
+const skew = document.body.dataset.now ? Date.parse(document.body.dataset.now) - Date.now() : 0;
+
+function ageText(seconds) {
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 172_800) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} days ago`;
+}
+
+function tick() {
+  const now = Date.now() + skew;
+  for (const time of $$("time[data-age]")) {
+    const text = ageText(Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000)));
+    if (time.textContent !== text) time.textContent = text;
+  }
+  for (const ring of $$("[data-countdown]")) countDown(ring, Math.max(0, Math.ceil((Date.parse(ring.dataset.countdown) - now) / 1000)));
+}
+
+function countDown(ring, left) {
+  $("[data-left]", ring).textContent = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")}`;
+  const part = Math.min(100, (100 * left) / Number(ring.dataset.life));
+  $("circle + circle", ring)?.setAttribute("stroke-dasharray", `${part.toFixed(1)} 100`);
+  const region = ring.closest("[data-live]");
+  ring.closest(".qr")?.querySelector(".qr-frame").toggleAttribute("data-expired", left === 0);
+  if (left === 0 && region) wake(region, 1000);
+}
+
+// ------------------------------------------------------------------ theme
+
+function chooseTheme(theme) {
+  try {
+    localStorage.setItem("theme", theme);
+  } catch {
+    toast("warning", "The browser keeps no settings for this site, so the theme holds for this page only.");
+  }
+  showTheme(theme);
+}
+
+function storedTheme() {
+  try {
+    return localStorage.getItem("theme") ?? "auto";
+  } catch {
+    return "auto"; // storage is switched off: the system's theme it is
+  }
+}
+
+function showTheme(theme = document.documentElement.dataset.theme ?? "auto") {
+  if (theme === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = theme;
+  for (const button of $$("[data-theme-choice]")) button.ariaPressed = String(button.dataset.themeChoice === theme);
+}
+
+addEventListener("storage", ({ key }) => key === "theme" && showTheme(storedTheme()));
+
+// ------------------------------------------------------------------ start
+
+/** Brings what the script owns back in line after the page has changed. */
+function settle() {
+  tick();
+  showTheme();
+  showSelections();
+  openWanted();
+  for (const note of $$(".pager[data-rows] [data-shown]")) {
+    const { rows, total, noun } = note.closest(".pager").dataset;
+    const shown = $(rows)?.childElementCount ?? 0;
+    note.textContent = `${shown.toLocaleString("en")}${total ? ` of ${Number(total).toLocaleString("en")}` : ""} ${noun}`;
+  }
+  if (!stream && !document.hidden && $("[data-live]")) listen();
+}
+
+for (const box of $$("#toasts > .toast")) armToast(box);
+for (const words of JSON.parse(sessionStorage.getItem("toasts") ?? "[]")) toast(...words);
+sessionStorage.removeItem("toasts");
+for (const region of $$("[data-live][data-load]")) wake(region, 0);
+settle();
+setInterval(() => document.hidden || tick(), 1000);
