@@ -18,6 +18,8 @@ from groupline.models import (
     EventVariable,
     Gateway,
     IdempotencyKey,
+    InboundEvent,
+    Login,
     MessageReceipt,
     NotificationCampaign,
     Organization,
@@ -26,6 +28,7 @@ from groupline.models import (
     Sequence,
     SequenceStep,
     SessionStatus,
+    SetupLink,
     Template,
     User,
     WebhookDelivery,
@@ -153,6 +156,7 @@ async def make_session(
         "status": status,
         "status_source": "gateway",
         "status_at": NOW,
+        "pairing_started_at": NOW,
         "created_at": NOW,
     }
     return await _add(session, WhatsappSession(**defaults | _SESSION_FACTS[status] | fields))
@@ -396,3 +400,37 @@ async def make_alert_channel(
         "created_at": NOW,
     }
     return await _add(session, AlertChannel(**defaults | fields))
+
+
+async def make_login(session: AsyncSession, *, user_id: UUID | None = None, **fields: Any) -> Login:
+    defaults = {
+        "token_hash": f"hash-{next(_counter)}",
+        "user_id": user_id or (await make_user(session)).id,
+        "created_at": NOW,
+        "last_seen_at": NOW,
+        "expires_at": NOW + timedelta(days=30),
+    }
+    return await _add(session, Login(**defaults | fields))
+
+
+async def make_setup_link(session: AsyncSession, **fields: Any) -> SetupLink:
+    defaults = {
+        "token_hash": f"hash-{next(_counter)}",
+        "purpose": "first_run",
+        "created_at": NOW,
+        "expires_at": NOW + timedelta(hours=1),
+    }
+    return await _add(session, SetupLink(**defaults | fields))
+
+
+async def make_inbound_event(
+    session: AsyncSession, *, gateway_id: UUID | None = None, **fields: Any
+) -> InboundEvent:
+    defaults = {
+        "gateway_id": gateway_id or (await make_gateway(session)).id,
+        "content_hash": f"hash-{next(_counter)}",
+        "kind": "status",
+        "payload": {},
+        "received_at": NOW,
+    }
+    return await _add(session, InboundEvent(**defaults | fields))
