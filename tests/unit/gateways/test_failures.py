@@ -26,10 +26,6 @@ from groupline.gateways.outcomes import (
 )
 
 
-def _name(kind: type[BaseException]) -> str:
-    return kind.__name__
-
-
 def _subclasses(kind: type[BaseException]) -> Iterator[type[BaseException]]:
     yield kind
     for sub in kind.__subclasses__():
@@ -59,7 +55,7 @@ def test_introspection_finds_the_classes_that_are_known_to_exist() -> None:
     assert len(found) > 35
 
 
-@pytest.mark.parametrize("kind", sorted(_client_exceptions(), key=_name))
+@pytest.mark.parametrize("kind", sorted(_client_exceptions(), key=repr))
 def test_every_exception_class_of_the_client_is_classified(kind: type[BaseException]) -> None:
     assert kind in CAUSES, f"{kind.__name__} needs a line in CAUSES"
 
@@ -68,7 +64,7 @@ def _failed(cause: Cause, *, written: bool, pool: bool = False) -> CallFailed:
     return CallFailed(cause, written, pool, "detail", "Error")
 
 
-@pytest.mark.parametrize("kind", sorted(CAUSES, key=_name))
+@pytest.mark.parametrize("kind", sorted(CAUSES, key=repr))
 def test_nothing_that_was_written_is_ever_called_not_sent(kind: type[BaseException]) -> None:
     outcome = send_outcome(_failed(CAUSES[kind], written=True))
     assert isinstance(outcome, Uncertain)
