@@ -14,14 +14,20 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
-from groupline.db import Database
+from groupline.db import Database, announce
 from groupline.errors import InvalidInput, NotFound, RateLimited, Unauthenticated
 from groupline.ids import new_id
 from groupline.journal import Actor, record
 from groupline.models import Login, LoginAttempt, User
 from groupline.orgs import queries
 from groupline.orgs.passwords import hash_password, verify_password
-from groupline.orgs.rules import ATTEMPT_WINDOW, check_password, clean_email, seconds_to_wait
+from groupline.orgs.rules import (
+    ATTEMPT_WINDOW,
+    check_password,
+    clean_email,
+    clean_name,
+    seconds_to_wait,
+)
 from groupline.orgs.schemas import Attempt, NewLogin, SignedIn
 from groupline.orgs.tokens import digest, new_token
 
@@ -192,6 +198,33 @@ async def end_other_logins(session: AsyncSession, signed_in: SignedIn, *, now: d
     return ended
 
 
+async def change_own_name(
+    session: AsyncSession, signed_in: SignedIn, name: str, *, now: datetime
+) -> str:
+    """The name that members of the same organizations see."""
+    name = clean_name(name)
+    if name != signed_in.name:
+        await queries.set_user_name(session, signed_in.user_id, name)
+        await record(
+            session,
+            action="user.renamed",
+            actor=signed_in.actor,
+            organization_id=None,
+            subject="user",
+            subject_id=signed_in.user_id,
+            data={"before": signed_in.name, "after": name},
+            at=now,
+        )
+        for membership in signed_in.memberships:
+            await announce(
+                session,
+                "organization",
+                organization_id=membership.organization_id,
+                subject_id=signed_in.user_id,
+            )
+    return name
+
+
 async def change_own_password(
     database: Database,
     clock: Clock,
@@ -203,7 +236,7 @@ async def change_own_password(
     attempts: int,
 ) -> int:
     """Ends all other logins of the person; says how many. A wrong password counts as an attempt."""
-    check_password(new, email=signed_in.email)
+    check_password(new, email=signed_in.email, field="newPassword")
     async with database.writing() as session:
         attempt = await _count_attempt(
             session, signed_in.email, client, limit=attempts, now=clock.now()

@@ -236,6 +236,10 @@ async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash:
     )
 
 
+async def set_user_name(session: AsyncSession, user_id: UUID, name: str) -> None:
+    await session.execute(update(User).where(User.id == user_id).values(name=name))
+
+
 # API keys
 
 

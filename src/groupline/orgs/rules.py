@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from functools import cache
 from zoneinfo import available_timezones
@@ -22,6 +22,7 @@ __all__ = [
     "Principal",
     "Role",
     "Scope",
+    "check_all",
     "check_grant",
     "check_member_change",
     "check_owner_stays",
@@ -70,6 +71,20 @@ def check_owner_stays(*, held: Role, wanted: Role | None, owners: int) -> None:
         )
 
 
+def check_all(*checks: Callable[[], object]) -> None:
+    """Runs every check and names all fields that are wrong at once."""
+    fields: dict[str, str] = {}
+    sentences: list[str] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            fields |= error.fields
+            sentences.append(error.detail)
+    if fields:
+        raise InvalidInput(" ".join(sentences), fields=fields)
+
+
 _EMAIL = re.compile(r"[^@\s\x00-\x1f]+@[^@\s\x00-\x1f.]+(\.[^@\s\x00-\x1f.]+)*")
 _EMAIL_MAX = 254
 
@@ -87,7 +102,7 @@ def clean_email(text: str) -> str:
 PASSWORD_MIN, PASSWORD_MAX = 10, 1024
 
 
-def check_password(password: str, *, email: str) -> str:
+def check_password(password: str, *, email: str, field: str = "password") -> str:
     if len(password) < PASSWORD_MIN:
         reason = f"needs at least {PASSWORD_MIN} characters"
     elif len(password) > PASSWORD_MAX:
@@ -98,7 +113,7 @@ def check_password(password: str, *, email: str) -> str:
         reason = "repeats the same characters"
     else:
         return password
-    raise InvalidInput(f"The password {reason}.", fields={"password": reason})
+    raise InvalidInput(f"The password {reason}.", fields={field: reason})
 
 
 NAME_MAX = 120

@@ -190,7 +190,7 @@ async def add_member(
         user = await _add_user(session, email, shown, password_hash, now)
     elif await queries.member(session, principal.organization_id, user.id) is not None:
         raise Conflict(f"{email} is a member already.", state="member")
-    await _join(session, principal.organization_id, user.id, role, now)
+    await join(session, principal.organization_id, user.id, role, now=now)
     needs_link = is_new and password_hash is None
     token = await make_password_link(session, user.id, now=now) if needs_link else None
     member = await find_member(session, principal, user.id)
@@ -214,8 +214,8 @@ async def _add_user(
     return user
 
 
-async def _join(
-    session: AsyncSession, organization_id: UUID, user_id: UUID, role: Role, now: datetime
+async def join(
+    session: AsyncSession, organization_id: UUID, user_id: UUID, role: Role, *, now: datetime
 ) -> None:
     session.add(
         OrganizationMember(
