@@ -6,11 +6,13 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.support.app import RunningApp, open_test_runtime, running_app
 from tests.support.cast import Cast, make_cast
 from tests.support.clock import ManualClock
 from tests.support.databases import Postgres, in_own_loop, migrated, postgres_server
 
 from groupline.db import Announcements, Database
+from groupline.runtime import Runtime
 
 
 @pytest.fixture(scope="session")
@@ -82,3 +84,17 @@ async def cast(database: Database) -> Cast:
     """An owner, a member of each role, and an outsider who must see nothing."""
     async with database.writing() as session:
         return await make_cast(session)
+
+
+@pytest.fixture
+async def runtime(database: Database, clock: ManualClock) -> AsyncIterator[Runtime]:
+    """The parts of a process, on the test's database and with its clock."""
+    async with open_test_runtime(database, clock) as runtime:
+        yield runtime
+
+
+@pytest.fixture
+async def running(runtime: Runtime) -> AsyncIterator[RunningApp]:
+    """The application itself; ``running.client()`` is nobody, ``client_of(person)`` somebody."""
+    async with running_app(runtime) as app:
+        yield app
