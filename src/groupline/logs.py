@@ -50,7 +50,7 @@ def configure_logging(log_format: LogFormat, *, build: str, level: str = "INFO")
         _without_secrets,
     ]
     render: structlog.types.Processor = (
-        structlog.processors.JSONRenderer()
+        structlog.processors.JSONRenderer(ensure_ascii=False)
         if log_format == "json" or (log_format == "auto" and not sys.stderr.isatty())
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )

@@ -118,6 +118,7 @@ def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:
     return create_async_engine(
         url,
         connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "groupline"},
+        hide_parameters=True,  # values are message texts and phone numbers: never in a log
         **pool,
     )
 
@@ -129,7 +130,10 @@ def _sqlite_engine(
         pool["max_overflow"] = 0
     # The driver must not begin transactions by itself: it would begin them late and deferred.
     engine = create_async_engine(
-        url, connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS}, **pool
+        url,
+        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        hide_parameters=True,
+        **pool,
     )
     pragmas = [
         "journal_mode = WAL",

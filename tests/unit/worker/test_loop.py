@@ -1,0 +1,110 @@
+"""A loop turns while there is work, rests when there is none, and survives its own failures."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from groupline.clock import SystemClock
+from groupline.worker.loop import MAX_BACKOFF_SECONDS, Loop, _backoff, keep_running
+
+
+class RecordedSleep(SystemClock):
+    """Real time, but it remembers the pauses that were asked for and takes none of them."""
+
+    def __init__(self) -> None:
+        self.asked: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.asked.append(seconds)
+        await asyncio.sleep(0)
+
+
+def turns(*results: bool | Exception, stopping: asyncio.Event) -> Callable[[], Awaitable[bool]]:
+    left = list(results)
+
+    async def run_once() -> bool:
+        result = left.pop(0)
+        if not left:
+            stopping.set()
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    return run_once
+
+
+async def test_it_turns_at_once_while_there_is_work() -> None:
+    stopping, clock = asyncio.Event(), RecordedSleep()
+    loop = Loop("test", turns(True, True, False, stopping=stopping), idle_seconds=7)
+    await keep_running(loop, clock, stopping)
+    assert clock.asked == [7]
+
+
+async def test_the_pause_is_cut_to_the_next_known_work() -> None:
+    async def in_two_seconds() -> float:
+        return 2.0
+
+    stopping, clock = asyncio.Event(), RecordedSleep()
+    run_once = turns(False, False, stopping=stopping)
+    await keep_running(Loop("test", run_once, 60, next_due=in_two_seconds), clock, stopping)
+    assert clock.asked == [2.0, 2.0]
+
+
+async def test_a_turn_that_fails_is_tried_again_later_and_later() -> None:
+    stopping, clock = asyncio.Event(), RecordedSleep()
+    failures = [RuntimeError("no")] * 4
+    loop = Loop("test", turns(*failures, False, stopping=stopping), idle_seconds=7)
+    await keep_running(loop, clock, stopping)
+    assert len(clock.asked) == 5
+    assert clock.asked[3] > clock.asked[0]
+    assert clock.asked[-1] == 7
+
+
+@pytest.mark.parametrize("failures", [1, 5, 10_000])
+def test_no_pause_after_a_failure_is_longer_than_the_limit(failures: int) -> None:
+    assert 0 < _backoff(failures) <= MAX_BACKOFF_SECONDS
+
+
+@asynccontextmanager
+async def running(loop: Loop, stopping: asyncio.Event) -> Any:
+    task = asyncio.create_task(keep_running(loop, SystemClock(), stopping))
+    yield
+    await asyncio.wait_for(task, 5)
+
+
+async def test_a_wake_up_ends_the_pause() -> None:
+    stopping = asyncio.Event()
+    turned = asyncio.Queue[None]()
+
+    async def run_once() -> bool:
+        turned.put_nowait(None)
+        return False
+
+    loop = Loop("test", run_once, idle_seconds=3600)
+    async with running(loop, stopping):
+        await asyncio.wait_for(turned.get(), 5)
+        loop.wake.set()
+        await asyncio.wait_for(turned.get(), 5)
+        stopping.set()
+
+
+async def test_a_wake_up_during_a_turn_is_not_lost() -> None:
+    stopping = asyncio.Event()
+    count = 0
+
+    async def run_once() -> bool:
+        nonlocal count
+        count += 1
+        if count == 1:
+            loop.wake.set()
+        else:
+            stopping.set()
+        return False
+
+    loop = Loop("test", run_once, idle_seconds=3600)
+    async with running(loop, stopping):
+        pass
+    assert count == 2
