@@ -294,6 +294,14 @@ async def test_a_group_that_the_gateway_does_not_know(
         await CALLS[name](driver)
 
 
+async def test_a_simulated_phone_that_does_not_exist(
+    driver: GrouplineDriver, gateway: ScriptedGateway
+) -> None:
+    gateway.says(answer(404, {"error": "There is no simulated phone with this number"}))
+    with pytest.raises(GatewayRefused, match="no simulated phone"):
+        await driver.scan("919876543210", "wa_1")
+
+
 async def test_a_forbidden_invite_is_about_our_rights_and_not_about_our_key(
     driver: GrouplineDriver, gateway: ScriptedGateway
 ) -> None:

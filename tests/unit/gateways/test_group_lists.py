@@ -129,6 +129,11 @@ def test_admin_rights_are_found_among_the_participants(
     assert one(entry, own_phone="919876543210").is_admin is is_admin
 
 
+def test_some_gateways_call_the_own_number_me() -> None:
+    participants = [{"id": "1@lid", "admin": None}, {"id": "me", "admin": "admin"}]
+    assert one({"id": JID, "participants": participants}).is_admin is True
+
+
 def test_what_the_list_does_not_say_is_none() -> None:
     assert one({"id": JID}) == GatewayGroup(jid=JID)
 

@@ -17,9 +17,9 @@ from groupline.errors import (
 from groupline.gateways.drivers.base import Answer
 from groupline.gateways.drivers.failures import CallFailed, failure_kind
 from groupline.gateways.drivers.groupline_messages import (
-    names_a_group,
     says_gateway_error,
     says_not_connected,
+    speaks_of_session,
 )
 from groupline.gateways.drivers.parsing import (
     MAX_DETAIL,
@@ -95,8 +95,9 @@ def require_success(
     if kind is not None:
         raise _not_connected(answer, words) or _error(kind, words, answer.status)
     if answer.status == 404:
-        known = GatewayRefused if names_a_group(words) else GatewaySessionUnknown
-        raise known(words, upstream_status=404)
+        said = error_text(answer.json) or ""
+        missing = GatewaySessionUnknown if speaks_of_session(said) else GatewayRefused
+        raise missing(words, upstream_status=404)
     document = as_object(answer.json)
     if document is not None and boolean(document.get("success")) is False:
         raise _not_connected(answer, words) or _error(FailureKind.REFUSED, words, answer.status)

@@ -121,13 +121,19 @@ def _participant_count(document: JsonObject) -> int | None:
 def _is_admin(document: JsonObject, own_phone: str | None) -> bool | None:
     said = boolean(document.get("isAdmin"))
     participants = document.get("participants")
-    if said is not None or own_phone is None or not isinstance(participants, list):
+    if said is not None or not isinstance(participants, list):
         return said
     for entry in participants:
         found = _participant(entry)
-        if found is not None and found.phone == own_phone:
+        if found is not None and _is_own(found, own_phone):
             return found.is_admin
     return None  # not found under this number: the list may hold LIDs only
+
+
+def _is_own(participant: Participant, own_phone: str | None) -> bool:
+    if participant.id == "me":
+        return True
+    return own_phone is not None and participant.phone == own_phone
 
 
 def invite_link(document: JsonObject) -> str | None:

@@ -45,7 +45,7 @@ _NOT_CONNECTED = re.compile(
 _RESTRICTED = re.compile(r"restrict|reach-?_?out|time-?_?lock|\bbanned\b", re.IGNORECASE)
 _RATE = re.compile(r"rate.?(?:limit|over)|too many", re.IGNORECASE)
 _NOT_IN_GROUP = re.compile(
-    r"\bnot (?:a |an )?(?:participant|member|in (?:the |this )?group)\b|item-not-found"
+    r"\bnot (?:a |an )?(?:participant|member|in (?:the |this |that )?group)\b|item-not-found"
     r"|\bgroup\b.{0,80}\b(?:not found|does(?: not|n't) exist)\b|\bno such group\b",
     re.IGNORECASE,
 )
@@ -53,6 +53,8 @@ _NOT_ALLOWED = re.compile(
     r"\bonly admins?\b|\bnot (?:an? )?admin|\badmins? only\b|not[- ]?allowed to (?:send|post)",
     re.IGNORECASE,
 )
+_SESSION = re.compile(r"session", re.IGNORECASE)
+_OTHER_THING = re.compile(r"\b(?:group|phone|number|participant)s?\b", re.IGNORECASE)
 _TIME = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 
@@ -71,9 +73,9 @@ def says_not_connected(words: str) -> bool:
     return _NOT_CONNECTED.search(words) is not None
 
 
-def names_a_group(words: str) -> bool:
-    """Whether a 404 speaks of the group and not of the session."""
-    return _NOT_IN_GROUP.search(words) is not None
+def speaks_of_session(words: str) -> bool:
+    """Whether a 404 means the session, and not the group or the phone that was asked for."""
+    return _SESSION.search(words) is not None or _OTHER_THING.search(words) is None
 
 
 def send_outcome(answer: SendAnswer) -> SendOutcome:
