@@ -1,0 +1,246 @@
+"""Reading groups: pages of a list, search, one group, the choice of a person."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Uuid,
+    and_,
+    column,
+    exists,
+    func,
+    literal_column,
+    or_,
+    select,
+    table,
+    tuple_,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.groups.names import indexed_words, search_words
+from groupline.groups.schemas import (
+    GroupCursor,
+    GroupFilter,
+    GroupPage,
+    GroupView,
+    MembershipView,
+)
+from groupline.models import WhatsappGroup, WhatsappMembership, WhatsappNumber
+
+# Looking rows up one by one is slower than reading all names once a word is this common.
+_COMMON: Final = 2_000
+_INDEX: Final = table("whatsapp_groups_search", column("search_name"), column("group_id", Uuid()))
+_ONE: Final[ColumnElement[int]] = literal_column("1")
+_MATCHES: Final[ColumnElement[Any]] = literal_column("whatsapp_groups_search")
+
+_GROUP_COLUMNS = (
+    WhatsappGroup.id,
+    WhatsappGroup.group_jid,
+    WhatsappGroup.group_name,
+    WhatsappGroup.search_name,
+    WhatsappGroup.participant_count,
+    WhatsappGroup.is_community,
+    WhatsappGroup.is_community_announce,
+    WhatsappGroup.announce_only,
+    WhatsappGroup.invite_link,
+    WhatsappGroup.synced_at,
+)
+
+
+async def list_groups(
+    session: AsyncSession,
+    organization_id: UUID,
+    wanted: GroupFilter,
+    *,
+    after: GroupCursor | None = None,
+    limit: int = 50,
+) -> GroupPage:
+    """One page, by name. Words that differ only in case or accents are the same."""
+    condition = await matching(session, organization_id, wanted)
+    statement = (
+        select(*_GROUP_COLUMNS)
+        .where(condition)
+        .order_by(WhatsappGroup.search_name, WhatsappGroup.id)
+        .limit(limit + 1)
+    )
+    if after is not None:
+        statement = statement.where(
+            tuple_(WhatsappGroup.search_name, WhatsappGroup.id)
+            > tuple_(after.search_name, after.group_id)
+        )
+    rows = (await session.execute(statement)).all()
+    total = (await session.execute(_count(condition))).scalar_one()
+    views = await _views(session, organization_id, rows[:limit], wanted.number_id)
+    more = len(rows) > limit
+    return GroupPage(views, total, views[-1].cursor if more else None)
+
+
+async def get_group(
+    session: AsyncSession, organization_id: UUID, group_id: UUID
+) -> GroupView | None:
+    """With all its memberships; ``None`` if the organization has no such group."""
+    rows = await session.execute(
+        select(*_GROUP_COLUMNS)
+        .where(WhatsappGroup.organization_id == organization_id)
+        .where(WhatsappGroup.id == group_id)
+    )
+    views = await _views(session, organization_id, rows.all(), None)
+    return views[0] if views else None
+
+
+async def count_groups(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> int:
+    condition = await matching(session, organization_id, wanted)
+    return (await session.execute(_count(condition))).scalar_one()
+
+
+async def ids_of(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> list[UUID]:
+    """All groups that the filter matches, by name: what "select all" selects."""
+    condition = await matching(session, organization_id, wanted)
+    return list(
+        await session.scalars(
+            select(WhatsappGroup.id)
+            .where(condition)
+            .order_by(WhatsappGroup.search_name, WhatsappGroup.id)
+        )
+    )
+
+
+async def existing_ids(
+    session: AsyncSession, organization_id: UUID, group_ids: Collection[UUID]
+) -> list[UUID]:
+    """Those of the ids that are groups of the organization, in the order given."""
+    found: set[UUID] = set()
+    wanted = list(dict.fromkeys(group_ids))
+    for start in range(0, len(wanted), 500):
+        found.update(
+            await session.scalars(
+                select(WhatsappGroup.id)
+                .where(WhatsappGroup.organization_id == organization_id)
+                .where(WhatsappGroup.id.in_(wanted[start : start + 500]))
+            )
+        )
+    return [group_id for group_id in wanted if group_id in found]
+
+
+def _count(condition: ColumnElement[bool]) -> Select[int]:
+    return select(func.count()).select_from(WhatsappGroup).where(condition)
+
+
+# What matches
+
+
+async def matching(
+    session: AsyncSession, organization_id: UUID, wanted: GroupFilter
+) -> ColumnElement[bool]:
+    """The filter as a condition on ``whatsapp_groups``."""
+    conditions = [WhatsappGroup.organization_id == organization_id]
+    conditions += _membership_conditions(wanted)
+    words = search_words(wanted.query)
+    conditions += [_contains(word) for word in words]
+    if session.get_bind().dialect.name == "sqlite":
+        conditions += await _by_index(session, indexed_words(words))
+    return and_(*conditions)
+
+
+def _contains(word: str) -> ColumnElement[bool]:
+    # PostgreSQL answers this from its trigram index, where it could be created.
+    return WhatsappGroup.search_name.contains(word, autoescape=True, escape="\\")
+
+
+async def _by_index(session: AsyncSession, words: Sequence[str]) -> list[ColumnElement[bool]]:
+    """On SQLite the index is a table of its own, and somebody has to decide to use it."""
+    if not words:
+        return []
+    match = _MATCHES.op("MATCH")(
+        " AND ".join('"' + word.replace('"', '""') + '"' for word in words)
+    )
+    some = select(_ONE).select_from(_INDEX).where(match).limit(_COMMON + 1).subquery()
+    if (await session.execute(select(func.count()).select_from(some))).scalar_one() > _COMMON:
+        return []
+    return [WhatsappGroup.id.in_(select(_INDEX.c.group_id).where(match))]
+
+
+def _membership_conditions(wanted: GroupFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.number_id is not None:
+        conditions.append(_has_membership(wanted.number_id))
+    if wanted.active is not None:
+        is_in = _has_membership(wanted.number_id, WhatsappMembership.is_active)
+        conditions.append(is_in if wanted.active else ~is_in)
+    if wanted.sendable is not None:
+        can = and_(~WhatsappGroup.is_community, _has_membership(wanted.number_id, *may_write()))
+        conditions.append(can if wanted.sendable else ~can)
+    return conditions
+
+
+def _has_membership(
+    number_id: UUID | None, *conditions: ColumnElement[bool] | Any
+) -> ColumnElement[bool]:
+    membership = (
+        exists()
+        .where(WhatsappMembership.organization_id == WhatsappGroup.organization_id)
+        .where(WhatsappMembership.group_id == WhatsappGroup.id)
+        .where(*conditions)
+    )
+    if number_id is not None:
+        membership = membership.where(WhatsappMembership.number_id == number_id)
+    return membership
+
+
+def may_write() -> tuple[ColumnElement[bool], ...]:
+    """For a statement over groups and memberships: this membership can send to this group.
+
+    The group must also not be a community parent. The same rule as ``rules.unsendable``.
+    """
+    admins_only = or_(WhatsappGroup.announce_only, WhatsappGroup.is_community_announce)
+    return (
+        WhatsappMembership.is_active.is_(True),
+        or_(~admins_only, WhatsappMembership.is_admin),
+    )
+
+
+# Rows into views
+
+
+async def _views(
+    session: AsyncSession,
+    organization_id: UUID,
+    rows: Sequence[Any],
+    number_id: UUID | None,
+) -> tuple[GroupView, ...]:
+    memberships: dict[UUID, list[MembershipView]] = {row.id: [] for row in rows}
+    for membership in await _memberships(session, organization_id, memberships):
+        memberships[membership.group_id].append(membership)
+    return tuple(
+        GroupView(*row, memberships=tuple(memberships[row.id]), number_id=number_id) for row in rows
+    )
+
+
+async def _memberships(
+    session: AsyncSession, organization_id: UUID, group_ids: Collection[UUID]
+) -> list[MembershipView]:
+    if not group_ids:
+        return []
+    rows = await session.execute(
+        select(
+            WhatsappMembership.group_id,
+            WhatsappMembership.number_id,
+            WhatsappNumber.phone_number,
+            WhatsappNumber.display_name,
+            WhatsappMembership.is_admin,
+            WhatsappMembership.is_active,
+            WhatsappMembership.missing_since,
+        )
+        .join(
+            WhatsappNumber,
+            (WhatsappNumber.organization_id == WhatsappMembership.organization_id)
+            & (WhatsappNumber.id == WhatsappMembership.number_id),
+        )
+        .where(WhatsappMembership.organization_id == organization_id)
+        .where(WhatsappMembership.group_id.in_(group_ids))
+        .order_by(WhatsappNumber.created_at, WhatsappNumber.id)
+    )
+    return [MembershipView(*row) for row in rows]
