@@ -1,0 +1,1 @@
+"""What speaks WhatsApp, or pretends to: one engine per gateway."""

@@ -1,0 +1,48 @@
+"""Errors that a caller is told about, as ``{"error": "…"}`` with their status."""
+
+
+class GatewayError(Exception):
+    """A request that cannot be carried out. Nothing was sent to WhatsApp because of it."""
+
+    status = 500
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class BadRequest(GatewayError):
+    status = 400
+
+
+class Refused(GatewayError):
+    """WhatsApp would not take the message: not a member, not an admin, no such group."""
+
+    status = 400
+
+
+class Forbidden(GatewayError):
+    status = 403
+
+
+class RateLimited(GatewayError):
+    status = 429
+
+
+class NotFound(GatewayError):
+    status = 404
+
+
+class Conflict(GatewayError):
+    status = 409
+
+
+class NotConnected(GatewayError):
+    status = 503
+
+    def __init__(self, text: str = "The session is not connected") -> None:
+        super().__init__(text)
+
+
+class StartRefused(Exception):
+    """The gateway cannot start as it was set up; the text says what to change."""

@@ -1,0 +1,217 @@
+"""Sends with a ``clientRef``: at most one copy each, whatever happens in between.
+
+The intent is on disk before the engine hears of the message. A repetition, a concurrent
+duplicate and a request after a crash all meet that row; where it does not tell how the send
+ended, the engine is asked whether WhatsApp has the message.
+"""
+
+import asyncio
+import hashlib
+import sqlite3
+from collections import OrderedDict
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from groupline_gateway.clock import Clock, from_epoch
+from groupline_gateway.contract import MessageState
+from groupline_gateway.engines.port import Engine, Order, SendResult, Sent
+from groupline_gateway.errors import Conflict, GatewayError
+from groupline_gateway.store import Store
+
+KEPT = timedelta(days=90)
+_REMEMBERED_RECIPIENTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What is known of a message that somebody asks about."""
+
+    status: MessageState
+    message_id: str | None = None
+    at: datetime | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    fingerprint: str
+    status: str
+    message_id: str | None
+    error: str | None
+    at: datetime
+
+
+class Ledger:
+    def __init__(self, store: Store, engine: Engine, clock: Clock) -> None:
+        self._store = store
+        self._engine = engine
+        self._clock = clock
+        self._in_flight: dict[str, tuple[str, asyncio.Task[SendResult]]] = {}
+        self._last: OrderedDict[tuple[str, str], Found] = OrderedDict()
+        engine.on_rejected(self._note_rejection)
+
+    async def send(self, order: Order) -> SendResult:
+        """Send once per ``clientRef``; without one, send as asked."""
+        if order.client_ref is None:
+            result = await self._engine.send(order)
+        else:
+            result = await self._send_once(order, order.client_ref)
+        if isinstance(result, Sent):
+            self._remember_last(order, result)
+        return result
+
+    async def find(self, client_ref: str) -> Found | None:
+        """The fate of a message; None is a definite "it was not sent"."""
+        if client_ref in self._in_flight:
+            return Found(MessageState.PENDING)
+        entry = await self._store.read(lambda connection: _load(connection, client_ref))
+        if entry is None:
+            return None
+        if entry.status == "failed":
+            return Found(MessageState.FAILED, at=entry.at, error=entry.error)
+        message_id = entry.message_id or await self._engine.trace(client_ref)
+        if message_id is None:
+            return None
+        if entry.status != "sent":
+            self._settle(client_ref, "sent", message_id=message_id)
+        return Found(MessageState.SENT, message_id, entry.at)
+
+    def find_last(self, session_id: str, recipient: str) -> Found | None:
+        """The last message that went to a recipient since the gateway started."""
+        return self._last.get((session_id, recipient))
+
+    async def forget_old(self) -> None:
+        """Drop what is older than anybody would still ask for."""
+        before = (self._clock.now() - KEPT).timestamp()
+        await self._store.write(
+            lambda connection: (
+                connection.execute("DELETE FROM messages WHERE intended_at < ?", (before,)).rowcount
+            )
+        )
+
+    async def _send_once(self, order: Order, client_ref: str) -> SendResult:
+        fingerprint = _fingerprint(order)
+        running = self._in_flight.get(client_ref)
+        if running is not None:
+            _require_same(fingerprint, running[0])
+            return replace(await asyncio.shield(running[1]), existing=True)
+        task = asyncio.create_task(self._send_recorded(order, client_ref, fingerprint))
+        self._in_flight[client_ref] = (fingerprint, task)
+        task.add_done_callback(lambda _: self._in_flight.pop(client_ref, None))
+        # A caller that is cancelled takes neither the send nor its duplicates with it.
+        return await asyncio.shield(task)
+
+    async def _send_recorded(self, order: Order, client_ref: str, fingerprint: str) -> SendResult:
+        at = self._clock.now().timestamp()
+        known = await self._store.write(
+            lambda connection: _intend(connection, order, fingerprint, at)
+        )
+        if known is not None:
+            _require_same(fingerprint, known.fingerprint)
+            earlier = await self._earlier_result(client_ref, known)
+            if earlier is not None:
+                return earlier
+            self._settle(client_ref, "intended")
+        try:
+            result = await self._engine.send(order)
+        except GatewayError as error:
+            self._settle(client_ref, "failed", error=error.text, session_id=order.session_id)
+            raise
+        if isinstance(result, Sent):
+            self._settle(
+                client_ref, "sent", message_id=result.message_id, session_id=order.session_id
+            )
+        else:
+            self._settle(client_ref, "accepted", session_id=order.session_id)
+        return result
+
+    async def _earlier_result(self, client_ref: str, known: _Entry) -> SendResult | None:
+        """How an earlier request ended, or None if this one has to send."""
+        if known.status == "sent" and known.message_id is not None:
+            return Sent(known.message_id, existing=True)
+        if known.status == "failed":
+            return None
+        message_id = await self._engine.trace(client_ref)
+        if message_id is None:
+            return None
+        self._settle(client_ref, "sent", message_id=message_id)
+        return Sent(message_id, existing=True)
+
+    def _note_rejection(self, client_ref: str, reason: str) -> None:
+        self._settle(client_ref, "failed", error=reason)
+
+    def _settle(
+        self,
+        client_ref: str,
+        status: str,
+        *,
+        message_id: str | None = None,
+        error: str | None = None,
+        session_id: str | None = None,
+    ) -> None:
+        """Note the outcome with the next transaction.
+
+        Nobody waits for it: if it is lost in a crash, the intent is still there and the engine
+        is asked again.
+        """
+        at = self._clock.now().timestamp()
+
+        def work(connection: sqlite3.Connection) -> None:
+            connection.execute(
+                "UPDATE messages SET status = ?, message_id = ?, error = ?, settled_at = ?,"
+                " session_id = coalesce(?, session_id) WHERE client_ref = ?"
+                # "accepted" may come after the callback that already says more.
+                " AND (? <> 'accepted' OR status = 'intended')",
+                (status, message_id, error, at, session_id, client_ref, status),
+            )
+
+        self._store.write_soon(work, event="message.settle_failed")
+
+    def _remember_last(self, order: Order, result: Sent) -> None:
+        key = (order.session_id, order.recipient)
+        self._last[key] = Found(MessageState.SENT, result.message_id, self._clock.now())
+        self._last.move_to_end(key)
+        if len(self._last) > _REMEMBERED_RECIPIENTS:
+            self._last.popitem(last=False)
+
+
+def message_id_for(client_ref: str) -> str:
+    """The WhatsApp message id that a ``clientRef`` stands for, always the same."""
+    digest = hashlib.sha256(b"groupline message id\0" + client_ref.encode()).hexdigest()
+    return "3EB0" + digest[:18].upper()
+
+
+def _fingerprint(order: Order) -> str:
+    """What a repetition has to agree on. Not the session: the number may have been re-paired."""
+    parts = (order.recipient, order.text, order.media_url or "", order.media_type or "")
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _require_same(fingerprint: str, known: str) -> None:
+    if fingerprint != known:
+        raise Conflict("This clientRef was used before, for another text or recipient")
+
+
+def _load(connection: sqlite3.Connection, client_ref: str) -> _Entry | None:
+    row = connection.execute(
+        "SELECT fingerprint, status, message_id, error, coalesce(settled_at, intended_at) AS at"
+        " FROM messages WHERE client_ref = ?",
+        (client_ref,),
+    ).fetchone()
+    if row is None:
+        return None
+    return _Entry(
+        row["fingerprint"], row["status"], row["message_id"], row["error"], from_epoch(row["at"])
+    )
+
+
+def _intend(
+    connection: sqlite3.Connection, order: Order, fingerprint: str, at: float
+) -> _Entry | None:
+    """Write the intent to send, unless there is one: then return it."""
+    inserted = connection.execute(
+        "INSERT INTO messages (client_ref, fingerprint, session_id, recipient, status, intended_at)"
+        " VALUES (?, ?, ?, ?, 'intended', ?) ON CONFLICT (client_ref) DO NOTHING",
+        (order.client_ref, fingerprint, order.session_id, order.recipient, at),
+    ).rowcount
+    return None if inserted else _load(connection, str(order.client_ref))
