@@ -1,7 +1,7 @@
 """Render the gallery: every component of the dashboard in every state, on the real templates.
 
-`python -m tests.browser.gallery.render DIRECTORY` writes gallery.html, the error pages and the static
-files to DIRECTORY; serve it with any file server. The browser tests use `render_to`.
+`python -m tests.browser.gallery.render DIRECTORY` writes gallery.html, the error pages and the
+static files to DIRECTORY; serve it with any file server. The browser tests use `render_to`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,20 @@ WEB = HERE.parents[2] / "src" / "groupline" / "web"
 NAVIGATION = [
     {
         "label": None,
-        "items": [{"key": "overview", "label": "Overview", "url": "#", "icon": "overview", "phone": True}],
+        "items": [
+            {"key": "overview", "label": "Overview", "url": "#", "icon": "overview", "phone": True}
+        ],
     },
     {
         "label": "Events",
         "items": [
-            {"key": "workshops", "label": "Workshops", "url": "#w", "icon": "workshops", "phone": True},
+            {
+                "key": "workshops",
+                "label": "Workshops",
+                "url": "#w",
+                "icon": "workshops",
+                "phone": True,
+            },
             {"key": "webinars", "label": "Webinars", "url": "#v", "icon": "webinars"},
         ],
     },
@@ -69,10 +77,22 @@ NAVIGATION = [
 ]
 
 
+PROBLEM = {
+    "title": "Please check your input",
+    "status": 422,
+    "detail": "Nothing was saved.",
+    "fields": {"phone": "This is not a phone number."},
+}
+
+
 def environment() -> Environment:
     loader = ChoiceLoader([FileSystemLoader(WEB / "templates"), FileSystemLoader(HERE)])
     made = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     made.globals["static"] = lambda name: name
     return made
@@ -107,11 +127,10 @@ def render_to(target: Path, now: datetime) -> Path:
     values = context(now)
     (target / "gallery.html").write_text(templates.get_template("gallery.html").render(values))
     for name in ("403", "404", "500", "problem"):
-        problem = {"title": "Please check your input", "status": 422, "detail": "Nothing was saved.", "fields": {"q": "too short"}}
-        page = templates.get_template(f"errors/{name}.html").render(values, problem=problem)
+        page = templates.get_template(f"errors/{name}.html").render(values, problem=PROBLEM)
         (target / f"{name}.html").write_text(page)
     return target / "gallery.html"
 
 
 if __name__ == "__main__":
-    print(render_to(Path(sys.argv[1]), datetime.now(UTC)))
+    sys.stdout.write(f"{render_to(Path(sys.argv[1]), datetime.now(UTC))}\n")

@@ -480,6 +480,7 @@ async function loadMore(link) {
     const region = link.closest("[data-live]");
     const source = region && (sources.get(addressOf(region)) ?? { pages: 0, timer: 0, running: false });
     const first = extend(document, link, page);
+    version += 1;
     if (source) sources.set(addressOf(region), Object.assign(source, { pages: source.pages + 1 }));
     settle();
     first?.querySelector("a, button, input")?.focus({ preventScroll: true });
@@ -497,7 +498,6 @@ function extend(root, link, page) {
   list.append(...rows);
   const pager = link.closest(".pager");
   pager.replaceWith(page.getElementById(pager.id) ?? "");
-  version += 1;
   return rows[0];
 }
 

@@ -1,0 +1,254 @@
+"""The dashboard's look and behaviour layer in a real browser, on the real templates."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+from tests.browser.gallery.render import render_to
+from tests.browser.gallery.site import Site
+
+pytestmark = pytest.mark.browser
+
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    names = ("chromium", "chromium-browser", "google-chrome")
+    program = next(filter(None, map(shutil.which, names)), None)
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=program, args=FLAGS)
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    opened = Site()
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """The playground; whatever the browser complains about fails the test."""
+    opened = browser.new_page()
+    broken: list[str] = []
+    opened.on("pageerror", lambda error: broken.append(str(error)))
+    opened.on("console", lambda said: broken.append(said.text) if "Security" in said.text else None)
+    opened.goto(site.url)
+    yield opened
+    opened.close()
+    assert broken == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280, 1920])
+def test_every_component_is_accessible_and_fits(
+    browser: Browser, tmp_path: Path, width: int, scheme: Literal["light", "dark"]
+) -> None:
+    gallery = render_to(tmp_path, datetime.now(UTC))
+    opened = browser.new_page(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    opened.goto(gallery.as_uri())
+    found = Axe().run(opened)
+    wide = opened.evaluate("document.documentElement.scrollWidth - innerWidth")
+    opened.close()
+    assert found.violations_count == 0, found.generate_report()
+    assert wide <= 0
+
+
+@pytest.mark.parametrize("name", ["connect", "cleanup", "disconnect"])
+def test_dialogs_are_accessible(browser: Browser, tmp_path: Path, name: str) -> None:
+    gallery = render_to(tmp_path, datetime.now(UTC))
+    opened = browser.new_page()
+    opened.goto(gallery.as_uri())
+    opened.evaluate("name => document.getElementById(name).showModal()", name)
+    found = Axe().run(opened, context=f"#{name}")
+    opened.close()
+    assert found.violations_count == 0, found.generate_report()
+
+
+def test_a_form_is_saved_without_a_reload_and_says_so(page: Page, site: Site) -> None:
+    page.evaluate("window.untouched = true")
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("new-thing")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_text("Added new-thing.")).to_be_visible()
+    expect(page.locator("#rows > li").first).to_contain_text("new-thing")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    assert page.evaluate("window.untouched") is True
+    assert page.get_by_label("Name").input_value() == ""
+
+
+def test_refused_input_is_explained_at_the_field_and_the_dialog_stays(page: Page) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_role("button", name="Add it").click()
+    name = page.get_by_label("Name")
+    expect(name).to_have_attribute("aria-invalid", "true")
+    expect(name).to_be_focused()
+    expect(page.locator("#f-name-error")).to_have_text("Give it a name.")
+    name.fill("x")
+    expect(page.locator("#f-name-error")).to_be_empty()
+
+
+def test_fields_of_a_json_problem_are_explained_at_the_field(page: Page) -> None:
+    page.get_by_label("Note").fill("bad")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_role("alert")).to_contain_text("Nothing was saved.")
+    expect(page.locator("#f-note-error")).to_have_text("Not this word.")
+    assert page.get_by_label("Note").input_value() == "bad"
+
+
+def test_a_problem_becomes_an_error_that_stays_and_can_be_closed_above_the_dialog(
+    page: Page,
+) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("gateway-down")
+    page.get_by_role("button", name="Add it").click()
+    error = page.get_by_role("alert")
+    expect(error).to_contain_text("The gateway refused.")
+    expect(error).to_contain_text("Check its key.")
+    error.get_by_role("button", name="Close").click()
+    expect(error).to_have_count(0)
+    assert page.get_by_label("Name").input_value() == "gateway-down"
+
+
+def test_a_server_that_does_not_answer_is_never_silent(page: Page) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("vanish")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Groupline did not answer.")
+    expect(page.get_by_role("button", name="Add it")).not_to_have_attribute("aria-busy", "true")
+
+
+def test_the_toast_survives_a_redirect_to_another_page(page: Page, site: Site) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("elsewhere")
+    page.get_by_role("button", name="Add it").click()
+    page.wait_for_url(f"{site.url}/elsewhere")
+    expect(page.get_by_text("Added elsewhere.")).to_be_visible()
+
+
+def test_a_login_that_is_over_leads_to_the_login_and_back(page: Page, site: Site) -> None:
+    page.goto(f"{site.url}/?q=1")
+    site.logged_out = True
+    page.get_by_role("button", name="Save").click()
+    page.wait_for_url(f"{site.url}/login?next=%2F%3Fq%3D1")
+
+
+def test_a_change_elsewhere_shows_and_disturbs_nothing(page: Page, site: Site) -> None:
+    page.get_by_text("Details").click()
+    page.get_by_label("Select thing-003").check()
+    page.get_by_label("Note").press_sequentially("half a sen")
+    site.things.insert(0, "from-elsewhere")
+    site.announce("things")
+    expect(page.locator("#rows > li").first).to_contain_text("from-elsewhere")
+    expect(page.locator("#count")).to_have_text("46 things")
+    expect(page.locator("details")).to_have_attribute("open", "")
+    expect(page.get_by_label("Select thing-003")).to_be_checked()
+    expect(page.get_by_label("Note")).to_be_focused()
+    assert page.get_by_label("Note").input_value() == "half a sen"
+
+
+def test_another_topic_fetches_nothing(page: Page, site: Site) -> None:
+    expect(page.locator("#rows > li")).to_have_count(20)
+    site.things.insert(0, "unseen")
+    site.announce("other")
+    site.announce("things")
+    expect(page.locator("#rows > li").first).to_contain_text("unseen")
+    assert site.requests.count("/") == 2
+
+
+def test_a_lost_stream_fetches_once_when_it_is_back(page: Page, site: Site) -> None:
+    expect(page.locator("#rows > li")).to_have_count(20)
+    page.wait_for_function("performance.getEntriesByName(location.origin + '/app.js').length")
+    while not site.streams:
+        page.wait_for_timeout(20)
+    site.things.insert(0, "missed")
+    site.cut_streams()
+    expect(page.locator("#rows > li").first).to_contain_text("missed")
+    expect(page.locator("#live-status")).to_be_hidden()
+
+
+def test_search_follows_the_typing_and_the_address_keeps_step(page: Page, site: Site) -> None:
+    page.get_by_role("searchbox").press_sequentially("thing-04")
+    expect(page.locator("#rows > li")).to_have_count(5)
+    expect(page).to_have_url(f"{site.url}/?q=thing-04")
+    site.things.append("thing-04x")
+    site.announce("things")
+    expect(page.locator("#rows > li")).to_have_count(6)
+
+
+def test_more_rows_are_appended_and_stay_fresh(page: Page, site: Site) -> None:
+    page.get_by_role("link", name="Load more").click()
+    expect(page.locator("#rows > li")).to_have_count(40)
+    expect(page.get_by_text("40 of 45 things")).to_be_visible()
+    site.things.remove("thing-030")
+    site.announce("things")
+    expect(page.locator("[data-key='thing-030']")).to_have_count(0)
+    expect(page.locator("#rows > li")).to_have_count(40)
+
+
+def test_all_of_the_filter_can_be_selected(page: Page, site: Site) -> None:
+    page.get_by_label("Select thing-001").check()
+    expect(page.get_by_text("1 things selected")).to_be_visible()
+    page.get_by_role("button", name="Select all 45").click()
+    expect(page.get_by_text("45 things selected")).to_be_visible()
+    page.get_by_role("button", name="Pick").click()
+    expect(page.get_by_text("Picked.")).to_be_visible()
+    assert site.picked["ids_all"] == ["1"]
+    expect(page.locator("[data-selection]")).to_be_hidden()
+
+
+def test_a_dangerous_button_asks_first(page: Page, site: Site) -> None:
+    site.note = "keep"
+    page.reload()
+    page.get_by_role("button", name="Forget").click()
+    page.get_by_role("button", name="Cancel").click()
+    assert site.note == "keep"
+    page.get_by_role("button", name="Forget").click()
+    page.get_by_role("alertdialog").get_by_role("button", name="Forget").click()
+    expect(page.get_by_text("Note saved.")).to_be_visible()
+    assert site.note == ""
+    expect(page.get_by_label("Note")).to_have_value("")
+
+
+def test_ages_tick(page: Page) -> None:
+    page.get_by_text("Details").click()
+    expect(page.locator("time[data-age]")).to_have_text(re.compile("1[0-2] s ago"))
+
+
+def test_the_theme_is_kept(page: Page) -> None:
+    page.get_by_role("button", name="Example Owner").first.click()
+    page.get_by_role("button", name="Dark").first.click()
+    page.reload()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
+
+
+def test_forms_work_without_the_script(browser: Browser, site: Site) -> None:
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(site.url)
+    page.get_by_label("Note").fill("plain")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Note saved.")).to_be_visible()
+    expect(page.get_by_label("Note")).to_have_value("plain")
+    page.get_by_role("link", name="Load more").click()
+    expect(page.get_by_label("Select thing-020")).to_be_visible()
+    context.close()
