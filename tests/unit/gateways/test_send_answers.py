@@ -24,7 +24,7 @@ from groupline.gateways.outcomes import (
 
 
 def answered(status: int, document: object) -> SendOutcome:
-    return send_outcome(SendAnswer(status, document, error_text(document) or ""))
+    return send_outcome(SendAnswer(status, document, lambda: error_text(document) or ""))
 
 
 @pytest.mark.parametrize(

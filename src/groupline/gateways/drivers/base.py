@@ -35,6 +35,7 @@ from groupline.gateways.drivers.parsing import parse_json
 
 log = structlog.get_logger(__name__)
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"))
 _MEGABYTE = 1024 * 1024
 _READ_CHUNK = 64 * 1024
 # Node closes an idle connection after 5 s, gunicorn after 2 s. A request written onto one that
@@ -233,6 +234,8 @@ class GatewayHttp:
         self._endpoint = endpoint
         self._limits = limits
         self._headers = endpoint.auth_headers()
+        self._json_headers = {**self._headers, "Content-Type": "application/json"}
+        self._urls: dict[str, URL] = {}
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -275,8 +278,8 @@ class GatewayHttp:
         async with self._pool.session.request(
             method,
             url,
-            data=None if body is None else json.dumps(body, separators=(",", ":")).encode(),
-            headers=self._request_headers(body is not None),
+            data=None if body is None else _ENCODER.encode(body).encode(),
+            headers=self._headers if body is None else self._json_headers,
             timeout=self._timeout(limit),
             allow_redirects=False,
             trace_request_ctx=mark,
@@ -294,13 +297,18 @@ class GatewayHttp:
 
     def _url(self, path: tuple[str, ...], query: str) -> URL:
         """Each part is one segment, whatever characters a gateway put into an id."""
+        if len(path) == 1 and not query:
+            return self._plain_url(path[0])
         segments = "/".join(quote(part, safe="@") for part in path)
         return URL(
             f"{self._endpoint.base_url}/{segments}{'?' + query if query else ''}", encoded=True
         )
 
-    def _request_headers(self, has_body: bool) -> dict[str, str]:
-        return {**self._headers, "Content-Type": "application/json"} if has_body else self._headers
+    def _plain_url(self, route: str) -> URL:
+        """The routes without an id are few and hot."""
+        if route not in self._urls:
+            self._urls[route] = URL(f"{self._endpoint.base_url}/{route}", encoded=True)
+        return self._urls[route]
 
     def _timeout(self, limit: Limit) -> aiohttp.ClientTimeout:
         connect = min(self._limits.connect_seconds, limit.seconds)
@@ -309,6 +317,9 @@ class GatewayHttp:
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
     """The body, counted as it is after decompression; None if it is larger than allowed."""
+    announced = response.content_length
+    if announced is not None and "Content-Encoding" not in response.headers:
+        return await response.read() if announced <= max_bytes else None
     chunks, size = [], 0
     async for chunk in response.content.iter_chunked(_READ_CHUNK):
         size += len(chunk)

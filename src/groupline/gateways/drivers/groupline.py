@@ -180,7 +180,7 @@ class GrouplineDriver:
             messages_wire.SendAnswer(
                 status=answer.status,
                 json=answer.json,
-                words=words_of(answer, (*self._http.secrets, message)),
+                say=lambda: words_of(answer, (*self._http.secrets, message)),
                 retry_after=answer.retry_after,
             )
         )

@@ -7,6 +7,7 @@ a message, and `NotSent` needs the gateway's word for it. What lies between is `
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from groupline.gateways.drivers.parsing import (
@@ -64,9 +65,13 @@ class SendAnswer:
 
     status: int
     json: object
-    words: str
-    """For people, without secrets."""
+    say: Callable[[], str]
+    """What it said, for people and without secrets. Most answers need no words."""
     retry_after: float | None = None
+
+    @property
+    def words(self) -> str:
+        return self.say()
 
 
 def says_not_connected(words: str) -> bool:

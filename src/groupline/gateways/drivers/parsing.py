@@ -36,16 +36,19 @@ class _NoJson:
 NO_JSON: Final = _NoJson()
 
 
+def _bounded_int(digits: str) -> int | float:
+    return int(digits) if len(digits) <= 20 else float(digits)
+
+
+_DECODER = json.JSONDecoder(parse_int=_bounded_int)
+
+
 def parse_json(body: bytes) -> object:
     """The value, or `NO_JSON`."""
     try:
-        return json.loads(body.decode("utf-8-sig"), parse_int=_bounded_int)
+        return _DECODER.decode(body.decode("utf-8-sig"))
     except (ValueError, RecursionError):
         return NO_JSON
-
-
-def _bounded_int(digits: str) -> int | float:
-    return int(digits) if len(digits) <= 20 else float(digits)
 
 
 def as_object(value: object) -> JsonObject | None:
