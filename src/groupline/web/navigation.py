@@ -9,7 +9,7 @@ from groupline.orgs.rules import Permission, Principal
 class NavItem:
     key: str
     label: str
-    href: str
+    url: str
     icon: str
     needs: Permission = Permission.READ
     phone: bool = False

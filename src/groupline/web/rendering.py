@@ -3,8 +3,7 @@
 import hashlib
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -54,7 +53,6 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["static"] = static
-        self._environment.filters["iso"] = datetime.isoformat
 
     def render(
         self,
@@ -71,7 +69,7 @@ class Pages:
         html = self._environment.get_template(template).render(
             self._shared(request, principal),
             nav=nav,
-            flashes=[*_flashed(request), *toasts],
+            flash=[*_flashed(request), *toasts],
             **context,
         )
         response = HTMLResponse(html, status_code=status)
@@ -91,7 +89,7 @@ class Pages:
     ) -> Response:
         """A part of a page, from the same template that the page includes, with its toasts."""
         html = self._environment.get_template(template).render(
-            self._shared(request, principal), nav=None, flashes=[], **context
+            self._shared(request, principal), nav=None, flash=[], **context
         )
         return HTMLResponse(html + self._toasts(toasts), status_code=status)
 
@@ -110,15 +108,13 @@ class Pages:
             request,
             f"errors/{error.status}.html" if error.status in _OWN_PAGE else "errors/problem.html",
             status=error.status,
-            title=error.title,
-            detail=error.detail,
-            hint=error.hint,
+            problem={"hint": None, "fields": {}} | error.problem(),
         )
 
     def _toasts(self, toasts: Sequence[Toast]) -> str:
         template = self._environment.from_string(
-            '{% for kind, text in toasts %}<template data-toast="{{ kind }}">{{ text }}</template>'
-            "{% endfor %}"
+            '{% import "components/ui.html" as ui %}'
+            "{% for words in toasts %}{{ ui.toast(*words) }}{% endfor %}"
         )
         return template.render(toasts=toasts)
 
@@ -127,7 +123,7 @@ class Pages:
             "csp_nonce": request.state.csp_nonce,
             "build": current_build(),
             "now": runtime_of(request).clock.now(),
-            "local": _localizer(principal),
+            "layout": "fragment.html" if wants_fragment(request) else "shell.html",
         }
         if principal is None:
             return shared
@@ -135,27 +131,20 @@ class Pages:
         membership: Membership = request.state.membership
         return shared | {
             "principal": principal,
-            "timezone": principal.timezone,
-            "events_url": "/api/v1/events",
-            "navigation": navigation_for(principal),
+            "zone": ZoneInfo(principal.timezone),
+            "sections": navigation_for(principal),
             "organization": membership,
             "organizations": [
-                {
-                    "name": other.name,
-                    "href": f"/organizations/{other.slug}/enter",
-                    "current": other.organization_id == membership.organization_id,
-                }
-                for other in signed_in.memberships
+                (
+                    each.name,
+                    f"/organizations/{each.slug}/enter",
+                    each.organization_id == membership.organization_id,
+                )
+                for each in signed_in.memberships
             ],
             "user": signed_in,
             "role": membership.role,
         }
-
-
-def _localizer(principal: Principal | None) -> Callable[[datetime], datetime]:
-    """Times are shown in the organization's zone."""
-    zone = ZoneInfo(principal.timezone if principal else "UTC")
-    return lambda moment: moment.astimezone(zone)
 
 
 def _pack(toasts: Sequence[Toast]) -> str:
