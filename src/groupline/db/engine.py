@@ -35,7 +35,7 @@ class Database:
             self._reader = _sqlite_engine(
                 self._url, begin="BEGIN", query_only=True, pool_size=pool_size
             )
-            self._turn: asyncio.Lock | None = asyncio.Lock()
+            self._turn: _Turn | None = _Turn()
         else:
             self._writer = _postgresql_engine(
                 self._url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True
@@ -94,6 +94,24 @@ class Database:
         await self._writer.dispose()
         if self._turn is not None:
             await self._reader.dispose()
+
+
+class _Turn:
+    """The right to write. Waiting for oneself would never end, so it is an error."""
+
+    def __init__(self) -> None:
+        self._lock = asyncio.Lock()
+        self._holder: asyncio.Task[Any] | None = None
+
+    async def __aenter__(self) -> None:
+        if self._holder is not None and self._holder is asyncio.current_task():
+            raise RuntimeError("this task is already in a writing transaction")
+        await self._lock.acquire()
+        self._holder = asyncio.current_task()
+
+    async def __aexit__(self, *_error: object) -> None:
+        self._holder = None
+        self._lock.release()
 
 
 def migration_engine(url: URL) -> AsyncEngine:

@@ -27,12 +27,15 @@ class PostgresListener:
     Every time it starts to listen it publishes ``RESYNC``: what was announced before is lost to it.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, clock: Clock, *, quiet_seconds: float = _QUIET_SECONDS
+    ) -> None:
         self._conninfo = database.url.set(drivername="postgresql").render_as_string(
             hide_password=False
         )
         self._announcements: Announcements = database.announcements
         self._clock = clock
+        self._quiet_seconds = quiet_seconds
 
     async def run(self) -> None:
         pause = _FIRST_PAUSE
@@ -58,7 +61,7 @@ class PostgresListener:
             connected()
             self._announcements.publish(RESYNC)
             while True:
-                async for notification in connection.notifies(timeout=_QUIET_SECONDS):
+                async for notification in connection.notifies(timeout=self._quiet_seconds):
                     self._announcements.publish(_decode(notification))
                 await connection.execute("SELECT 1")  # a dead peer shows when it is asked
 

@@ -52,13 +52,16 @@ async def announce_in(database: Database, *announcements: Announcement) -> None:
 
 
 @asynccontextmanager
-async def hearing(database: Database) -> AsyncIterator[Subscription]:
+async def hearing(
+    database: Database, *, quiet_seconds: float = 30.0
+) -> AsyncIterator[Subscription]:
     """What this process hears, as the product sets it up; the first RESYNC is taken off."""
     async with database.announcements.subscribe() as heard:
         if database.dialect == "sqlite":
             yield heard
             return
-        listening = asyncio.create_task(PostgresListener(database, SystemClock()).run())
+        listener = PostgresListener(database, SystemClock(), quiet_seconds=quiet_seconds)
+        listening = asyncio.create_task(listener.run())
         assert await anext(heard) == RESYNC
         try:
             yield heard
@@ -122,6 +125,17 @@ async def test_another_process_is_heard(database: Database, database_url: str) -
         )
         assert await anext(heard) == ONE
         assert await process.wait() == 0
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_nothing_is_lost_while_the_listener_checks_its_connection(
+    database: Database,
+) -> None:
+    async with hearing(database, quiet_seconds=0.001) as heard:
+        for _ in range(50):
+            announcement = Announcement("groups", None, new_id())
+            await announce_in(database, announcement)
+            assert await anext(heard) == announcement
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)

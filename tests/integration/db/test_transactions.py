@@ -86,6 +86,17 @@ async def test_writers_do_not_lose_what_others_wrote(database: Database) -> None
     assert row.owner == "worker" + "+" * 20
 
 
+@pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
+async def test_a_task_that_would_wait_for_itself_is_told(database: Database) -> None:
+    async with database.writing():
+        with pytest.raises(RuntimeError, match="already in a writing transaction"):
+            async with database.writing():
+                pass
+    async with database.writing() as session:
+        session.add(lease("afterwards"))
+    assert await count_leases(database) == 1
+
+
 async def test_writers_of_two_databases_objects_take_turns(
     database: Database, database_url: str
 ) -> None:

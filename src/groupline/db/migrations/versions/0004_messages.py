@@ -221,6 +221,13 @@ def _scheduled_whatsapp_messages_indexes() -> None:
         postgresql_where=sa.text("step_id IS NOT NULL"),
     )
     op.create_index(
+        "ix_scheduled_whatsapp_messages_retry",
+        "scheduled_whatsapp_messages",
+        ["next_attempt_at"],
+        sqlite_where=sa.text("status = 'pending' AND next_attempt_at IS NOT NULL"),
+        postgresql_where=sa.text("status = 'pending' AND next_attempt_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_scheduled_whatsapp_messages_status",
         "scheduled_whatsapp_messages",
         ["organization_id", "status", "scheduled_for", "id"],
