@@ -73,6 +73,11 @@ class ScheduledWhatsappMessage(OfOrganization):
             where="status = 'pending'",
         ),
         _where(
+            "ix_scheduled_whatsapp_messages_retry",
+            "next_attempt_at",
+            where="status = 'pending' AND next_attempt_at IS NOT NULL",
+        ),
+        _where(
             "ix_scheduled_whatsapp_messages_expiry",
             "expires_at",
             where="status = 'pending'",

@@ -1,0 +1,1 @@
+"""The outbox: every message once, on time, and its fate known."""

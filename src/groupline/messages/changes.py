@@ -1,0 +1,160 @@
+"""Writing changes of messages, many at a time, with their journal entries and announcements."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import Select, Table, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.journal import Actor
+from groupline.messages.rules import Change, Facts
+from groupline.models import MessageStatus, ScheduledWhatsappMessage
+
+MESSAGES: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """What decisions about a message rest on, read for changing it."""
+
+    id: UUID
+    organization_id: UUID
+    number_id: UUID
+    session_id: UUID | None
+    status: MessageStatus
+    attempts: int
+    expires_at: datetime | None
+    started_at: datetime | None
+    message_id: str | None
+    token: UUID | None
+
+    def facts(self, *, can_look_up: bool = False) -> Facts:
+        return Facts(
+            status=self.status,
+            attempts=self.attempts,
+            expires_at=self.expires_at,
+            started_at=self.started_at,
+            message_id=self.message_id,
+            can_look_up=can_look_up,
+        )
+
+
+_COLUMNS: Final = (
+    MESSAGES.c.id,
+    MESSAGES.c.organization_id,
+    MESSAGES.c.number_id,
+    MESSAGES.c.session_id,
+    MESSAGES.c.status,
+    MESSAGES.c.attempts,
+    MESSAGES.c.expires_at,
+    MESSAGES.c.request_started_at,
+    MESSAGES.c.gateway_message_id,
+    MESSAGES.c.claim_token,
+)
+
+
+def for_change() -> Select[Any]:
+    """Reads messages as ``MessageRow`` and keeps others from changing them meanwhile."""
+    return select(*_COLUMNS).order_by(MESSAGES.c.id).with_for_update(of=MESSAGES)
+
+
+async def fetch(session: AsyncSession, statement: Select[Any]) -> list[MessageRow]:
+    return [MessageRow(*row) for row in await session.execute(statement)]
+
+
+_WRITE: Final = (
+    update(MESSAGES)
+    .where(MESSAGES.c.id == bindparam("message"))
+    .values(
+        status=bindparam("to"),
+        attempts=bindparam("tries"),
+        error_code=bindparam("code"),
+        error_message=bindparam("sentence"),
+        vps_error=bindparam("upstream"),
+        gateway_message_id=func.coalesce(bindparam("evidence"), MESSAGES.c.gateway_message_id),
+        accepted_at=func.coalesce(bindparam("taken"), MESSAGES.c.accepted_at),
+        sent_at=func.coalesce(bindparam("done"), MESSAGES.c.sent_at),
+        next_attempt_at=bindparam("again"),
+        next_check_at=bindparam("check"),
+        claim_token=bindparam("kept"),
+        updated_at=bindparam("at"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One message and what becomes of it."""
+
+    row: MessageRow
+    change: Change
+    data: Mapping[str, Any] | None = None
+    """Further facts for the journal."""
+
+
+async def write(
+    session: AsyncSession, steps: Sequence[Step], *, actor: Actor, now: datetime
+) -> None:
+    """Writes changes of rows that were read by ``for_change`` in this transaction."""
+    if not steps:
+        return
+    await session.execute(_WRITE, [_values(step, now) for step in steps])
+    await journal.record_all(session, [_entry(step, actor, now) for step in steps])
+    await tell(session, ((step.row.organization_id, step.row.id) for step in steps))
+
+
+async def tell(session: AsyncSession, messages: Iterable[tuple[UUID, UUID]]) -> None:
+    for organization_id, message_id in messages:
+        await announce(session, "messages", organization_id=organization_id, subject_id=message_id)
+
+
+def _values(step: Step, now: datetime) -> dict[str, Any]:
+    change, trouble = step.change, step.change.trouble
+    return {
+        "message": step.row.id,
+        "to": change.status,
+        "tries": change.attempts,
+        "code": trouble.code if trouble else None,
+        "sentence": trouble.sentence if trouble else None,
+        "upstream": trouble.upstream if trouble else None,
+        "evidence": change.message_id,
+        "taken": now if change.status in ("accepted", "sent") else None,
+        "done": now if change.status == "sent" else None,
+        "again": change.next_attempt_at,
+        "check": change.next_check_at,
+        "kept": step.row.token if change.keeps_claim else None,
+        "at": now,
+    }
+
+
+def _entry(step: Step, actor: Actor, now: datetime) -> journal.Entry:
+    return journal.Entry(
+        action=step.change.action,
+        actor=actor,
+        organization_id=step.row.organization_id,
+        subject="message",
+        subject_id=step.row.id,
+        at=now,
+        data=story(step.change) | dict(step.data or {}),
+    )
+
+
+def story(change: Change) -> dict[str, Any]:
+    """What the journal keeps of a change. Never the text of the message."""
+    trouble = change.trouble
+    facts: dict[str, Any] = {
+        "status": change.status,
+        "attempts": change.attempts,
+        "gatewayMessageId": change.message_id,
+        "reason": trouble.code if trouble else None,
+        "sentence": trouble.sentence if trouble else None,
+        "upstream": trouble.upstream if trouble else None,
+        "nextAttemptAt": change.next_attempt_at.isoformat() if change.next_attempt_at else None,
+        "holdUntil": change.hold.until.isoformat() if change.hold else None,
+    }
+    return {name: value for name, value in facts.items() if value is not None}

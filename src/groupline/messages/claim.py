@@ -1,0 +1,244 @@
+"""Taking due messages for sending: one statement, committed before any HTTP.
+
+A message that is claimed here is about to be sent: ``request_started_at`` is the intent, and it is
+committed together with the claim, because nothing stands between the two. What was claimed and
+then could not be started is given back (``Withheld``).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    Row,
+    TextClause,
+    Uuid,
+    bindparam,
+    func,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.db import UtcDateTime
+from groupline.ids import new_id
+from groupline.messages.refusals import Refusal, Target, refusal_of
+from groupline.messages.rules import PRIORITIES
+from groupline.models import (
+    ScheduledWhatsappMessage,
+    WhatsappGroup,
+    WhatsappMembership,
+    WhatsappNumber,
+    WhatsappSession,
+)
+
+PACE_JITTER: Final = 0.1
+_CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
+
+_READY: Final = """m.status = 'pending' AND m.scheduled_for <= :now
+      AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
+      AND (m.expires_at IS NULL OR m.expires_at > :now)
+      AND (m.campaign_id IS NULL OR NOT EXISTS (
+          SELECT 1 FROM notification_campaigns c
+          WHERE c.id = m.campaign_id AND c.status IN ('draft', 'paused', 'cancelled')))"""
+
+# Asked per priority, so that each question is one look into the index of the lane: a queue of
+# later messages in front of a due one is never walked through.
+_FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
+      WHERE m.number_id = lane.number_id AND m.priority = {priority} AND {ready}
+      ORDER BY m.scheduled_for, m.id LIMIT 1)"""
+
+_CLAIM: Final = """
+WITH lane AS (
+    SELECT n.id AS number_id, s.id AS session_id, s.gateway_id, g.max_in_flight
+    FROM whatsapp_sessions s
+    JOIN whatsapp_numbers n ON n.organization_id = s.organization_id AND n.id = s.number_id
+    JOIN gateways g ON g.id = s.gateway_id
+    WHERE s.status = 'connected' AND g.enabled AND n.paused_at IS NULL
+      AND (n.restricted_until IS NULL OR n.restricted_until <= :now)
+      AND (n.lane_free_at IS NULL OR n.lane_free_at <= :now
+           OR (n.lane_hold_reason = 'not_connected' AND s.connected_at > n.last_send_at))
+      AND NOT EXISTS (SELECT 1 FROM scheduled_whatsapp_messages f
+                      WHERE f.number_id = n.id AND f.status = 'sending')
+),
+head AS (SELECT lane.*, COALESCE({first}) AS message_id FROM lane),
+flying AS (
+    SELECT s.gateway_id, count(*) AS requests
+    FROM scheduled_whatsapp_messages f JOIN whatsapp_sessions s ON s.id = f.session_id
+    WHERE f.status = 'sending' GROUP BY s.gateway_id
+),
+ranked AS (
+    SELECT head.message_id, head.session_id, m.priority, m.scheduled_for,
+           head.max_in_flight - COALESCE(flying.requests, 0) AS free,
+           row_number() OVER (PARTITION BY head.gateway_id
+                              ORDER BY m.priority, m.scheduled_for, m.id) AS place
+    FROM head
+    JOIN scheduled_whatsapp_messages m ON m.id = head.message_id
+    LEFT JOIN flying ON flying.gateway_id = head.gateway_id
+),
+picked AS (
+    SELECT m.id AS message_id, ranked.session_id AS by_session
+    FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
+    WHERE ranked.place <= ranked.free AND m.status = 'pending'
+    ORDER BY ranked.priority, ranked.scheduled_for, m.id
+    LIMIT :limit {locking}
+)
+UPDATE scheduled_whatsapp_messages
+SET status = 'sending', claimed_by = :worker, claimed_until = :until, claim_token = :token,
+    session_id = picked.by_session, request_started_at = :now, gateway_message_id = NULL,
+    next_check_at = NULL, updated_at = :now
+FROM picked WHERE scheduled_whatsapp_messages.id = picked.message_id
+RETURNING id
+"""
+
+
+def claim_statement(dialect: str) -> TextClause:
+    """The statement itself: its plan is tested on both databases."""
+    first = ",\n    ".join(_FIRST.format(priority=each, ready=_READY) for each in PRIORITIES)
+    locking = "FOR UPDATE OF m SKIP LOCKED" if dialect == "postgresql" else ""
+    statement = text(_CLAIM.format(first=first, locking=locking))
+    return statement.bindparams(
+        bindparam("now", type_=UtcDateTime),
+        bindparam("until", type_=UtcDateTime),
+        bindparam("token", type_=Uuid),
+    )
+
+
+_STATEMENTS: Final = {each: claim_statement(each) for each in ("sqlite", "postgresql")}
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A message that this worker, and nobody else, may send until its lease ends."""
+
+    id: UUID
+    organization_id: UUID
+    number_id: UUID
+    gateway_id: UUID
+    session_id: UUID
+    token: UUID
+    started_at: datetime
+    until: datetime
+    gateway_session_id: str
+    group_jid: str
+    content: str
+    media_url: str | None
+    media_type: str | None
+    client_ref: str
+    attempts: int
+    expires_at: datetime | None
+    refusal: Refusal | None
+    """Found at the last moment: it must not be sent."""
+
+
+async def claim(
+    session: AsyncSession, *, worker: str, now: datetime, lease: timedelta, limit: int, roll: float
+) -> list[Claim]:
+    """Marks up to ``limit`` due messages as ``sending``: first things first, one per number."""
+    dialect = session.get_bind().dialect.name
+    if dialect == "postgresql":
+        # What is in flight per gateway is counted; two that count at once would both see room.
+        await session.execute(select(func.pg_advisory_xact_lock(_CLAIMING)))
+    token = new_id()
+    until = now + lease
+    claimed = await session.execute(
+        _STATEMENTS[dialect].columns(id=Uuid),
+        {"now": now, "until": until, "token": token, "worker": worker, "limit": limit},
+    )
+    ids = claimed.scalars().all()
+    if not ids:
+        return []
+    rows = await _load(session, ids)
+    await _start_pace(session, rows, now, roll)
+    return [_claim(row, token, now, until) for row in rows]
+
+
+async def _load(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[*tuple[Any, ...]]]:
+    message, group, member = ScheduledWhatsappMessage, WhatsappGroup, WhatsappMembership
+    statement = (
+        select(
+            message.id,
+            message.organization_id,
+            message.number_id,
+            message.session_id,
+            message.content,
+            message.media_url,
+            message.media_type,
+            message.client_ref,
+            message.attempts,
+            message.expires_at,
+            group.group_jid,
+            group.is_community,
+            group.announce_only,
+            member.is_active,
+            member.is_admin,
+            WhatsappSession.gateway_id,
+            WhatsappSession.gateway_session_id,
+            WhatsappNumber.pace_seconds,
+        )
+        .join(group, group.id == message.group_id)
+        .join(WhatsappSession, WhatsappSession.id == message.session_id)
+        .join(WhatsappNumber, WhatsappNumber.id == message.number_id)
+        .outerjoin(
+            member, (member.number_id == message.number_id) & (member.group_id == message.group_id)
+        )
+        .where(message.id.in_(ids))
+        .order_by(message.priority, message.scheduled_for, message.id)
+    )
+    return (await session.execute(statement)).all()
+
+
+_PACE: Final = (
+    update(WhatsappNumber.__table__)  # type: ignore[arg-type]  # a declarative class has a Table
+    .where(WhatsappNumber.__table__.c.id == bindparam("number"))
+    .values(lane_free_at=bindparam("free_at"), lane_hold_reason=None, last_send_at=bindparam("at"))
+)
+
+
+async def _start_pace(
+    session: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]], now: datetime, roll: float
+) -> None:
+    """The next message of each number waits for its pace, counted from this one."""
+    stretch = 1.0 + PACE_JITTER * roll
+    paced = [
+        {
+            "number": row.number_id,
+            "free_at": now + timedelta(seconds=row.pace_seconds * stretch),
+            "at": now,
+        }
+        for row in rows
+        if row.pace_seconds > 0
+    ]
+    if paced:
+        await session.execute(_PACE, paced)
+
+
+def _claim(row: Row[*tuple[Any, ...]], token: UUID, now: datetime, until: datetime) -> Claim:
+    target = Target(
+        is_community=row.is_community,
+        announce_only=row.announce_only,
+        is_member=bool(row.is_active),
+        is_admin=bool(row.is_admin),
+    )
+    return Claim(
+        id=row.id,
+        organization_id=row.organization_id,
+        number_id=row.number_id,
+        gateway_id=row.gateway_id,
+        session_id=row.session_id,
+        token=token,
+        started_at=now,
+        until=until,
+        gateway_session_id=row.gateway_session_id,
+        group_jid=row.group_jid,
+        content=row.content,
+        media_url=row.media_url,
+        media_type=row.media_type,
+        client_ref=row.client_ref,
+        attempts=row.attempts,
+        expires_at=row.expires_at,
+        refusal=refusal_of(row.content, target, has_media=row.media_url is not None),
+    )

@@ -1,0 +1,204 @@
+"""The dispatcher: claims due messages, sends them concurrently, stores what became of them.
+
+Its turns are short. A turn stores the results that have come in and claims what the lanes are
+free for, in one transaction; then the requests start, and no transaction is open while they run.
+A slow gateway holds up its own lanes and nobody else.
+"""
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+from groupline.clock import Clock
+from groupline.db import Database
+from groupline.errors import GrouplineError
+from groupline.gateways.outcomes import (
+    NotSent,
+    NotSentReason,
+    SendOutcome,
+    Uncertain,
+    UncertainReason,
+    not_sent,
+)
+from groupline.gateways.port import Capability, GatewayDriver
+from groupline.gateways.service import Gateways
+from groupline.ids import new_id
+from groupline.messages.claim import Claim, claim
+from groupline.messages.outlook import outlook
+from groupline.messages.rules import Policy
+from groupline.messages.settle import Result, Withheld, settle
+from groupline.models import Gateway
+
+logger = structlog.get_logger(__name__)
+
+BATCH: Final = 100
+CAPACITY: Final = 200
+WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
+_LONGEST_REQUEST: Final = timedelta(seconds=35)
+"""A request is not started when its answer could come after the lease has ended."""
+_RETRY_SECONDS: Final = 0.5
+
+
+class Dispatcher:
+    """One per worker process. ``wake`` is set when a result waits to be stored."""
+
+    def __init__(
+        self,
+        database: Database,
+        gateways: Gateways,
+        clock: Clock,
+        *,
+        lease: timedelta = timedelta(seconds=60),
+        policy: Policy | None = None,
+        batch: int = BATCH,
+        capacity: int = CAPACITY,
+        wake: asyncio.Event | None = None,
+    ) -> None:
+        self.wake = wake or asyncio.Event()
+        self._database = database
+        self._gateways = gateways
+        self._clock = clock
+        self._lease = lease
+        self._policy = policy or Policy()
+        self._batch = batch
+        self._capacity = capacity
+        self._worker = str(new_id())
+        self._results: deque[Result] = deque()
+        self._requests: set[asyncio.Task[None]] = set()
+        self._next_at: float | None = None
+        self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
+
+    @property
+    def in_flight(self) -> int:
+        return len(self._requests)
+
+    async def run_once(self) -> bool:
+        """One turn. False: nothing to store, and nothing that can be sent now."""
+        room = min(self._batch, self._capacity - len(self._requests))
+        if not self._results and (room <= 0 or not await self._anything_due()):
+            return False
+        return await self._turn(room)
+
+    async def next_due(self) -> float | None:
+        """Seconds until something becomes due, or a lane free, as far as that is known."""
+        return self._next_at
+
+    async def drain(self) -> None:
+        """Lets the requests that run end, and stores every result. Nothing new is claimed."""
+        while self._requests or self._results:
+            if self._requests:
+                await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+            if self._results:
+                await self._store_stubbornly()
+
+    async def _anything_due(self) -> bool:
+        now = self._clock.now()
+        async with self._database.reading() as session:
+            seen = await outlook(session, now)
+        self._next_at = (
+            None if seen.next_at is None else max(0.0, (seen.next_at - now).total_seconds())
+        )
+        return seen.is_due
+
+    async def _turn(self, room: int) -> bool:
+        results = self._take()
+        try:
+            claims, drivers = await self._store_and_claim(results, room)
+        except BaseException:
+            self._results.extendleft(reversed(results))  # stored by the next turn
+            raise
+        for each in claims:
+            self._start(each, drivers[each.gateway_id])
+        return bool(results or claims)
+
+    def _take(self) -> list[Result]:
+        return [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]
+
+    async def _store_and_claim(
+        self, results: list[Result], room: int
+    ) -> tuple[list[Claim], Mapping[UUID, GatewayDriver | NotSent]]:
+        now = self._clock.now()
+        async with self._database.writing() as session:
+            await settle(session, results, now=now, policy=self._policy)
+            if room <= 0:
+                return [], {}
+            claims = await claim(
+                session,
+                worker=self._worker,
+                now=now,
+                lease=self._lease,
+                limit=room,
+                roll=self._random.random(),
+            )
+            refused = [each for each in claims if each.refusal is not None]
+            await settle(session, list(map(self._refused, refused)), now=now, policy=self._policy)
+            ready = [each for each in claims if each.refusal is None]
+            used = {each.gateway_id for each in ready}
+            rows = await session.scalars(select(Gateway).where(Gateway.id.in_(used)))
+            drivers = {row.id: self._driver(row) for row in rows}
+        return ready, drivers
+
+    def _driver(self, gateway: Gateway) -> GatewayDriver | NotSent:
+        try:
+            return self._gateways.driver(gateway)
+        except GrouplineError as error:
+            logger.exception("gateway.unusable", gateway=str(gateway.id))
+            return not_sent(NotSentReason.UNAUTHORIZED, error.detail)
+
+    def _refused(self, each: Claim) -> Result:
+        assert each.refusal is not None
+        return Result(each, each.refusal, can_look_up=False, roll=0.0)
+
+    # --- one request
+
+    def _start(self, each: Claim, driver: GatewayDriver | NotSent) -> None:
+        if isinstance(driver, NotSent):
+            self._finish(each, driver, can_look_up=False)
+            return
+        task = asyncio.create_task(self._request(each, driver))
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+
+    async def _request(self, each: Claim, driver: GatewayDriver) -> None:
+        can_look_up = Capability.CLIENT_REF in driver.capabilities
+        if self._clock.now() + _LONGEST_REQUEST > each.until:
+            self._finish(each, Withheld("the lease is too old"), can_look_up=can_look_up)
+            return
+        try:
+            outcome = await driver.send(
+                each.gateway_session_id,
+                each.group_jid,
+                each.content,
+                media_url=each.media_url,
+                media_type=each.media_type,
+                client_ref=each.client_ref,
+            )
+        except Exception as error:  # a defect of a driver: nothing is known about the message
+            logger.exception("message.driver_failed", message=str(each.id))
+            detail = type(error).__name__
+            outcome = Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
+        self._finish(each, outcome, can_look_up=can_look_up)
+
+    def _finish(self, each: Claim, outcome: SendOutcome | Withheld, *, can_look_up: bool) -> None:
+        self._results.append(Result(each, outcome, can_look_up, self._random.random()))
+        self.wake.set()
+
+    async def _store_stubbornly(self) -> None:
+        """While draining there is no later turn, so a database that is away is waited for."""
+        results = self._take()
+        while True:
+            try:
+                async with self._database.writing() as session:
+                    await settle(session, results, now=self._clock.now(), policy=self._policy)
+                return
+            except SQLAlchemyError as error:
+                logger.warning("message.store_failed", error=type(error).__name__)
+                await self._clock.sleep(_RETRY_SECONDS)

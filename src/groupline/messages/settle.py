@@ -1,0 +1,251 @@
+"""Storing what became of requests: many results in one transaction, each under its claim."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from sqlalchemy import CursorResult, Table, bindparam, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.gateways.outcomes import NotSent, NotSentReason, SendOutcome, Sent
+from groupline.gateways.service import note_failure
+from groupline.journal import SYSTEM
+from groupline.messages import rules
+from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
+from groupline.messages.claim import Claim
+from groupline.messages.refusals import Refusal
+from groupline.messages.rules import Change, Hold, Policy
+from groupline.models import WhatsappNumber, WhatsappSession
+
+logger = structlog.get_logger(__name__)
+
+_NUMBERS: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """The request was never started: the lease was too old, or the driver cannot be built."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    claim: Claim
+    outcome: SendOutcome | Withheld | Refusal
+    can_look_up: bool
+    roll: float
+
+
+async def settle(
+    session: AsyncSession, results: Sequence[Result], *, now: datetime, policy: Policy
+) -> None:
+    """Stores results, by id and claim token. A result whose claim is no longer its own changes
+    nothing, except that evidence of a sent message is never lost."""
+    sent = [result for result in results if isinstance(result.outcome, Sent)]
+    others = [result for result in results if not isinstance(result.outcome, Sent)]
+    if sent:
+        await _settle_sent(session, sent, now)
+    if others:
+        await _settle_others(session, others, now, policy)
+
+
+# --- the common case: sent ------------------------------------------------------------------
+
+_SENT: Final = (
+    update(MESSAGES)
+    .where(MESSAGES.c.id == bindparam("message"), MESSAGES.c.claim_token == bindparam("token"))
+    .values(
+        status="sent",
+        gateway_message_id=bindparam("evidence"),
+        accepted_at=func.coalesce(MESSAGES.c.accepted_at, bindparam("at")),
+        sent_at=bindparam("at"),
+        error_code=None,
+        error_message=None,
+        vps_error=None,
+        next_attempt_at=None,
+        next_check_at=None,
+        claim_token=None,
+        updated_at=bindparam("at"),
+    )
+)
+
+
+async def _settle_sent(session: AsyncSession, results: Sequence[Result], now: datetime) -> None:
+    answered: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
+        _SENT,
+        [
+            {
+                "message": result.claim.id,
+                "token": result.claim.token,
+                "evidence": _message_id(result),
+                "at": now,
+            }
+            for result in results
+        ],
+    )
+    settled = list(results)
+    if answered.rowcount != len(results):
+        settled, fenced = await _sort_out(session, results, now)
+        await _keep_evidence(session, fenced, now)
+    await journal.record_all(session, [_sent_entry(result, now) for result in settled])
+    await tell(session, ((each.claim.organization_id, each.claim.id) for each in settled))
+    await session.execute(
+        update(_NUMBERS)
+        .where(_NUMBERS.c.id.in_([result.claim.number_id for result in settled]))
+        .values(last_send_at=now, unacknowledged=_NUMBERS.c.unacknowledged + 1)
+    )
+
+
+def _message_id(result: Result) -> str:
+    assert isinstance(result.outcome, Sent)
+    return result.outcome.message_id
+
+
+def _sent_entry(result: Result, now: datetime) -> journal.Entry:
+    data: dict[str, Any] = {"status": "sent", "gatewayMessageId": _message_id(result)}
+    if result.claim.attempts:
+        data["attempts"] = result.claim.attempts
+    return journal.Entry(
+        action="message.sent",
+        actor=SYSTEM,
+        organization_id=result.claim.organization_id,
+        subject="message",
+        subject_id=result.claim.id,
+        at=now,
+        data=data,
+    )
+
+
+async def _sort_out(
+    session: AsyncSession, results: Sequence[Result], now: datetime
+) -> tuple[list[Result], list[Result]]:
+    """Which results this transaction has just stored, and which were fenced off."""
+    statement = select(MESSAGES.c.id).where(
+        MESSAGES.c.id.in_([result.claim.id for result in results]),
+        MESSAGES.c.status == "sent",
+        MESSAGES.c.updated_at == now,
+    )
+    stored = set(await session.scalars(statement))
+    return (
+        [result for result in results if result.claim.id in stored],
+        [result for result in results if result.claim.id not in stored],
+    )
+
+
+async def _keep_evidence(session: AsyncSession, fenced: Sequence[Result], now: datetime) -> None:
+    """Its claim was given to somebody else, and yet this request sent the message."""
+    by_id = {result.claim.id: result for result in fenced}
+    rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(by_id)))
+    steps = []
+    for row in rows:
+        evidence = _message_id(by_id[row.id])
+        logger.warning("message.late_answer", message=str(row.id), status=row.status)
+        if row.status == "sending":
+            await overtake(session, row, evidence)
+            continue
+        change = rules.after_evidence(row.facts(), evidence)
+        if change is not None:
+            steps.append(Step(row, change))
+    await write(session, steps, actor=SYSTEM, now=now)
+
+
+async def overtake(session: AsyncSession, row: MessageRow, message_id: str) -> None:
+    """Evidence while a request is under way: kept on the row, for when that request ends.
+
+    The lane stays taken until then: one request of a number at a time.
+    """
+    await session.execute(
+        update(MESSAGES).where(MESSAGES.c.id == row.id).values(gateway_message_id=message_id)
+    )
+
+
+# --- everything else ------------------------------------------------------------------------
+
+
+async def _settle_others(
+    session: AsyncSession, results: Sequence[Result], now: datetime, policy: Policy
+) -> None:
+    by_id = {result.claim.id: result for result in results}
+    rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(by_id)))
+    steps = []
+    for row in rows:
+        result = by_id[row.id]
+        if row.token != result.claim.token:
+            logger.warning("message.late_answer", message=str(row.id), status=row.status)
+            continue
+        steps.append(Step(row, _change(row, result, now, policy)))
+    await write(session, steps, actor=SYSTEM, now=now)
+    await _hold_lanes(session, steps, now)
+    await _note_gateways(session, results, now)
+
+
+def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> Change:
+    facts = row.facts(can_look_up=result.can_look_up)
+    match result.outcome:
+        case Withheld():
+            return rules.withheld(facts)
+        case Refusal():
+            return rules.refused(facts, result.outcome)
+        case _:
+            return rules.after_send(facts, result.outcome, now=now, roll=result.roll, policy=policy)
+
+
+async def _hold_lanes(session: AsyncSession, steps: Sequence[Step], now: datetime) -> None:
+    for step in sorted(steps, key=lambda each: each.row.number_id):
+        hold = step.change.hold
+        if hold is None:
+            continue
+        await _hold_lane(session, step.row, hold, now)
+        if hold.reason == "not_connected":
+            await _ask_verifier(session, step.row, now)
+
+
+async def _hold_lane(session: AsyncSession, row: MessageRow, hold: Hold, now: datetime) -> None:
+    values: dict[str, Any] = {
+        "lane_free_at": hold.until,
+        "lane_hold_reason": hold.reason,
+        "last_send_at": now,
+    }
+    if hold.reason == "restricted":
+        values |= {"restriction": hold.detail, "restricted_until": hold.until}
+    await session.execute(update(_NUMBERS).where(_NUMBERS.c.id == row.number_id).values(**values))
+    await announce(
+        session, "numbers", organization_id=row.organization_id, subject_id=row.number_id
+    )
+
+
+async def _ask_verifier(session: AsyncSession, row: MessageRow, now: datetime) -> None:
+    """A send that says "not connected" is a reading: the gateway is asked again at once."""
+    await session.execute(
+        update(WhatsappSession)
+        .where(WhatsappSession.id == row.session_id, WhatsappSession.status == "connected")
+        .values(next_verify_at=now)
+    )
+    await announce(
+        session, "sessions", organization_id=row.organization_id, subject_id=row.session_id
+    )
+
+
+_GATEWAY_FAILED: Final[Mapping[NotSentReason, str]] = {
+    NotSentReason.UNREACHABLE: "unreachable",
+    NotSentReason.TIMEOUT_BEFORE_WRITE: "unreachable",
+    NotSentReason.UNAUTHORIZED: "auth",
+    NotSentReason.ROUTE_MISSING: "route_missing",
+}
+
+
+async def _note_gateways(session: AsyncSession, results: Sequence[Result], now: datetime) -> None:
+    failures: dict[UUID, NotSent] = {}
+    for result in results:
+        outcome = result.outcome
+        if isinstance(outcome, NotSent) and outcome.reason in _GATEWAY_FAILED:
+            failures[result.claim.gateway_id] = outcome
+    for gateway_id, outcome in sorted(failures.items()):
+        code = _GATEWAY_FAILED[outcome.reason]
+        await note_failure(session, gateway_id, code=code, detail=outcome.detail, now=now)
