@@ -214,8 +214,23 @@ async def _views(
     memberships: dict[UUID, list[MembershipView]] = {row.id: [] for row in rows}
     for membership in await _memberships(session, organization_id, memberships):
         memberships[membership.group_id].append(membership)
-    return tuple(
-        GroupView(*row, memberships=tuple(memberships[row.id]), number_id=number_id) for row in rows
+    return tuple(_view(row, memberships[row.id], number_id) for row in rows)
+
+
+def _view(row: Any, memberships: Sequence[MembershipView], number_id: UUID | None) -> GroupView:
+    return GroupView(
+        id=row.id,
+        jid=row.group_jid,
+        name=row.group_name,
+        search_name=row.search_name,
+        participant_count=row.participant_count,
+        is_community=row.is_community,
+        is_community_announce=row.is_community_announce,
+        announce_only=row.announce_only,
+        invite_link=row.invite_link,
+        synced_at=row.synced_at,
+        memberships=tuple(memberships),
+        number_id=number_id,
     )
 
 

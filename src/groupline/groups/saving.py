@@ -114,7 +114,7 @@ async def running_since(
     rows = await session.execute(
         select(Lease.name, Lease.expires_at).where(Lease.name.in_(names), Lease.expires_at > now)
     )
-    return {names[name]: expires_at - _LEASE for name, expires_at in rows.tuples()}
+    return {names[name]: expires_at - _LEASE for name, expires_at in rows}
 
 
 async def lock_number(
@@ -150,7 +150,7 @@ async def active_memberships(
         .where(WhatsappMembership.number_id == number_id)
         .where(WhatsappMembership.is_active)
     )
-    return dict(rows.tuples().all())
+    return {jid: membership_id for jid, membership_id in rows}  # noqa: C416 - rows are no pairs
 
 
 async def count_active(session: AsyncSession, organization_id: UUID, number_id: UUID) -> int:
@@ -179,7 +179,7 @@ async def upsert_groups(
         return
     rows = [_group_row(organization_id, group, at) for group in groups]
     rows.sort(key=lambda row: row["b_jid"])
-    await session.execute(_group_upsert(session), rows)
+    await _execute_many(session, _group_upsert(session), rows)
 
 
 def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict[str, Any]:
@@ -200,7 +200,7 @@ def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict
 
 def _group_upsert(session: AsyncSession) -> Executable:
     known = _GROUPS.c
-    statement = _insert(session, WhatsappGroup).values(
+    statement = _insert(session, _GROUPS).values(
         id=bindparam("b_id", type_=known.id.type),
         organization_id=bindparam("b_organization", type_=known.organization_id.type),
         group_jid=bindparam("b_jid", type_=known.group_jid.type),
@@ -253,7 +253,7 @@ async def upsert_memberships(
         }
         for group in groups
     ]
-    await session.execute(_membership_upsert(session), rows)
+    await _execute_many(session, _membership_upsert(session), rows)
 
 
 def _membership_upsert(session: AsyncSession) -> Executable:
@@ -273,7 +273,7 @@ def _membership_upsert(session: AsyncSession) -> Executable:
         groups.group_jid == bindparam("b_jid", type_=groups.group_jid.type),
     )
     columns = "id organization_id number_id group_id is_admin is_active synced_at created_at"
-    statement = _insert(session, WhatsappMembership).from_select(columns.split(), row)
+    statement = _insert(session, _MEMBERSHIPS).from_select(columns.split(), row)
     merged: dict[str, ColumnElement[Any]] = {
         "is_admin": _said("b_admin", known.is_admin),
         "is_active": statement.excluded.is_active,
@@ -303,9 +303,15 @@ async def deactivate(
         .where(or_(_MEMBERSHIPS.c.synced_at.is_(None), _MEMBERSHIPS.c.synced_at <= at))
         .values(is_active=False, missing_since=at, synced_at=at)
     )
+    return await _execute_many(session, statement, [{"b_id": each} for each in membership_ids])
+
+
+async def _execute_many(
+    session: AsyncSession, statement: Executable, rows: Sequence[dict[str, Any]]
+) -> int:
+    """One statement for many rows, prepared once; past the ORM, which has no part in it."""
     connection = await session.connection()
-    result = await connection.execute(statement, [{"b_id": row_id} for row_id in membership_ids])
-    return result.rowcount
+    return (await connection.execute(statement, rows)).rowcount
 
 
 def _said(parameter: str, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
@@ -326,8 +332,8 @@ def _differs(
     return or_(*(known[name].is_distinct_from(value) for name, value in merged.items()))
 
 
-def _insert(session: AsyncSession, model: Any) -> Any:
+def _insert(session: AsyncSession, table: Any) -> Any:
     """Both databases know ``ON CONFLICT``; SQLAlchemy has it per dialect."""
     if session.get_bind().dialect.name == "sqlite":
-        return sqlite.insert(model)
-    return postgresql.insert(model)
+        return sqlite.insert(table)
+    return postgresql.insert(table)
