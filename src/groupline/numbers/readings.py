@@ -1,0 +1,378 @@
+"""The single way in which a gateway's word changes a session: polls and webhooks alike."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, assert_never
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.gateways.drivers import groupline_session
+from groupline.gateways.outcomes import SessionConnected, SessionReading
+from groupline.ids import new_id
+from groupline.journal import Actor
+from groupline.models import StatusSource, WhatsappSession
+from groupline.numbers import queries, rules
+from groupline.numbers.rules import (
+    Confirm,
+    Connect,
+    ConnectedToNobody,
+    Decision,
+    Doubt,
+    End,
+    LogOutAgain,
+    Note,
+    Outdated,
+    PairAnew,
+    ShowQr,
+    StartUp,
+)
+from groupline.numbers.takeover import Report, Takeover, take_over
+from groupline.numbers.transitions import end_session, leave_pairing, request_logout
+
+GATEWAY = Actor("gateway", "Gateway")
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """What a gateway said about a session."""
+
+    reading: SessionReading
+    at: datetime
+    """A poll's time is that of its request: what the gateway says is not older."""
+    now: datetime
+    source: StatusSource = "gateway"
+    actor: Actor = GATEWAY
+    knows_restrictions: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What became of it, as it is about to be committed."""
+
+    decision: Decision
+    session: WhatsappSession
+    takeover: Takeover | None = None
+    fresh_pairing: WhatsappSession | None = None
+    """A new session under the same number, which the gateway has not been told of yet."""
+
+
+async def apply_reading(
+    session: AsyncSession, organization_id: UUID, session_id: UUID, word: Word
+) -> Applied:
+    """Decides and carries out, in the caller's transaction."""
+    phone = await _phone(session, organization_id, session_id, word.reading)
+    if phone is not None:
+        await queries.lock_phone(session, organization_id, phone)
+    row = await queries.lock_session(session, organization_id, session_id)
+    decision = rules.decide(queries.facts_of(row), word.reading, word.at, word.now)
+    if _needs_another_look(decision, word, phone):
+        decision = Outdated(disagrees=True)
+    before = _shown(row)
+    applied = await _carry_out(session, row, decision, phone, word)
+    await session.flush()
+    if _shown(applied.session) != before:
+        await _announce(session, applied.session)
+    return applied
+
+
+async def _phone(
+    session: AsyncSession, organization_id: UUID, session_id: UUID, reading: SessionReading
+) -> str | None:
+    """The phone that a takeover would be about; its lock comes before that of the row."""
+    if not isinstance(reading, SessionConnected):
+        return None
+    if reading.phone is not None:
+        return reading.phone
+    row = await queries.get_session(session, organization_id, session_id)
+    if row.number_id is None:
+        return None
+    return (await queries.get_number(session, organization_id, row.number_id)).phone_number
+
+
+def _needs_another_look(decision: Decision, word: Word, phone: str | None) -> bool:
+    """A webhook names a status and little else; what is missing in it is asked for."""
+    if isinstance(decision, Connect):
+        return phone is None  # the session got its number just now
+    if word.source != "webhook":
+        return False
+    if isinstance(decision, ShowQr):
+        return decision.qr is None
+    return isinstance(decision, ConnectedToNobody | PairAnew)
+
+
+_Shown = tuple[object, ...]
+
+
+def _shown(row: WhatsappSession) -> _Shown:
+    """What a page shows of it, except for the age of the proof."""
+    return (
+        row.id,
+        row.status,
+        row.number_id,
+        row.qr_code,
+        row.qr_expires_at,
+        row.pairing_code,
+        row.ended_reason,
+        row.last_error,
+        row.status_detail,
+        row.doubted_at,
+    )
+
+
+async def _carry_out(
+    session: AsyncSession, row: WhatsappSession, decision: Decision, phone: str | None, word: Word
+) -> Applied:
+    match decision:
+        case Connect():
+            return await _connect(session, row, decision, phone, word)
+        case End():
+            await _end(session, row, decision, word)
+        case PairAnew():
+            return await _pair_anew(session, row, decision, word)
+        case _:
+            _change(row, decision, word)
+    return Applied(decision, row)
+
+
+def _change(
+    row: WhatsappSession,
+    decision: Outdated
+    | Confirm
+    | Note
+    | Doubt
+    | ShowQr
+    | StartUp
+    | ConnectedToNobody
+    | LogOutAgain,
+    word: Word,
+) -> None:
+    """The decisions that concern this row alone."""
+    match decision:
+        case Outdated():
+            if decision.disagrees and row.status != "disconnected":
+                row.next_verify_at = word.now
+        case Doubt():
+            _doubt(row, decision, word)
+        case ShowQr():
+            _show_qr(row, decision, word)
+        case StartUp():
+            _start_up(row, word)
+        case ConnectedToNobody():
+            _connected_to_nobody(row, decision, word)
+        case Confirm():
+            _prove(row, word)
+        case Note():
+            row.status_detail = decision.detail
+        case LogOutAgain():
+            request_logout(row, word.now, again=True)
+        case _:
+            assert_never(decision)
+
+
+async def _connect(
+    session: AsyncSession, row: WhatsappSession, decision: Connect, phone: str | None, word: Word
+) -> Applied:
+    assert phone is not None  # else it needed another look
+    report = Report(
+        phone=phone,
+        at=word.at,
+        now=word.now,
+        source=word.source,
+        actor=word.actor,
+        restriction=decision.restriction,
+        knows_restrictions=word.knows_restrictions,
+    )
+    done = await take_over(session, row.organization_id, row.id, report)
+    return Applied(decision, done.session, takeover=done)
+
+
+async def _end(session: AsyncSession, row: WhatsappSession, end: End, word: Word) -> None:
+    was_connected = row.status == "connected"
+    end_session(row, end.reason, source=word.source, at=word.at, now=word.now)
+    row.verified_at = word.at
+    row.last_error, row.last_error_at = end.detail, word.now
+    await record_end(session, row, was_connected=was_connected, actor=word.actor, now=word.now)
+
+
+async def record_end(
+    session: AsyncSession,
+    row: WhatsappSession,
+    *,
+    was_connected: bool,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """The journal's account of an end; of a connected number with what it means for people."""
+    data: dict[str, object] = {"reason": row.ended_reason, "detail": row.last_error}
+    number_id = row.number_id
+    if was_connected and number_id is not None:
+        due = await queries.messages_due(session, row.organization_id, now, number_id)
+        data |= {"sessionId": str(row.id), "messagesDue": due.get(number_id, 0), "withinHours": 2}
+    await journal.record(
+        session,
+        action="number.disconnected" if was_connected else "session.ended",
+        actor=actor,
+        organization_id=row.organization_id,
+        subject="number" if was_connected else "session",
+        subject_id=number_id if was_connected else row.id,
+        data=data,
+        at=now,
+    )
+
+
+async def _pair_anew(
+    session: AsyncSession, row: WhatsappSession, decision: PairAnew, word: Word
+) -> Applied:
+    """The number's next pairing begins where the old one cannot be revived."""
+    await _end(session, row, End("logged_out", decision.detail), word)
+    fresh = new_pairing_row(
+        organization_id=row.organization_id,
+        gateway_id=row.gateway_id,
+        expected_number_id=row.number_id,
+        label=row.label,
+        proxy=row.proxy,
+        created_by=row.created_by,
+        now=word.now,
+    )
+    session.add(fresh)
+    await session.flush()
+    await _announce(session, fresh)
+    return Applied(decision, row, fresh_pairing=fresh)
+
+
+def new_pairing_row(
+    *,
+    organization_id: UUID,
+    gateway_id: UUID,
+    expected_number_id: UUID | None,
+    label: str | None,
+    proxy: str | None,
+    created_by: str | None,
+    now: datetime,
+) -> WhatsappSession:
+    """A row that exists before its gateway is told. If that never happens, the verifier finds it
+    when the grace is over.
+    """
+    session_id = new_id()
+    return WhatsappSession(
+        id=session_id,
+        organization_id=organization_id,
+        gateway_id=gateway_id,
+        gateway_session_id=f"wa_{session_id}",
+        expected_number_id=expected_number_id,
+        label=label,
+        proxy=proxy,
+        status="connecting",
+        status_source="user",
+        status_at=now,
+        pairing_started_at=now,
+        next_verify_at=now + rules.START_GRACE,
+        created_by=created_by,
+        created_at=now,
+    )
+
+
+def _prove(row: WhatsappSession, word: Word) -> None:
+    row.status_at = max(row.status_at, word.at)
+    row.verified_at = word.at if row.verified_at is None else max(row.verified_at, word.at)
+    row.status_source = word.source
+    row.doubted_at = row.status_detail = None
+
+
+def _doubt(row: WhatsappSession, decision: Doubt, word: Word) -> None:
+    row.status_at = max(row.status_at, word.at)
+    row.doubted_at = row.doubted_at or word.at
+    row.status_detail = decision.detail
+    row.next_verify_at = word.now + timedelta(seconds=3)
+
+
+def show_code(
+    row: WhatsappSession,
+    code: str | None,
+    pairing_code: str | None,
+    expires_at: datetime | None,
+    now: datetime,
+) -> None:
+    """A new code replaces the old one; the same code again stays, with its own expiry."""
+    row.status = "qr_pending"
+    if code is not None and expires_at is None:
+        known = row.qr_expires_at if code == row.qr_code else None
+        still_good = known is not None and known > now
+        expires_at = known if still_good else now + rules.QR_LASTS
+    row.qr_code, row.qr_expires_at = code, expires_at if code is not None else None
+    row.pairing_code = pairing_code
+
+
+def _show_qr(row: WhatsappSession, decision: ShowQr, word: Word) -> None:
+    _prove(row, word)
+    qr = decision.qr
+    code = None if qr is None else qr.text or qr.image_data_url
+    show_code(row, code, decision.pairing_code, decision.expires_at, word.now)
+    if code is None and decision.pairing_code is None:
+        _complain(row, rules.NO_QR_DATA, word.now)
+    elif row.last_error == rules.NO_QR_DATA:
+        row.last_error = row.last_error_at = None
+
+
+def _start_up(row: WhatsappSession, word: Word) -> None:
+    _prove(row, word)
+    if row.status == "qr_pending":
+        leave_pairing(row)
+        row.status = "connecting"
+
+
+def _connected_to_nobody(row: WhatsappSession, decision: ConnectedToNobody, word: Word) -> None:
+    _prove(row, word)
+    _complain(row, decision.detail, word.now)
+    if row.status == "qr_pending":
+        leave_pairing(row)
+        row.status = "connecting"
+
+
+def _complain(row: WhatsappSession, sentence: str, now: datetime) -> None:
+    if row.last_error != sentence:
+        row.last_error, row.last_error_at = sentence, now
+
+
+async def _announce(session: AsyncSession, row: WhatsappSession) -> None:
+    organization_id = row.organization_id
+    await announce(session, "sessions", organization_id=organization_id, subject_id=row.id)
+    if row.number_id is not None:
+        await announce(
+            session, "numbers", organization_id=organization_id, subject_id=row.number_id
+        )
+
+
+# --- webhooks -------------------------------------------------------------------------------
+
+
+async def apply_status_event(
+    session: AsyncSession,
+    *,
+    gateway_id: UUID,
+    gateway_session_id: str,
+    status_word: str,
+    phone: str | None,
+    at: datetime,
+    now: datetime,
+    reason: str | None = None,
+) -> Literal["applied", "outdated", "unmatched", "invalid"]:
+    """A status webhook. Unmatched: no session of that name is known (yet).
+
+    The gateway's clock may be wrong: an event is never newer than its arrival.
+    """
+    row = await queries.session_by_gateway_id(session, gateway_id, gateway_session_id)
+    if row is None:
+        return "unmatched"
+    said = {"status": status_word, "phoneNumber": phone, "reason": reason}
+    reading = groupline_session.reading(said)
+    if reading is None:
+        return "invalid"
+    word = Word(reading=reading, at=min(at, now), now=now, source="webhook")
+    applied = await apply_reading(session, row.organization_id, row.id, word)
+    return "outdated" if isinstance(applied.decision, Outdated) else "applied"

@@ -1,0 +1,44 @@
+"""What it means for a row to leave a state. Plain changes; the callers decide and record."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from groupline.models import EndedReason, StatusSource, WhatsappSession
+
+
+def leave_pairing(row: WhatsappSession) -> None:
+    """A code is good for one scan and is kept no longer than it is shown."""
+    row.qr_code = row.qr_expires_at = row.pairing_code = None
+
+
+def end_session(
+    row: WhatsappSession,
+    reason: EndedReason,
+    *,
+    source: StatusSource,
+    at: datetime,
+    now: datetime,
+) -> None:
+    """The session becomes disconnected. Its number stays with it: it is history."""
+    leave_pairing(row)
+    row.status, row.status_source = "disconnected", source
+    row.status_at = max(row.status_at, at)
+    row.disconnected_at = now if source in ("user", "sweeper") else at
+    row.ended_reason, row.replaced_by_id = reason, None
+    row.doubted_at = row.status_detail = None
+
+
+def request_logout(row: WhatsappSession, now: datetime, *, again: bool = False) -> None:
+    """The gateway is told to let go of it, until it confirms. `again`: it did not, though it
+    once said so.
+    """
+    if again:
+        row.logout_confirmed_at = None
+    row.logout_requested_at = row.logout_requested_at or now
+    if row.logout_confirmed_at is None:
+        row.next_verify_at = now
+
+
+def need_no_logout(row: WhatsappSession) -> None:
+    row.logout_requested_at = row.logout_confirmed_at = None

@@ -1,0 +1,123 @@
+"""A gateway of the contract that says what a test tells it to: a real server, and nobody's product.
+
+It keeps no rules of its own: a session has the status that was scripted, whatever happened before.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from aiohttp import web
+
+KEY = "key-of-the-scripted-gateway"
+Failure = Literal["500", "html", "reset", "silence", "401", "route", "429"]
+NOT_FOUND = (404, {"error": "Session not found"})
+
+
+@dataclass
+class ContractGateway:
+    url: str = ""
+    statuses: dict[str, tuple[int, Any]] = field(default_factory=dict)
+    """What ``GET /status`` answers, by session."""
+    connect_answer: tuple[int, Any] = (200, {"success": True})
+    after_connect: dict[str, Any] = field(
+        default_factory=lambda: {"status": "qr", "qr": "2@scan-me"}
+    )
+    """The status that a session has once it was connected."""
+    disconnect_answer: tuple[int, Any] = (200, {"success": True})
+    keeps_sessions: bool = False
+    """A gateway that confirms a logout and goes on."""
+    failing: Failure | None = None
+    calls: list[tuple[str, str]] = field(default_factory=list)
+    """Which call came for which session, in order."""
+    bodies: list[dict[str, Any]] = field(default_factory=list)
+    """What ``POST /connect`` was sent."""
+
+    def says(self, sid: str, status: str, **more: Any) -> None:
+        self.statuses[sid] = (200, {"status": status, **more})
+
+    def connects(self, sid: str, phone: str | None) -> None:
+        self.says(sid, "connected", **({} if phone is None else {"phoneNumber": phone}))
+
+    def forgets(self, sid: str) -> None:
+        self.statuses.pop(sid, None)
+
+    def count(self, call: str, sid: str | None = None) -> int:
+        return sum(1 for name, named in self.calls if name == call and sid in (None, named))
+
+    # --- the server
+
+    async def _connect(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.bodies.append(body)
+        sid = body["sessionId"]
+        self.calls.append(("connect", sid))
+        answer = await self._fail(request) or _json(self.connect_answer)
+        if answer.status == 200 and sid not in self.statuses:
+            self.statuses[sid] = (200, self.after_connect)
+        return answer
+
+    async def _status(self, request: web.Request) -> web.StreamResponse:
+        sid = request.match_info["sid"]
+        self.calls.append(("status", sid))
+        return await self._fail(request) or _json(self.statuses.get(sid, NOT_FOUND))
+
+    async def _disconnect(self, request: web.Request) -> web.StreamResponse:
+        sid = request.match_info["sid"]
+        self.calls.append(("disconnect", sid))
+        answer = await self._fail(request) or _json(self.disconnect_answer)
+        if answer.status == 200 and not self.keeps_sessions:
+            self.forgets(sid)
+        return answer
+
+    async def _health(self, request: web.Request) -> web.StreamResponse:
+        return await self._fail(request) or web.Response(text="ok")
+
+    async def _fail(self, request: web.Request) -> web.StreamResponse | None:
+        if request.headers.get("X-API-Key") != KEY or self.failing == "401":
+            return web.json_response({"error": "wrong key"}, status=401)
+        match self.failing:
+            case None | "401":
+                return None
+            case "500":
+                return web.json_response({"error": "database is locked"}, status=500)
+            case "429":
+                return web.json_response({"error": "slow down"}, status=429)
+            case "html":
+                return web.Response(text="<html><body>Bad gateway</body></html>", status=200)
+            case "route":
+                return web.Response(text="Cannot GET this", status=404)
+            case "reset":
+                assert request.transport is not None
+                request.transport.abort()
+                return web.Response()
+            case "silence":
+                await asyncio.Event().wait()
+        raise AssertionError(self.failing)
+
+
+def _json(answer: tuple[int, Any]) -> web.Response:
+    status, body = answer
+    return web.json_response(body, status=status)
+
+
+@asynccontextmanager
+async def contract_gateway() -> AsyncIterator[ContractGateway]:
+    gateway = ContractGateway()
+    app = web.Application()
+    app.router.add_get("/health", gateway._health)
+    app.router.add_post("/connect", gateway._connect)
+    app.router.add_get("/status/{sid}", gateway._status)
+    app.router.add_post("/disconnect/{sid}", gateway._disconnect)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    gateway.url = f"http://127.0.0.1:{port}"
+    try:
+        yield gateway
+    finally:
+        await runner.cleanup()
