@@ -2,8 +2,27 @@
 
 from fastapi import APIRouter
 
-from groupline.api import gateways, health, hooks, live, metrics
+from groupline.api import (
+    account,
+    api_keys,
+    gateways,
+    health,
+    hooks,
+    live,
+    members,
+    metrics,
+    organization,
+    setup,
+)
 
-API_ROUTERS: tuple[APIRouter, ...] = (gateways.router, live.router)
+API_ROUTERS: tuple[APIRouter, ...] = (
+    account.router,
+    setup.router,
+    organization.router,
+    members.router,
+    api_keys.router,
+    gateways.router,
+    live.router,
+)
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)
 """Outside /api: for machines that watch this one, and for gateways."""

@@ -9,7 +9,6 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from groupline.errors import InvalidInput
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
@@ -18,9 +17,9 @@ from groupline.http.schemas import (
     Cursor,
     Limit,
     Listing,
-    decode_cursor,
     encode_cursor,
     problems,
+    uuid_cursor,
 )
 from groupline.orgs.api_keys import create_api_key, list_api_keys, revoke_api_key
 from groupline.orgs.rules import Permission, Principal, Scope
@@ -54,7 +53,7 @@ async def index(
     runtime: CurrentRuntime, principal: Manager, limit: Limit = 100, cursor: Cursor = None
 ) -> Listing[ApiKeyOut]:
     """Newest first, with those that were revoked."""
-    before = _before(cursor)
+    before = uuid_cursor(cursor)
     async with runtime.database.reading() as session:
         found = await list_api_keys(session, principal, before=before, limit=limit + 1)
     shown = found[:limit]
@@ -92,14 +91,3 @@ async def revoke(runtime: CurrentRuntime, principal: Manager, api_key_id: UUID) 
     async with runtime.database.writing() as session:
         key = await revoke_api_key(session, principal, api_key_id, now=runtime.clock.now())
     return ApiKeyOut.model_validate(key)
-
-
-def _before(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(str(decode_cursor(cursor, keys=1)[0]))
-    except ValueError as error:
-        raise InvalidInput(
-            "This cursor is not one of ours.", fields={"cursor": "is not valid"}
-        ) from error

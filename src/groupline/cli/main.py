@@ -2,7 +2,7 @@
 
 import typer
 
-from groupline.cli import database, gateways, installation, processes
+from groupline.cli import database, gateways, installation, people, processes
 
 app = typer.Typer(
     name="groupline",
@@ -14,6 +14,7 @@ app = typer.Typer(
 
 processes.register(app)
 installation.register(app)
+people.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(gateways.app, name="gateways")
 

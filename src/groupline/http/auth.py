@@ -66,20 +66,6 @@ def allowed(permission: Permission) -> Callable[..., Awaitable[Principal]]:
     return principal
 
 
-@cache
-def page_allowed(permission: Permission) -> Callable[..., Awaitable[Principal]]:
-    """For pages: without a login the answer is the login page, which leads back here."""
-
-    async def principal(request: Request, runtime: CurrentRuntime) -> Principal:
-        signed_in = await page_signed_in(request, runtime)
-        found = signed_in.principal(_membership(request, signed_in, None))
-        request.state.principal = found
-        found.require(permission)
-        return found
-
-    return principal
-
-
 async def signed_in_for(request: Request, runtime: CurrentRuntime) -> SignedIn:
     """The person behind the login cookie, whatever their organization."""
     found = await _with_cookie(request, runtime)
@@ -100,6 +86,11 @@ async def page_signed_in(request: Request, runtime: CurrentRuntime) -> SignedIn:
     return found
 
 
+async def signed_in_or_none(request: Request, runtime: CurrentRuntime) -> SignedIn | None:
+    """For pages that look different to those who are signed in; they change nothing."""
+    return await _with_cookie(request, runtime)
+
+
 async def own_site_only(request: Request, runtime: CurrentRuntime) -> None:
     """For what needs no login yet: logging in, and the one-time links."""
     refuse_other_sites(request, runtime.settings.effective_base_url, needs_proof=False)
@@ -107,6 +98,19 @@ async def own_site_only(request: Request, runtime: CurrentRuntime) -> None:
 
 CurrentLogin = Annotated[SignedIn, Depends(signed_in_for)]
 CurrentPageLogin = Annotated[SignedIn, Depends(page_signed_in)]
+
+
+@cache
+def page_allowed(permission: Permission) -> Callable[..., Awaitable[Principal]]:
+    """For pages: without a login the answer is the login page, which leads back here."""
+
+    async def principal(request: Request, signed_in: CurrentPageLogin) -> Principal:
+        found = signed_in.principal(_membership(request, signed_in, None))
+        request.state.principal = found
+        found.require(permission)
+        return found
+
+    return principal
 
 
 def _bearer(request: Request) -> str | None:

@@ -2,9 +2,9 @@
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
@@ -65,13 +65,25 @@ def decode_cursor(cursor: str, *, keys: int) -> list[Any]:
     try:
         padded = cursor + "=" * (-len(cursor) % 4)
         values = json.loads(urlsafe_b64decode(padded.encode()))
-        if not isinstance(values, list) or len(values) != keys:
-            raise ValueError(cursor)
-    except (ValueError, Base64Error) as error:
-        raise InvalidInput(
-            "This cursor is not one of ours.", fields={"cursor": "is not valid"}
-        ) from error
+    except ValueError as error:
+        raise _no_cursor() from error
+    if not isinstance(values, list) or len(values) != keys:
+        raise _no_cursor()
     return values
+
+
+def uuid_cursor(cursor: str | None) -> UUID | None:
+    """The cursor of a list that is sorted by id."""
+    if cursor is None:
+        return None
+    try:
+        return UUID(str(decode_cursor(cursor, keys=1)[0]))
+    except ValueError as error:
+        raise _no_cursor() from error
+
+
+def _no_cursor() -> InvalidInput:
+    return InvalidInput("This cursor is not one of ours.", fields={"cursor": "is not valid"})
 
 
 def in_zone(moment: datetime, timezone: str) -> datetime:

@@ -20,6 +20,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from groupline.models import (
     ApiKey,
@@ -234,6 +235,15 @@ async def set_password_hash(session: AsyncSession, user_id: UUID, password_hash:
     await session.execute(
         update(User).where(User.id == user_id).values(password_hash=password_hash)
     )
+
+
+async def make_instance_admin(session: AsyncSession, user_id: UUID, *, only_if_first: bool) -> None:
+    """Somebody has to administer the installation: the first person does."""
+    statement = update(User).where(User.id == user_id).values(is_instance_admin=True)
+    if only_if_first:
+        others = aliased(User)
+        statement = statement.where(~exists().where(others.id != user_id))
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def set_user_name(session: AsyncSession, user_id: UUID, name: str) -> None:

@@ -33,9 +33,15 @@ __all__ = [
     "clean_name",
     "free_slug",
     "is_due",
+    "may_grant",
     "seconds_to_wait",
     "slug_of",
+    "timezone_names",
 ]
+
+
+def may_grant(granter: Principal, scope: Scope) -> bool:
+    return scope_permissions(scope) <= granter.permissions
 
 
 def check_grant(granter: Principal, scopes: Iterable[Scope]) -> frozenset[Scope]:
@@ -44,7 +50,7 @@ def check_grant(granter: Principal, scopes: Iterable[Scope]) -> frozenset[Scope]
     if not wanted:
         raise InvalidInput("Choose at least one scope.", fields={"scopes": "choose at least one"})
     for scope in sorted(wanted):
-        if not scope_permissions(scope) <= granter.permissions:
+        if not may_grant(granter, scope):
             raise Forbidden(
                 f"You cannot give a key the scope {scope}: it may do more than you.",
                 hint="Choose fewer scopes, or ask an owner of the organization.",
@@ -162,6 +168,16 @@ def check_slug(slug: str) -> str:
 
 
 _timezones = cache(available_timezones)
+_REGIONS = (
+    "Africa/", "America/", "Antarctica/", "Arctic/", "Asia/", "Atlantic/", "Australia/",
+    "Europe/", "Indian/", "Pacific/",
+)  # fmt: skip
+
+
+def timezone_names(current: str = "") -> list[str]:
+    """What a list to choose from offers: places, UTC, and the present choice whatever it is."""
+    names = {name for name in _timezones() if name.startswith(_REGIONS)}
+    return sorted(names | {"UTC"} | ({current} & _timezones()))
 
 
 def check_timezone(name: str) -> str:

@@ -2,4 +2,11 @@
 
 from fastapi import APIRouter
 
-WEB_ROUTERS: tuple[APIRouter, ...] = ()
+from groupline.web import account, api_docs, settings_people, setup
+
+WEB_ROUTERS: tuple[APIRouter, ...] = (
+    account.router,
+    api_docs.router,
+    settings_people.router,
+    setup.router,
+)
