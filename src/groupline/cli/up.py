@@ -110,6 +110,7 @@ async def _keep_gateway(environment: dict[str, str]) -> None:
             "groupline_gateway",
             env=environment,
             stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
         )
         try:
             code = await process.wait()

@@ -16,6 +16,7 @@ POLICY = (
     "default-src 'self'; script-src 'self' 'nonce-gallery'; style-src 'self'; "
     "img-src 'self' data:; object-src 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
+FORBIDDEN = {"status": 403, "title": "Not allowed", "detail": "Viewers only read.", "hint": "Ask."}
 LOGIN = "<!doctype html><title>Log in</title><link rel='stylesheet' href='/app.css'>"
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -114,6 +115,10 @@ class Handler(BaseHTTPRequestHandler):
         name = form["name"][0]
         if name == "gateway-down":
             self.problem(502, "The gateway refused.", "Check its key.", {})
+        elif name == "forbidden":
+            values = context(datetime.now(UTC)) | {"problem": FORBIDDEN}
+            error = self.site.templates.get_template("errors/problem.html")
+            self.answer(403, error.render(values))
         elif name == "vanish":
             self.close_connection = True
         elif not name:

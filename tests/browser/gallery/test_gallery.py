@@ -129,6 +129,27 @@ def test_a_problem_becomes_an_error_that_stays_and_can_be_closed_above_the_dialo
     assert page.get_by_label("Name").input_value() == "gateway-down"
 
 
+def test_an_error_page_becomes_an_error_in_place(page: Page) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("forbidden")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("alert")).to_contain_text("Viewers only read.")
+    expect(page.get_by_role("alert")).to_contain_text("Ask.")
+
+
+def test_news_while_a_dialog_is_open_keep_its_toasts_and_its_text(page: Page, site: Site) -> None:
+    page.get_by_role("button", name="Add", exact=True).click()
+    page.get_by_label("Name").fill("gateway-down")
+    page.get_by_role("button", name="Add it").click()
+    expect(page.get_by_role("alert")).to_be_visible()
+    site.things.insert(0, "meanwhile")
+    site.announce("things")
+    expect(page.locator("#rows > li").first).to_contain_text("meanwhile")
+    expect(page.get_by_role("alert")).to_be_visible()
+    expect(page.get_by_role("dialog")).to_be_visible()
+    assert page.get_by_label("Name").input_value() == "gateway-down"
+
+
 def test_a_server_that_does_not_answer_is_never_silent(page: Page) -> None:
     page.get_by_role("button", name="Add", exact=True).click()
     page.get_by_label("Name").fill("vanish")

@@ -13,6 +13,15 @@ function make(tag, attributes = {}, ...children) {
   return node;
 }
 
+/** Storage can be switched off in a browser; then nothing is remembered. */
+function remember(act, otherwise) {
+  try {
+    return act() ?? otherwise;
+  } catch {
+    return otherwise;
+  }
+}
+
 function drawIcon(name) {
   const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
   const use = document.createElementNS("http://www.w3.org/2000/svg", "use");
@@ -72,6 +81,7 @@ function problemOnPage(page, status) {
 // ------------------------------------------------------------------ morphing: new content, same elements
 
 let version = 0;
+const busy = new WeakSet(); // what waits for an answer stays marked as busy, whatever arrives meanwhile
 
 /** Replaces the parts of this page that the selectors name by those of another page. Says how many there were. */
 function show(page, selectors) {
@@ -105,7 +115,7 @@ function morph(from, to) {
 }
 
 function morphAttributes(from, to) {
-  const kept = from.matches("dialog, details") ? "open" : "";
+  const kept = from.matches("dialog, details") ? "open" : busy.has(from) ? "aria-busy" : "";
   for (const { name } of [...from.attributes]) if (name !== kept && !to.hasAttribute(name)) from.removeAttribute(name);
   for (const { name, value } of to.attributes) if (name !== kept && from.getAttribute(name) !== value) from.setAttribute(name, value);
 }
@@ -177,9 +187,10 @@ function toast(kind, text, detail = "") {
   armToast(box);
 }
 
+const toasts = $("#toasts");
+
 /** Above an open dialog everything else is inert, so that is where the toasts have to be. */
 function raiseToasts() {
-  const toasts = $("#toasts");
   const host = $$("dialog:modal").at(-1) ?? document.body;
   if (toasts.parentElement !== host) host.append(toasts);
   return toasts;
@@ -217,7 +228,7 @@ function complain(error) {
 let leaving = false;
 
 async function send(form, submitter) {
-  if (form.ariaBusy === "true") return;
+  if (busy.has(form)) return;
   const data = new FormData(form, submitter);
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   setBusy(form, submitter, true);
@@ -234,25 +245,28 @@ async function send(form, submitter) {
   }
 }
 
-function setBusy(form, submitter, busy) {
-  form.ariaBusy = busy ? "true" : null;
-  if (submitter) submitter.ariaBusy = busy ? "true" : null;
+function setBusy(form, submitter, isBusy) {
+  for (const item of [form, submitter].filter(Boolean)) {
+    item.ariaBusy = isBusy ? "true" : null;
+    if (isBusy) busy.add(item);
+    else busy.delete(item);
+  }
 }
 
 function finish(form, response, page) {
   const url = new URL(response.url);
   if (response.redirected && url.pathname !== location.pathname) {
     leaving = true;
-    sessionStorage.setItem("toasts", JSON.stringify(toastsOf(page)));
+    remember(() => sessionStorage.setItem("toasts", JSON.stringify(toastsOf(page))));
     return location.assign(url);
   }
   const targets = form.dataset.target ?? "#content";
   if ("reset" in form.dataset || form.closest(targets.replaceAll(/\s+/g, ","))) form.reset();
   if (!("stay" in form.dataset)) form.closest("dialog")?.close();
   if (response.redirected) history.replaceState(null, "", url);
-  const toasts = toastsOf(page);
-  if (!show(page, targets) && !toasts.length) location.reload();
-  for (const words of toasts) toast(...words);
+  const news = toastsOf(page);
+  if (!show(page, targets) && !news.length) location.reload();
+  for (const words of news) toast(...words);
 }
 
 function refuse(form, response, page) {
@@ -406,7 +420,9 @@ function listen() {
   stream.addEventListener("error", () => {
     lost = true;
     showLost(true);
-    if (stream?.readyState === EventSource.CLOSED) setTimeout(relisten, 5000);
+    if (stream?.readyState !== EventSource.CLOSED) return; // it tries again by itself
+    setTimeout(relisten, 5000);
+    changed("*"); // finds out when it is the login that is over
   });
 }
 
@@ -414,7 +430,6 @@ function relisten() {
   stream?.close();
   lost = true;
   listen();
-  changed("*"); // also finds out when it is the login that is over
 }
 
 function hangUp() {
@@ -527,8 +542,12 @@ document.addEventListener("toggle", ({ target, newState }) => {
 
 // ------------------------------------------------------------------ clicks and input
 
+// What returns false leaves the click to the browser.
 const clicks = {
-  "[data-dialog-open]": (item) => openDialog(document.getElementById(item.dataset.dialogOpen)),
+  "[data-dialog-open]": (item) => {
+    const dialog = document.getElementById(item.dataset.dialogOpen);
+    return dialog ? openDialog(dialog) : false;
+  },
   "[data-dialog-close]": (item) => item.closest("dialog").close(),
   "[data-load-more]": loadMore,
   "[data-copy], [data-copy-from]": copy,
@@ -541,9 +560,7 @@ document.addEventListener("click", (event) => {
   if (event.defaultPrevented || event.ctrlKey || event.metaKey || event.shiftKey) return;
   for (const [selector, act] of Object.entries(clicks)) {
     const item = event.target.closest(selector);
-    if (!item) continue;
-    event.preventDefault();
-    act(item);
+    if (item && act(item) !== false) event.preventDefault();
   }
   event.target.closest(".menu-item")?.closest("[popover]")?.hidePopover();
 });
@@ -639,11 +656,15 @@ function ageText(seconds) {
   return `${Math.floor(seconds / 86_400)} days ago`;
 }
 
+const due = new WeakMap(); // when an age is to be looked at again: lists have thousands
+
 function tick() {
   const now = Date.now() + skew;
   for (const time of $$("time[data-age]")) {
-    const text = ageText(Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000)));
-    if (time.textContent !== text) time.textContent = text;
+    if (due.get(time) > now) continue;
+    const seconds = Math.max(0, Math.floor((now - Date.parse(time.dateTime)) / 1000));
+    if (time.textContent !== ageText(seconds)) time.textContent = ageText(seconds);
+    due.set(time, now + (seconds < 60 ? 0 : 15_000));
   }
   for (const ring of $$("[data-countdown]")) countDown(ring, Math.max(0, Math.ceil((Date.parse(ring.dataset.countdown) - now) / 1000)));
 }
@@ -660,20 +681,8 @@ function countDown(ring, left) {
 // ------------------------------------------------------------------ theme
 
 function chooseTheme(theme) {
-  try {
-    localStorage.setItem("theme", theme);
-  } catch {
-    toast("warning", "The browser keeps no settings for this site, so the theme holds for this page only.");
-  }
+  remember(() => localStorage.setItem("theme", theme));
   showTheme(theme);
-}
-
-function storedTheme() {
-  try {
-    return localStorage.getItem("theme") ?? "auto";
-  } catch {
-    return "auto"; // storage is switched off: the system's theme it is
-  }
 }
 
 function showTheme(theme = document.documentElement.dataset.theme ?? "auto") {
@@ -682,13 +691,14 @@ function showTheme(theme = document.documentElement.dataset.theme ?? "auto") {
   for (const button of $$("[data-theme-choice]")) button.ariaPressed = String(button.dataset.themeChoice === theme);
 }
 
-addEventListener("storage", ({ key }) => key === "theme" && showTheme(storedTheme()));
+addEventListener("storage", ({ key }) => key === "theme" && showTheme(remember(() => localStorage.getItem("theme"), "auto")));
 
 // ------------------------------------------------------------------ start
 
 /** Brings what the script owns back in line after the page has changed. */
 function settle() {
   tick();
+  raiseToasts();
   showTheme();
   showSelections();
   openWanted();
@@ -701,8 +711,8 @@ function settle() {
 }
 
 for (const box of $$("#toasts > .toast")) armToast(box);
-for (const words of JSON.parse(sessionStorage.getItem("toasts") ?? "[]")) toast(...words);
-sessionStorage.removeItem("toasts");
+for (const words of JSON.parse(remember(() => sessionStorage.getItem("toasts"), "[]"))) toast(...words);
+remember(() => sessionStorage.removeItem("toasts"));
 for (const region of $$("[data-live][data-load]")) wake(region, 0);
 settle();
 setInterval(() => document.hidden || tick(), 1000);
