@@ -23,13 +23,18 @@ IMPATIENT = Limits(
 )
 
 
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+
+
 def pytest_asyncio_loop_factories(
     item: pytest.Item,
-) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+) -> dict[str, NewLoop]:
     """Groupline runs on uvloop, or without it on asyncio; the two do not raise the same
     exceptions, so what a send claims is tested on both."""
-    uv = {"uvloop": uvloop.new_event_loop}
-    return uv | {"asyncio": asyncio.new_event_loop} if "test_driver_sends" in item.nodeid else uv
+    loops: dict[str, NewLoop] = {"uvloop": uvloop.new_event_loop}
+    if "test_driver_sends" in item.nodeid:
+        loops["asyncio"] = asyncio.new_event_loop
+    return loops
 
 
 MakeDriver = Callable[..., GrouplineDriver]
