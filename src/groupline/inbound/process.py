@@ -1,17 +1,15 @@
 """What an event means for what is stored. One transaction an event; it is applied once."""
 
 from datetime import datetime
-from typing import assert_never
 from uuid import UUID
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
 from groupline.db import Database
 from groupline.inbound import store
-from groupline.models import InboundEvent, InboundOutcome
+from groupline.inbound.apply import apply_event
 
 logger = structlog.get_logger()
 
@@ -24,13 +22,9 @@ async def process_event(database: Database, event_id: UUID, now: datetime) -> No
         async with database.writing() as session:
             event = await store.load(session, event_id)
             if event is not None:
-                await store.settle(session, event, await _apply(session, event, now), now)
+                await store.settle(session, event, await apply_event(session, event, now), now)
     except SQLAlchemyError:
         logger.exception("inbound.failed", event_id=str(event_id))
-
-
-async def _apply(session: AsyncSession, event: InboundEvent, now: datetime) -> InboundOutcome:
-    return "applied"
 
 
 class Replay:

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from groupline.web import account, api_docs, settings_people, setup
+from groupline.web import account, api_docs, gateways, settings_people, setup
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     api_docs.router,
+    gateways.router,
     settings_people.router,
     setup.router,
 )

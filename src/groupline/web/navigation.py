@@ -39,6 +39,9 @@ _SECTIONS = (
             NavItem("organization", "Organization", "/settings/organization", "organization"),
             NavItem("members", "Members", "/settings/members", "members", Permission.MEMBERS),
             NavItem("api-keys", "API keys", "/settings/api-keys", "key", Permission.MEMBERS),
+            NavItem(
+                "gateways", "Gateways", "/settings/gateways", "gateways", Permission.INSTALLATION
+            ),
             NavItem("account", "Your account", "/settings/account", "user"),
         ),
     ),

@@ -58,7 +58,7 @@ def test_an_address_is_normalised(text: str, url: str) -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput) as refused:
         normalise_base_url(text)
-    assert "base_url" in refused.value.fields
+    assert "baseUrl" in refused.value.fields
     assert "secret" not in str(refused.value.problem())
 
 

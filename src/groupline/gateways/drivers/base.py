@@ -90,7 +90,7 @@ def normalise_base_url(text: str) -> str:
 
 
 def _bad_url(reason: str) -> InvalidInput:
-    return InvalidInput(f"The gateway's address {reason}.", fields={"base_url": reason})
+    return InvalidInput(f"The gateway's address {reason}.", fields={"baseUrl": reason})
 
 
 _PRINTABLE_KEY = re.compile(r"[\x21-\x7e]{1,512}")
@@ -101,7 +101,7 @@ def normalise_key(text: str) -> str:
     key = text.strip()
     if key and not _PRINTABLE_KEY.fullmatch(key):
         reason = "contains characters that cannot be sent"
-        raise InvalidInput(f"The gateway's key {reason}.", fields={"api_key": reason})
+        raise InvalidInput(f"The gateway's key {reason}.", fields={"apiKey": reason})
     return key
 
 

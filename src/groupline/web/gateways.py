@@ -1,0 +1,156 @@
+"""Settings → Gateways, for administrators of the installation."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Request
+from starlette.responses import Response
+
+from groupline.errors import Conflict, InvalidInput
+from groupline.gateways.drivers.base import AuthScheme
+from groupline.gateways.service import (
+    GatewayInput,
+    change_gateway,
+    get_gateway,
+    list_gateways,
+    note_probe,
+    register_gateway,
+    remove_gateway,
+)
+from groupline.http.auth import page_allowed
+from groupline.http.context import CurrentRuntime
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+from groupline.web.rendering import CurrentPages, Pages
+
+router = APIRouter(prefix="/settings/gateways")
+
+Administrator = Annotated[Principal, Depends(page_allowed(Permission.INSTALLATION))]
+_HERE = "/settings/gateways"
+_EMPTY = {"name": "", "baseUrl": "", "auth": AuthScheme.API_KEY.value}
+
+
+@router.get("")
+async def index(
+    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator
+) -> Response:
+    return await _page(request, runtime, pages, principal, _EMPTY)
+
+
+@router.post("")
+async def add(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    name: Annotated[str, Form()] = "",
+    base_url: Annotated[str, Form(alias="baseUrl")] = "",
+    api_key: Annotated[str, Form(alias="apiKey")] = "",
+    webhook_secret: Annotated[str, Form(alias="webhookSecret")] = "",
+    auth: Annotated[AuthScheme, Form()] = AuthScheme.API_KEY,
+) -> Response:
+    wanted = GatewayInput(
+        name=name,
+        base_url=base_url,
+        api_key=api_key,
+        auth=auth,
+        webhook_secret=webhook_secret or None,
+    )
+    try:
+        async with runtime.database.writing() as session:
+            gateway = await register_gateway(
+                session, runtime.vault, wanted, actor=principal.actor, now=runtime.clock.now()
+            )
+    except InvalidInput as error:
+        values = {"name": name, "baseUrl": base_url, "auth": auth.value}
+        return await _page(request, runtime, pages, principal, values, errors=error.fields)
+    except Conflict as error:
+        values = {"name": name, "baseUrl": base_url, "auth": auth.value}
+        errors = {"name": error.detail}
+        return await _page(request, runtime, pages, principal, values, errors=errors)
+    return pages.redirect(_HERE, toast=("success", f"{gateway.name} is registered."))
+
+
+@router.post("/{gateway_id}/probe")
+async def probe(
+    runtime: CurrentRuntime, pages: CurrentPages, _: Administrator, gateway_id: UUID
+) -> Response:
+    async with runtime.database.reading() as session:
+        gateway = await get_gateway(session, gateway_id)
+    found = await runtime.gateways.driver(gateway).probe()
+    async with runtime.database.writing() as session:
+        await note_probe(session, gateway_id, found, runtime.clock.now())
+    if found.error is not None:
+        return pages.redirect(_HERE, toast=("error", f"{gateway.name}: {found.error}"))
+    latency = "" if found.latency_ms is None else f" within {found.latency_ms:.0f} ms"
+    return pages.redirect(_HERE, toast=("success", f"{gateway.name} answers{latency}."))
+
+
+@router.post("/{gateway_id}/enable")
+async def enable(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
+) -> Response:
+    return await _switch(runtime, pages, principal, gateway_id, enabled=True)
+
+
+@router.post("/{gateway_id}/disable")
+async def disable(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
+) -> Response:
+    return await _switch(runtime, pages, principal, gateway_id, enabled=False)
+
+
+@router.post("/{gateway_id}/remove")
+async def remove(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
+) -> Response:
+    try:
+        async with runtime.database.writing() as session:
+            await remove_gateway(
+                session, gateway_id, actor=principal.actor, now=runtime.clock.now()
+            )
+    except Conflict as error:
+        return pages.redirect(_HERE, toast=("error", f"{error.detail} {error.hint}"))
+    return pages.redirect(_HERE, toast=("success", "The gateway is removed."))
+
+
+async def _switch(
+    runtime: Runtime, pages: Pages, principal: Principal, gateway_id: UUID, *, enabled: bool
+) -> Response:
+    async with runtime.database.writing() as session:
+        gateway = await change_gateway(
+            session,
+            runtime.vault,
+            gateway_id,
+            GatewayInput(enabled=enabled),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    word = "in use again" if enabled else "disabled: nothing new is connected through it"
+    return pages.redirect(_HERE, toast=("success", f"{gateway.name} is {word}."))
+
+
+async def _page(
+    request: Request,
+    runtime: Runtime,
+    pages: Pages,
+    principal: Principal,
+    values: dict[str, Any],
+    *,
+    errors: dict[str, str] | None = None,
+) -> Response:
+    async with runtime.database.reading() as session:
+        gateways = await list_gateways(session)
+    return pages.render(
+        request,
+        "settings_gateways.html",
+        principal=principal,
+        nav="gateways",
+        status=422 if errors else 200,
+        gateways=gateways,
+        hooks_url=f"{runtime.settings.effective_base_url}/hooks",
+        values=values,
+        errors=errors or {},
+        schemes=[("api_key", "X-API-Key"), ("bearer", "Authorization: Bearer")],
+    )
