@@ -6,6 +6,7 @@ from groupline.api import (
     account,
     api_keys,
     gateways,
+    groups,
     health,
     hooks,
     live,
@@ -22,6 +23,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     members.router,
     api_keys.router,
     gateways.router,
+    groups.router,
+    groups.sync_router,
     live.router,
 )
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)

@@ -1,6 +1,5 @@
 """A connected number on a scripted gateway, and the sync on the test's database."""
 
-import json
 import random
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -10,12 +9,9 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select
 from tests.contract.scripted import ScriptedGateway, answer
-from tests.support.app import RunningApp, open_test_runtime, running_app
 from tests.support.cast import Cast
-from tests.support.clock import ManualClock
 from tests.support.factories import make_gateway, make_number, make_session
 
-from groupline.db import Database
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.service import write_credentials
 from groupline.groups.sync import GroupSync, SyncResult
@@ -74,18 +70,6 @@ class Phone:
 
 
 @pytest.fixture
-async def runtime(database: Database, clock: ManualClock) -> AsyncIterator[Runtime]:
-    async with open_test_runtime(database, clock) as runtime:
-        yield runtime
-
-
-@pytest.fixture
-async def app(runtime: Runtime) -> AsyncIterator[RunningApp]:
-    async with running_app(runtime) as app:
-        yield app
-
-
-@pytest.fixture
 async def gateway() -> AsyncIterator[ScriptedGateway]:
     async with ScriptedGateway() as gateway:
         yield gateway
@@ -117,12 +101,5 @@ async def connect_phone(
 
 
 @pytest.fixture
-async def phone(
-    runtime: Runtime, sync: GroupSync, gateway: ScriptedGateway, cast: Cast
-) -> Phone:
+async def phone(runtime: Runtime, sync: GroupSync, gateway: ScriptedGateway, cast: Cast) -> Phone:
     return await connect_phone(runtime, sync, gateway, cast.organization_id)
-
-
-def as_json(value: object) -> Any:
-    """What a JSON value is after it went over the wire."""
-    return json.loads(json.dumps(value))

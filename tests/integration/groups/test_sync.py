@@ -39,9 +39,7 @@ async def test_the_same_list_again_changes_no_row(phone: Phone, clock: ManualClo
         jid: (s.group.id, s.membership.id) for jid, s in before.items()
     }
     assert {s.group.synced_at for s in after.values()} == {clock.now() - timedelta(seconds=60)}
-    assert {s.membership.synced_at for s in after.values()} == {
-        clock.now() - timedelta(seconds=60)
-    }
+    assert {s.membership.synced_at for s in after.values()} == {clock.now() - timedelta(seconds=60)}
 
 
 async def test_groups_that_were_left_become_inactive_and_come_back_with_the_same_ids(
