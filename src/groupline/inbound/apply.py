@@ -14,7 +14,7 @@ from groupline.messages.feedback import (
     apply_receipt,
     apply_send_callback,
 )
-from groupline.models import InboundEvent, InboundKind, InboundOutcome
+from groupline.models import InboundEvent, InboundKind, InboundOutcome, ReceiptKind
 from groupline.numbers.readings import apply_status_event
 
 _Handler = Callable[[AsyncSession, InboundEvent, str, datetime], Awaitable[InboundOutcome]]
@@ -79,8 +79,8 @@ async def _message_error(
 async def _receipt(
     session: AsyncSession, event: InboundEvent, session_name: str, now: datetime
 ) -> InboundOutcome:
-    kind = text_of(event.payload, "event")
-    if kind != "read" and kind != "delivered":
+    kind = _RECEIPTS.get(text_of(event.payload, "event") or "")
+    if kind is None:
         return "invalid"
     return await apply_receipt(
         session,
@@ -107,6 +107,7 @@ async def _not_understood(
 
 
 _FATES: dict[str, Literal["sent", "failed"]] = {"message_sent": "sent", "message_failed": "failed"}
+_RECEIPTS: dict[str, ReceiptKind] = {"read": "read", "delivered": "delivered"}
 _HANDLERS: dict[InboundKind, _Handler] = {
     "status": _status,
     "send_callback": _send_callback,
