@@ -11,6 +11,7 @@ from groupline.api import (
     hooks,
     live,
     members,
+    messages,
     metrics,
     organization,
     setup,
@@ -25,6 +26,7 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     gateways.router,
     groups.router,
     groups.sync_router,
+    messages.router,
     live.router,
 )
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, assert_never
 
+from groupline.errors import Conflict
 from groupline.gateways.outcomes import (
     Accepted,
     Found,
@@ -68,6 +69,10 @@ PRIORITY_NOW: Final = 0
 PRIORITY_EVENT: Final = 1
 PRIORITY_CAMPAIGN: Final = 2
 PRIORITIES: Final = (PRIORITY_NOW, PRIORITY_EVENT, PRIORITY_CAMPAIGN)
+
+
+TOO_MUCH: Final = frozenset({420, 429})
+"""Errors of WhatsApp that mean: more slowly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,17 +382,23 @@ def after_failed_callback(
     return _rejected(facts, trouble, now, roll, policy, for_good=False)
 
 
-def after_rejection(facts: Facts, code: int | None, words: str | None) -> Change | None:
-    """WhatsApp rejected a message that it had taken (e.g. 420)."""
+def after_rejection(
+    facts: Facts, code: int | None, words: str | None, *, now: datetime, policy: Policy
+) -> Change | None:
+    """WhatsApp rejected a message that it had taken."""
     if facts.status not in ("sent", "accepted", "uncertain"):
         return None
-    shown = f"error {code}: {words}" if code is not None and words else words or f"error {code}"
+    named = f"error {code}" if code is not None else None
+    shown = ": ".join(part for part in (named, words) if part) or None
     return Change(
         "failed",
         "message.failed",
         facts.attempts + 1,
         trouble=Trouble("rejected_later", REJECTED_LATER, shown),
         message_id=facts.message_id,
+        hold=Hold("rate_limited", now + policy.wait_rate_limited, shown or REJECTED_LATER)
+        if code in TOO_MUCH
+        else None,
     )
 
 
@@ -400,3 +411,53 @@ def after_deadline(facts: Facts, *, waited_for: str | None) -> Change:
     return Change(
         "expired", "message.expired", facts.attempts, trouble=Trouble("expired", sentence)
     )
+
+
+# --- people ---------------------------------------------------------------------------------
+
+
+def cancelled(facts: Facts) -> Change:
+    """A message that has not been claimed is called off; a failed one is put away."""
+    match facts.status:
+        case "pending":
+            return Change("cancelled", "message.cancelled", facts.attempts)
+        case "failed":
+            return Change("cancelled", "message.discarded", facts.attempts)
+        case "sending" | "accepted" | "uncertain":
+            raise Conflict(
+                "This message is on its way, and cannot be called back.", state=facts.status
+            )
+        case "sent" | "expired" | "cancelled":
+            raise Conflict(f"This message is {facts.status} already.", state=facts.status)
+        case _:
+            assert_never(facts.status)
+
+
+def sent_again(facts: Facts) -> Change:
+    """A new attempt of a message that did not arrive."""
+    match facts.status:
+        case "failed" | "expired":
+            return Change("pending", "message.requeued", 0)
+        case "uncertain":
+            raise Conflict(
+                "Nobody knows whether this message arrived.",
+                hint="Look into the group, then choose “It arrived” or “Send again”.",
+                state=facts.status,
+            )
+        case "pending" | "sending" | "accepted" | "sent" | "cancelled":
+            raise Conflict(
+                f"A message that is {facts.status} is not sent again.", state=facts.status
+            )
+        case _:
+            assert_never(facts.status)
+
+
+def resolved(facts: Facts, *, arrived: bool) -> Change:
+    """A person has looked into the group."""
+    if facts.status != "uncertain":
+        raise Conflict(
+            "Only a message whose fate is uncertain needs your word.", state=facts.status
+        )
+    if arrived:
+        return Change("sent", "message.resolved", facts.attempts, message_id=facts.message_id)
+    return Change("pending", "message.resolved", facts.attempts)

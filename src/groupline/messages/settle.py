@@ -7,24 +7,21 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import CursorResult, Table, bindparam, func, select, update
+from sqlalchemy import CursorResult, bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
-from groupline.db import announce
 from groupline.gateways.outcomes import NotSent, NotSentReason, SendOutcome, Sent
 from groupline.gateways.service import note_failure
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
 from groupline.messages.claim import Claim
+from groupline.messages.holds import NUMBERS, hold_lanes
 from groupline.messages.refusals import Refusal
-from groupline.messages.rules import Change, Hold, Policy
-from groupline.models import WhatsappNumber, WhatsappSession
+from groupline.messages.rules import Change, Policy
 
 logger = structlog.get_logger(__name__)
-
-_NUMBERS: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +93,9 @@ async def _settle_sent(session: AsyncSession, results: Sequence[Result], now: da
     await journal.record_all(session, [_sent_entry(result, now) for result in settled])
     await tell(session, ((each.claim.organization_id, each.claim.id) for each in settled))
     await session.execute(
-        update(_NUMBERS)
-        .where(_NUMBERS.c.id.in_([result.claim.number_id for result in settled]))
-        .values(last_send_at=now, unacknowledged=_NUMBERS.c.unacknowledged + 1)
+        update(NUMBERS)
+        .where(NUMBERS.c.id.in_([result.claim.number_id for result in settled]))
+        .values(last_send_at=now, unacknowledged=NUMBERS.c.unacknowledged + 1)
     )
 
 
@@ -181,7 +178,7 @@ async def _settle_others(
             continue
         steps.append(Step(row, _change(row, result, now, policy)))
     await write(session, steps, actor=SYSTEM, now=now)
-    await _hold_lanes(session, steps, now)
+    await hold_lanes(session, steps, now)
     await _note_gateways(session, results, now)
 
 
@@ -194,42 +191,6 @@ def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> C
             return rules.refused(facts, result.outcome)
         case _:
             return rules.after_send(facts, result.outcome, now=now, roll=result.roll, policy=policy)
-
-
-async def _hold_lanes(session: AsyncSession, steps: Sequence[Step], now: datetime) -> None:
-    for step in sorted(steps, key=lambda each: each.row.number_id):
-        hold = step.change.hold
-        if hold is None:
-            continue
-        await _hold_lane(session, step.row, hold, now)
-        if hold.reason == "not_connected":
-            await _ask_verifier(session, step.row, now)
-
-
-async def _hold_lane(session: AsyncSession, row: MessageRow, hold: Hold, now: datetime) -> None:
-    values: dict[str, Any] = {
-        "lane_free_at": hold.until,
-        "lane_hold_reason": hold.reason,
-        "last_send_at": now,
-    }
-    if hold.reason == "restricted":
-        values |= {"restriction": hold.detail, "restricted_until": hold.until}
-    await session.execute(update(_NUMBERS).where(_NUMBERS.c.id == row.number_id).values(**values))
-    await announce(
-        session, "numbers", organization_id=row.organization_id, subject_id=row.number_id
-    )
-
-
-async def _ask_verifier(session: AsyncSession, row: MessageRow, now: datetime) -> None:
-    """A send that says "not connected" is a reading: the gateway is asked again at once."""
-    await session.execute(
-        update(WhatsappSession)
-        .where(WhatsappSession.id == row.session_id, WhatsappSession.status == "connected")
-        .values(next_verify_at=now)
-    )
-    await announce(
-        session, "sessions", organization_id=row.organization_id, subject_id=row.session_id
-    )
 
 
 _GATEWAY_FAILED: Final[Mapping[NotSentReason, str]] = {

@@ -1,0 +1,339 @@
+"""Messages: the outbox."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query
+from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from groupline.errors import InvalidInput, NotFound
+from groupline.http.auth import allowed
+from groupline.http.context import CurrentRuntime
+from groupline.http.idempotency import CurrentIdempotency
+from groupline.http.schemas import (
+    ApiModel,
+    Cursor,
+    Limit,
+    decode_cursor,
+    encode_cursor,
+    in_zone,
+    problems,
+)
+from groupline.messages import queries, service
+from groupline.messages.schemas import After, DisplayState, Filter, MessageView, NewMessages
+from groupline.messages.shown import PersonAction, Shown, shown
+from groupline.messages.story import Chapter, story_of
+from groupline.messages.waiting import lanes
+from groupline.models import MediaType, MessageStatus
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+
+router = APIRouter(prefix="/messages", tags=["messages"])
+
+Reader = Annotated[Principal, Depends(allowed(Permission.READ))]
+Sender = Annotated[Principal, Depends(allowed(Permission.SEND))]
+
+
+class MessagesIn(ApiModel):
+    group_ids: list[UUID] = Field(min_length=1, max_length=service.MAX_GROUPS)
+    number_id: UUID
+    content: str = Field("", max_length=service.MAX_CONTENT, examples=["We start in 10 minutes."])
+    media_url: str | None = None
+    media_type: MediaType | None = Field(None, description="Without it: by the file's name")
+    scheduled_for: datetime | None = Field(None, description="Without it: now")
+    expires_at: datetime | None = Field(None, description="Without it: a day after its time")
+
+
+class MessageOut(ApiModel):
+    id: UUID
+    status: MessageStatus
+    state: DisplayState = Field(
+        description="The status; a pending message is `scheduled` before its time, then `waiting`"
+    )
+    sentence: str = Field(description="The state in one sentence, with its reason")
+    actions: list[PersonAction]
+    number_id: UUID
+    phone_number: str
+    group_id: UUID
+    group_jid: str
+    group_name: str | None
+    event_id: UUID | None
+    campaign_id: UUID | None
+    content: str
+    media_url: str | None
+    media_type: MediaType | None
+    scheduled_for: datetime
+    expires_at: datetime | None
+    retry_count: int = Field(description="How often a gateway has rejected it")
+    next_attempt_at: datetime | None
+    gateway_message_id: str | None = Field(description="The evidence of `sent`")
+    accepted_at: datetime | None
+    sent_at: datetime | None
+    delivered_count: int | None = Field(description="null: no receipts yet, which is not zero")
+    read_count: int | None
+    anonymous_delivered_count: int | None
+    anonymous_read_count: int | None
+    error_code: str | None
+    error_message: str | None
+    vps_error: str | None = Field(description="What the gateway answered, with its HTTP status")
+    resolved_by: str | None
+    created_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+class ChapterOut(ApiModel):
+    at: datetime
+    title: str
+    by: str
+    state: str
+    text: str | None
+    upstream: str | None
+    data: dict[str, Any]
+
+
+class MessageWithHistory(MessageOut):
+    history: list[ChapterOut]
+
+
+class ScheduledOut(ApiModel):
+    scheduled: int = Field(description="How many rows were committed")
+    items: list[MessageOut]
+
+
+class MessageList(ApiModel):
+    items: list[MessageOut]
+    next_cursor: str | None
+    counts: dict[DisplayState, int] = Field(description="How many there are in each state")
+
+
+class ResolveIn(ApiModel):
+    outcome: Literal["arrived", "not_arrived"]
+
+
+def filter_of(
+    status: Annotated[list[DisplayState] | None, Query(description="Any of these")] = None,
+    event_id: Annotated[UUID | None, Query(alias="eventId")] = None,
+    campaign_id: Annotated[UUID | None, Query(alias="campaignId")] = None,
+    group_id: Annotated[UUID | None, Query(alias="groupId")] = None,
+    number_id: Annotated[UUID | None, Query(alias="numberId")] = None,
+) -> Filter:
+    return Filter(
+        states=frozenset(status) if status else None,
+        event_id=event_id,
+        campaign_id=campaign_id,
+        group_id=group_id,
+        number_id=number_id,
+    )
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=ScheduledOut,
+    summary="Send a message to groups, now or at a time",
+    responses=problems(404, 409, 422),
+)
+async def create(
+    runtime: CurrentRuntime, sender: Sender, once: CurrentIdempotency, body: MessagesIn
+) -> Response:
+    wanted = NewMessages(
+        number_id=body.number_id,
+        group_ids=body.group_ids,
+        content=body.content,
+        media_url=body.media_url,
+        media_type=body.media_type,
+        scheduled_for=_moment(body.scheduled_for, sender),
+        expires_at=_moment(body.expires_at, sender),
+    )
+    now = runtime.clock.now()
+
+    async def effect(session: AsyncSession) -> ScheduledOut:
+        ids = await service.schedule(
+            session, sender.organization_id, wanted, actor=sender.actor, now=now
+        )
+        views = await queries.get_views(session, sender.organization_id, ids)
+        return ScheduledOut(scheduled=len(views), items=await outs(session, views, now))
+
+    return await once.in_transaction(sender, effect, status=201)
+
+
+@router.get("", summary="List messages", responses=problems(422))
+async def index(
+    runtime: CurrentRuntime,
+    reader: Reader,
+    wanted: Annotated[Filter, Depends(filter_of)],
+    cursor: Cursor = None,
+    limit: Limit = 50,
+) -> MessageList:
+    now, organization_id = runtime.clock.now(), reader.organization_id
+    async with runtime.database.reading() as session:
+        views = await queries.list_views(
+            session, organization_id, wanted, after=read_cursor(cursor), limit=limit + 1, now=now
+        )
+        page, next_cursor = cut(views, limit)
+        counts = await queries.count_by_state(session, organization_id, wanted, now)
+        return MessageList(
+            items=await outs(session, page, now), next_cursor=next_cursor, counts=counts
+        )
+
+
+@router.get("/{message_id}", summary="Show a message with its history")
+async def show(runtime: CurrentRuntime, reader: Reader, message_id: UUID) -> MessageWithHistory:
+    async with runtime.database.reading() as session:
+        return await _with_history(session, runtime, reader, message_id)
+
+
+@router.post(
+    "/{message_id}/cancel",
+    summary="Call off a pending message, or discard a failed one",
+    response_model=MessageWithHistory,
+    responses=problems(404, 409),
+)
+async def cancel(
+    runtime: CurrentRuntime, sender: Sender, once: CurrentIdempotency, message_id: UUID
+) -> Response:
+    async def effect(session: AsyncSession) -> MessageWithHistory:
+        await service.cancel(
+            session,
+            sender.organization_id,
+            message_id,
+            actor=sender.actor,
+            now=runtime.clock.now(),
+        )
+        return await _with_history(session, runtime, sender, message_id)
+
+    return await once.in_transaction(sender, effect)
+
+
+@router.post(
+    "/{message_id}/retry",
+    summary="Send a failed or expired message again",
+    response_model=MessageWithHistory,
+    responses=problems(404, 409),
+)
+async def retry(
+    runtime: CurrentRuntime, sender: Sender, once: CurrentIdempotency, message_id: UUID
+) -> Response:
+    async def effect(session: AsyncSession) -> MessageWithHistory:
+        await service.send_again(
+            session,
+            sender.organization_id,
+            message_id,
+            actor=sender.actor,
+            now=runtime.clock.now(),
+        )
+        return await _with_history(session, runtime, sender, message_id)
+
+    return await once.in_transaction(sender, effect)
+
+
+@router.post(
+    "/{message_id}/resolve",
+    summary="Say whether an uncertain message arrived",
+    response_model=MessageWithHistory,
+    responses=problems(404, 409, 422),
+)
+async def resolve(
+    runtime: CurrentRuntime,
+    sender: Sender,
+    once: CurrentIdempotency,
+    message_id: UUID,
+    body: ResolveIn,
+) -> Response:
+    """`arrived` records your word; `not_arrived` sends it again."""
+
+    async def effect(session: AsyncSession) -> MessageWithHistory:
+        await service.resolve(
+            session,
+            sender.organization_id,
+            message_id,
+            arrived=body.outcome == "arrived",
+            actor=sender.actor,
+            now=runtime.clock.now(),
+        )
+        return await _with_history(session, runtime, sender, message_id)
+
+    return await once.in_transaction(sender, effect)
+
+
+# --- shapes ---------------------------------------------------------------------------------
+
+
+async def outs(session: AsyncSession, views: list[MessageView], now: datetime) -> list[MessageOut]:
+    waiting = {each.number_id for each in views if each.status == "pending"}
+    known = await lanes(session, waiting)
+    return [message_out(each, shown(each, known.get(each.number_id), now)) for each in views]
+
+
+def message_out(view: MessageView, state: Shown) -> MessageOut:
+    return MessageOut(**_facts(view, state))
+
+
+def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
+    known = view.first_receipt_at is not None
+    facts = {name: getattr(view, name) for name in MessageOut.model_fields if hasattr(view, name)}
+    counts = (
+        "delivered_count",
+        "read_count",
+        "anonymous_delivered_count",
+        "anonymous_read_count",
+    )
+    return facts | {
+        "state": state.state,
+        "sentence": state.sentence,
+        "actions": list(state.actions),
+        "retry_count": view.attempts,
+        **{name: facts[name] if known else None for name in counts},
+    }
+
+
+async def _with_history(
+    session: AsyncSession, runtime: Runtime, principal: Principal, message_id: UUID
+) -> MessageWithHistory:
+    view = await queries.get_view(session, principal.organization_id, message_id)
+    if view is None:
+        raise NotFound("There is no such message.")
+    now = runtime.clock.now()
+    known = await lanes(session, {view.number_id} if view.status == "pending" else ())
+    facts = _facts(view, shown(view, known.get(view.number_id), now))
+    history = [_chapter(each) for each in await story_of(session, view)]
+    return MessageWithHistory(**facts, history=history)
+
+
+def _chapter(chapter: Chapter) -> ChapterOut:
+    return ChapterOut(
+        at=chapter.at,
+        title=chapter.title,
+        by=chapter.by,
+        state=chapter.state,
+        text=chapter.text,
+        upstream=chapter.upstream,
+        data=dict(chapter.data),
+    )
+
+
+def _moment(moment: datetime | None, principal: Principal) -> datetime | None:
+    return None if moment is None else in_zone(moment, principal.timezone)
+
+
+def read_cursor(cursor: str | None) -> After | None:
+    if cursor is None:
+        return None
+    at, message_id = decode_cursor(cursor, keys=2)
+    try:
+        return After(datetime.fromisoformat(at), UUID(message_id))
+    except (ValueError, TypeError, AttributeError) as error:
+        why = "is not valid"
+        raise InvalidInput("This cursor is not one of ours.", fields={"cursor": why}) from error
+
+
+def cut(views: list[MessageView], limit: int) -> tuple[list[MessageView], str | None]:
+    """A page, and the cursor to the next one, out of one row more than the page holds."""
+    if len(views) <= limit:
+        return views, None
+    last = views[limit - 1]
+    return views[:limit], encode_cursor(last.scheduled_for.isoformat(), str(last.id))

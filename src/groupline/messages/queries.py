@@ -1,0 +1,281 @@
+"""All SQL that reads the outbox for people and programs."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    and_,
+    case,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    tuple_,
+    union_all,
+)
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.messages.refusals import Target, target_refusal
+from groupline.messages.schemas import (
+    After,
+    DisplayState,
+    Filter,
+    MessageView,
+    SendableGroup,
+    SendingNumber,
+)
+from groupline.models import (
+    MessageReceipt,
+    MessageStatus,
+    ScheduledWhatsappMessage,
+    WhatsappGroup,
+    WhatsappMembership,
+    WhatsappNumber,
+    WhatsappSession,
+)
+
+message, group, member, number = (
+    ScheduledWhatsappMessage,
+    WhatsappGroup,
+    WhatsappMembership,
+    WhatsappNumber,
+)
+
+_RENAMED: Final[Mapping[str, Any]] = {
+    "phone_number": number.phone_number,
+    "number_name": number.display_name,
+    "group_jid": group.group_jid,
+    "group_name": group.group_name,
+}
+
+
+def _view() -> Select[Any]:
+    columns = [
+        _RENAMED.get(field.name, getattr(message, field.name, None))
+        for field in fields(MessageView)
+    ]
+    return (
+        select(*columns)
+        .select_from(message)
+        .join(group, group.id == message.group_id)
+        .join(number, number.id == message.number_id)
+    )
+
+
+async def get_view(
+    session: AsyncSession, organization_id: UUID, message_id: UUID
+) -> MessageView | None:
+    statement = _view().where(message.organization_id == organization_id, message.id == message_id)
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else MessageView(*row)
+
+
+async def get_views(
+    session: AsyncSession, organization_id: UUID, ids: Sequence[UUID]
+) -> list[MessageView]:
+    """In the order in which they were written."""
+    statement = (
+        _view()
+        .where(message.organization_id == organization_id, message.id.in_(ids))
+        .order_by(message.id)
+    )
+    return [MessageView(*row) for row in await session.execute(statement)]
+
+
+# --- lists ----------------------------------------------------------------------------------
+
+_STATUS_OF: Final[Mapping[DisplayState, MessageStatus]] = {
+    "scheduled": "pending",
+    "waiting": "pending",
+    "sending": "sending",
+    "accepted": "accepted",
+    "sent": "sent",
+    "uncertain": "uncertain",
+    "failed": "failed",
+    "expired": "expired",
+    "cancelled": "cancelled",
+}
+
+
+async def list_views(
+    session: AsyncSession,
+    organization_id: UUID,
+    wanted: Filter,
+    *,
+    after: After | None,
+    limit: int,
+    now: datetime,
+) -> list[MessageView]:
+    """A page, latest time first. Several states are one look into the index for each."""
+    parts = [
+        _page(organization_id, wanted, condition, after, limit)
+        for condition in _conditions(wanted, now)
+    ]
+    ids = parts[0] if len(parts) == 1 else union_all(*(select(each.subquery()) for each in parts))
+    found = ids.subquery("page")
+    statement = (
+        _view()
+        .join(found, found.c.id == message.id)
+        .order_by(message.scheduled_for.desc(), message.id.desc())
+        .limit(limit)
+    )
+    return [MessageView(*row) for row in await session.execute(statement)]
+
+
+def _conditions(wanted: Filter, now: datetime) -> list[ColumnElement[bool] | None]:
+    if wanted.states is None:
+        return [None]
+    return [_is_in(state, now) for state in sorted(wanted.states)]
+
+
+def _is_in(state: DisplayState, now: datetime) -> ColumnElement[bool]:
+    status = message.status == _STATUS_OF[state]
+    if state == "scheduled":
+        return and_(status, message.scheduled_for > now)
+    if state == "waiting":
+        return and_(status, message.scheduled_for <= now)
+    return status
+
+
+def _page(
+    organization_id: UUID,
+    wanted: Filter,
+    condition: ColumnElement[bool] | None,
+    after: After | None,
+    limit: int,
+) -> Select[Any]:
+    statement = _filtered(select(message.id), organization_id, wanted)
+    if condition is not None:
+        statement = statement.where(condition)
+    if after is not None:
+        place = tuple_(message.scheduled_for, message.id)
+        last = tuple_(
+            literal(after.scheduled_for, message.scheduled_for.type),
+            literal(after.id, message.id.type),
+        )
+        statement = statement.where(place < last)
+    return statement.order_by(message.scheduled_for.desc(), message.id.desc()).limit(limit)
+
+
+def _filtered(statement: Select[Any], organization_id: UUID, wanted: Filter) -> Select[Any]:
+    statement = statement.where(message.organization_id == organization_id)
+    for column, value in (
+        (message.event_id, wanted.event_id),
+        (message.campaign_id, wanted.campaign_id),
+        (message.group_id, wanted.group_id),
+        (message.number_id, wanted.number_id),
+    ):
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.ids is not None:
+        statement = statement.where(message.id.in_(wanted.ids))
+    return statement
+
+
+async def count_by_state(
+    session: AsyncSession, organization_id: UUID, wanted: Filter, now: datetime
+) -> dict[DisplayState, int]:
+    """How many there are in each state; states without any are left out."""
+    state = case(
+        (and_(message.status == "pending", message.scheduled_for > now), "scheduled"),
+        (message.status == "pending", "waiting"),
+        else_=message.status,
+    ).label("state")
+    statement = _filtered(select(state, func.count()), organization_id, wanted).group_by(state)
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def receipts_of(
+    session: AsyncSession, organization_id: UUID, message_id: UUID, *, limit: int
+) -> Sequence[MessageReceipt]:
+    statement = (
+        select(MessageReceipt)
+        .where(
+            MessageReceipt.organization_id == organization_id,
+            MessageReceipt.message_id == message_id,
+        )
+        .order_by(MessageReceipt.at.desc(), MessageReceipt.id.desc())
+        .limit(limit)
+    )
+    return (await session.scalars(statement)).all()
+
+
+# --- whom a number can write to -------------------------------------------------------------
+
+
+async def sending_numbers(session: AsyncSession, organization_id: UUID) -> list[SendingNumber]:
+    """All numbers of the organization, the connected ones first."""
+    connected = exists().where(
+        WhatsappSession.organization_id == organization_id,
+        WhatsappSession.number_id == number.id,
+        WhatsappSession.status == "connected",
+    )
+    statement = (
+        select(number.id, number.phone_number, number.display_name, connected.label("connected"))
+        .where(number.organization_id == organization_id)
+        .order_by(connected.desc(), number.created_at)
+    )
+    return [
+        SendingNumber(row.id, row.phone_number, row.display_name, bool(row.connected))
+        for row in await session.execute(statement)
+    ]
+
+
+async def get_sending_number(
+    session: AsyncSession, organization_id: UUID, number_id: UUID
+) -> SendingNumber | None:
+    numbers = await sending_numbers(session, organization_id)
+    return next((each for each in numbers if each.id == number_id), None)
+
+
+async def groups_for_sending(
+    session: AsyncSession,
+    organization_id: UUID,
+    number_id: UUID,
+    *,
+    ids: Sequence[UUID] | None = None,
+    named: str | None = None,
+    limit: int | None = None,
+) -> list[SendableGroup]:
+    """The groups of a number; with ``ids`` those groups, whether the number is in them or not."""
+    belongs = and_(member.group_id == group.id, member.number_id == number_id)
+    statement = select(
+        group.id,
+        group.group_jid,
+        group.group_name,
+        group.participant_count,
+        group.is_community,
+        group.announce_only,
+        func.coalesce(member.is_active, False).label("is_member"),
+        func.coalesce(member.is_admin, False).label("is_admin"),
+    ).where(group.organization_id == organization_id)
+    if ids is not None:
+        statement = statement.outerjoin(member, belongs).where(group.id.in_(ids))
+    else:
+        statement = statement.join(member, belongs).where(member.is_active.is_(True))
+    if named:
+        statement = statement.where(
+            or_(group.group_name.icontains(named, autoescape=True), group.group_jid == named)
+        )
+    statement = statement.order_by(group.group_name, group.id).limit(limit)
+    return [_sendable(row) for row in await session.execute(statement)]
+
+
+def _sendable(row: Any) -> SendableGroup:
+    refusal = target_refusal(
+        Target(row.is_community, row.announce_only, bool(row.is_member), bool(row.is_admin))
+    )
+    return SendableGroup(
+        id=row.id,
+        jid=row.group_jid,
+        name=row.group_name,
+        participant_count=row.participant_count,
+        refusal=None if refusal is None else refusal.sentence,
+        refusal_code=None if refusal is None else refusal.code,
+    )

@@ -1,0 +1,165 @@
+"""What the use cases of the outbox take and give."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+from uuid import UUID
+
+from groupline.errors import InvalidInput
+from groupline.models import MediaType, MessageStatus
+
+DisplayState = Literal[
+    "scheduled",
+    "waiting",
+    "sending",
+    "accepted",
+    "sent",
+    "uncertain",
+    "failed",
+    "expired",
+    "cancelled",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessages:
+    """One content to several groups."""
+
+    number_id: UUID
+    group_ids: Sequence[UUID]
+    content: str
+    media_url: str | None = None
+    media_type: MediaType | None = None
+    scheduled_for: datetime | None = None
+    """Without it: now."""
+    expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A row of the outbox to be, as events and campaigns write them."""
+
+    number_id: UUID
+    group_id: UUID
+    content: str
+    scheduled_for: datetime
+    expires_at: datetime | None
+    priority: int
+    media_url: str | None = None
+    media_type: MediaType | None = None
+    event_id: UUID | None = None
+    step_id: UUID | None = None
+    campaign_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedGroup:
+    group_id: UUID
+    name: str | None
+    code: str
+    reason: str
+
+
+class GroupsRefused(InvalidInput):
+    """Some of the groups cannot be written to; nothing was scheduled."""
+
+    code = "groups_refused"
+
+    def __init__(self, refused: Sequence[RefusedGroup]) -> None:
+        first = refused[0]
+        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        name = first.name or "a group"
+        super().__init__(
+            f"Nothing was scheduled. {name}: {first.reason}{more}",
+            fields={"groupIds": f"{len(refused)} cannot be written to"},
+        )
+        self.refused = tuple(refused)
+        self.extra["groups"] = [
+            {"id": str(each.group_id), "name": each.name, "code": each.code, "reason": each.reason}
+            for each in refused
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Which messages a list shows; ``None`` does not filter."""
+
+    states: frozenset[DisplayState] | None = None
+    event_id: UUID | None = None
+    campaign_id: UUID | None = None
+    group_id: UUID | None = None
+    number_id: UUID | None = None
+    ids: Sequence[UUID] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class After:
+    """The last row of a page: the next one goes on behind it."""
+
+    scheduled_for: datetime
+    id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class MessageView:
+    """A message with the names of what it refers to."""
+
+    id: UUID
+    organization_id: UUID
+    number_id: UUID
+    phone_number: str
+    number_name: str | None
+    group_id: UUID
+    group_jid: str
+    group_name: str | None
+    event_id: UUID | None
+    campaign_id: UUID | None
+    step_id: UUID | None
+    content: str
+    media_url: str | None
+    media_type: MediaType | None
+    scheduled_for: datetime
+    expires_at: datetime | None
+    priority: int
+    status: MessageStatus
+    attempts: int
+    next_attempt_at: datetime | None
+    client_ref: str
+    gateway_message_id: str | None
+    request_started_at: datetime | None
+    accepted_at: datetime | None
+    sent_at: datetime | None
+    delivered_count: int
+    read_count: int
+    anonymous_delivered_count: int
+    anonymous_read_count: int
+    first_receipt_at: datetime | None
+    error_code: str | None
+    error_message: str | None
+    vps_error: str | None
+    resolved_by: str | None
+    resolved_at: datetime | None
+    created_by: str | None
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SendableGroup:
+    """A group of a number, and why it cannot be written to, if so."""
+
+    id: UUID
+    jid: str
+    name: str | None
+    participant_count: int | None
+    refusal: str | None
+    refusal_code: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SendingNumber:
+    id: UUID
+    phone_number: str
+    display_name: str | None
+    is_connected: bool

@@ -1,0 +1,233 @@
+"""The use cases of the outbox: schedule, cancel, send again, resolve, look up."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.errors import InvalidInput, NotFound
+from groupline.ids import new_id
+from groupline.journal import Actor
+from groupline.messages import queries, rules
+from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.media import MEDIA_KINDS, check_media_url
+from groupline.messages.refusals import content_refusal
+from groupline.messages.requeue import requeue
+from groupline.messages.rules import PRIORITY_EVENT, PRIORITY_NOW, Policy
+from groupline.messages.schemas import Draft, GroupsRefused, NewMessages, RefusedGroup
+from groupline.models import MediaType
+
+MAX_GROUPS: Final = 5_000
+MAX_CONTENT: Final = 65_536
+_PAST_ALLOWED: Final = timedelta(minutes=1)
+_POLICY: Final = Policy()
+
+
+async def schedule(
+    session: AsyncSession,
+    organization_id: UUID,
+    wanted: NewMessages,
+    *,
+    actor: Actor,
+    now: datetime,
+    policy: Policy = _POLICY,
+) -> list[UUID]:
+    """One message per group, all or none. What cannot be sent is refused with its reason."""
+    group_ids = list(dict.fromkeys(wanted.group_ids))
+    scheduled_for, expires_at = _times(wanted, now, policy)
+    _check(wanted, group_ids)
+    media_type = _media_type(wanted)
+    if await queries.get_sending_number(session, organization_id, wanted.number_id) is None:
+        raise NotFound("There is no such number.")
+    await _check_groups(session, organization_id, wanted.number_id, group_ids)
+    drafts = [
+        Draft(
+            number_id=wanted.number_id,
+            group_id=group_id,
+            content=wanted.content,
+            media_url=wanted.media_url,
+            media_type=media_type,
+            scheduled_for=scheduled_for,
+            expires_at=expires_at,
+            priority=PRIORITY_NOW if wanted.scheduled_for is None else PRIORITY_EVENT,
+        )
+        for group_id in group_ids
+    ]
+    ids = await enqueue(session, organization_id, drafts, actor=actor, now=now)
+    await journal.record(
+        session,
+        action="messages.scheduled",
+        actor=actor,
+        organization_id=organization_id,
+        subject="number",
+        subject_id=wanted.number_id,
+        data={
+            "messages": len(ids),
+            "scheduledFor": scheduled_for.isoformat(),
+            "first": str(ids[0]),
+        },
+        at=now,
+    )
+    return ids
+
+
+async def enqueue(
+    session: AsyncSession,
+    organization_id: UUID,
+    drafts: Sequence[Draft],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> list[UUID]:
+    """Writes rows of the outbox. The caller has checked what they refer to, and journals why."""
+    if not drafts:
+        return []
+    rows = [_row(organization_id, draft, actor, now) for draft in drafts]
+    await session.execute(insert(MESSAGES), rows)
+    await announce(session, "messages", organization_id=organization_id, subject_id=None)
+    return [row["id"] for row in rows]
+
+
+def _row(organization_id: UUID, draft: Draft, actor: Actor, now: datetime) -> dict[str, Any]:
+    message_id = new_id()
+    return {
+        "id": message_id,
+        "organization_id": organization_id,
+        "number_id": draft.number_id,
+        "group_id": draft.group_id,
+        "event_id": draft.event_id,
+        "campaign_id": draft.campaign_id,
+        "step_id": draft.step_id,
+        "content": draft.content,
+        "media_url": draft.media_url,
+        "media_type": draft.media_type,
+        "scheduled_for": draft.scheduled_for,
+        "expires_at": draft.expires_at,
+        "priority": draft.priority,
+        "client_ref": str(message_id),
+        "created_by": actor.reference,
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+# --- people's decisions ---------------------------------------------------------------------
+
+
+async def cancel(
+    session: AsyncSession, organization_id: UUID, message_id: UUID, *, actor: Actor, now: datetime
+) -> None:
+    """Calls off a message that has not been claimed, or puts a failed one away."""
+    row = await _get(session, organization_id, message_id)
+    step = Step(row, rules.cancelled(row.facts()))
+    await write(session, [step], actor=actor, now=now)
+
+
+async def send_again(
+    session: AsyncSession, organization_id: UUID, message_id: UUID, *, actor: Actor, now: datetime
+) -> None:
+    """A new attempt of a message that failed or expired."""
+    row = await _get(session, organization_id, message_id)
+    step = Step(row, rules.sent_again(row.facts()), {"by": "person"})
+    await write(session, [step], actor=actor, now=now)
+    await requeue(session, [row], now=now)
+
+
+async def resolve(
+    session: AsyncSession,
+    organization_id: UUID,
+    message_id: UUID,
+    *,
+    arrived: bool,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """A person's word on an uncertain message: it arrived, or it is to be sent again."""
+    row = await _get(session, organization_id, message_id)
+    change = rules.resolved(row.facts(), arrived=arrived)
+    await _note_word(session, row, actor, now)
+    outcome = "arrived" if arrived else "not_arrived"
+    await write(session, [Step(row, change, {"outcome": outcome})], actor=actor, now=now)
+    if not arrived:
+        await requeue(session, [row], now=now)
+
+
+async def _note_word(session: AsyncSession, row: MessageRow, actor: Actor, now: datetime) -> None:
+    await session.execute(
+        MESSAGES.update()
+        .where(MESSAGES.c.id == row.id)
+        .values(resolved_by=actor.reference, resolved_at=now)
+    )
+
+
+async def _get(session: AsyncSession, organization_id: UUID, message_id: UUID) -> MessageRow:
+    rows = await fetch(
+        session,
+        for_change().where(
+            MESSAGES.c.organization_id == organization_id, MESSAGES.c.id == message_id
+        ),
+    )
+    if not rows:
+        raise NotFound("There is no such message.")
+    return rows[0]
+
+
+# --- checks ---------------------------------------------------------------------------------
+
+
+def _times(wanted: NewMessages, now: datetime, policy: Policy) -> tuple[datetime, datetime]:
+    scheduled_for = wanted.scheduled_for or now
+    if scheduled_for < now - _PAST_ALLOWED:
+        raise _invalid("scheduledFor", "This time is over.")
+    expires_at = wanted.expires_at or max(scheduled_for, now) + policy.late
+    if expires_at <= max(scheduled_for, now):
+        raise _invalid("expiresAt", "A message cannot expire before it is sent.")
+    return scheduled_for, expires_at
+
+
+def _check(wanted: NewMessages, group_ids: Sequence[UUID]) -> None:
+    if not group_ids:
+        raise _invalid("groupIds", "Choose at least one group.")
+    if len(group_ids) > MAX_GROUPS:
+        raise _invalid("groupIds", f"At most {MAX_GROUPS} groups at once.")
+    if len(wanted.content) > MAX_CONTENT:
+        raise _invalid("content", f"At most {MAX_CONTENT} characters.")
+    refusal = content_refusal(wanted.content, has_media=wanted.media_url is not None)
+    if refusal is not None:
+        raise _invalid("content", refusal.sentence)
+
+
+def _media_type(wanted: NewMessages) -> MediaType | None:
+    if wanted.media_url is None:
+        if wanted.media_type is not None:
+            raise _invalid("mediaType", "There is no mediaUrl that it could be the type of.")
+        return None
+    url = check_media_url(wanted.media_url)
+    if wanted.media_type is not None:
+        return wanted.media_type
+    extension = url.path.rpartition(".")[2].lower()
+    return MEDIA_KINDS.get(extension, "document")
+
+
+async def _check_groups(
+    session: AsyncSession, organization_id: UUID, number_id: UUID, group_ids: Sequence[UUID]
+) -> None:
+    known = await queries.groups_for_sending(session, organization_id, number_id, ids=group_ids)
+    if len(known) < len(group_ids):
+        raise NotFound("There is no such group.")
+    refused = [
+        RefusedGroup(each.id, each.name, each.refusal_code or "", each.refusal)
+        for each in known
+        if each.refusal is not None
+    ]
+    if refused:
+        raise GroupsRefused(refused)
+
+
+def _invalid(field: str, why: str) -> InvalidInput:
+    return InvalidInput(why, fields={field: why})

@@ -1,0 +1,70 @@
+"""What people see of a message: its state in one word, one sentence, and what can be done."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, assert_never
+
+from groupline.messages.schemas import DisplayState, MessageView
+from groupline.messages.waiting import Lane, waiting_sentence
+
+PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived"]
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    state: DisplayState
+    sentence: str
+    actions: tuple[PersonAction, ...]
+
+
+def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
+    """``lane`` is the state of the message's number, where it is known."""
+    state: DisplayState
+    sentence: str
+    actions: tuple[PersonAction, ...] = ()
+    match view.status:
+        case "pending":
+            return _pending(view, lane, now)
+        case "sending":
+            state, sentence = "sending", "It is being handed to the gateway."
+        case "accepted":
+            state, sentence = "accepted", "The gateway has taken it; its report is awaited."
+        case "sent":
+            state, sentence = "sent", _sent(view)
+        case "uncertain":
+            state, sentence = "uncertain", f"{_why(view)} It is not sent again until that is clear."
+            actions = ("it_arrived", "not_arrived")
+        case "failed":
+            state, sentence, actions = "failed", _why(view), ("send_again", "discard")
+        case "expired":
+            state, sentence, actions = "expired", _why(view), ("send_again",)
+        case "cancelled":
+            state, sentence = "cancelled", "It was called off."
+        case _:
+            assert_never(view.status)
+    return Shown(state, sentence, actions)
+
+
+def _why(view: MessageView) -> str:
+    return view.error_message or "The reason is not known."
+
+
+def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
+    if view.scheduled_for > now:
+        return Shown("scheduled", "It goes out at its time.", ("cancel",))
+    if view.next_attempt_at is not None and view.next_attempt_at > now:
+        return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
+    reason = waiting_sentence(lane, now) if lane is not None else None
+    return Shown("waiting", reason or "It is next.", ("cancel",))
+
+
+def _sent(view: MessageView) -> str:
+    if view.gateway_message_id is None:
+        return "A person has seen it in the group."
+    readers = view.read_count + view.anonymous_read_count
+    getters = view.delivered_count + view.anonymous_delivered_count
+    if view.first_receipt_at is None:
+        return "It was sent; no receipts have come yet."
+    if readers:
+        return f"It was sent, delivered to {max(getters, readers)} and read by {readers}."
+    return f"It was sent, and delivered to {getters}."

@@ -1,0 +1,87 @@
+"""A message's whole story: who wrote it, what happened to it, and who got it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.messages.schemas import MessageView
+from groupline.models import ApiKey, JournalEntry, User
+
+_ENTRIES: Final = 200
+
+_TITLES: Final[Mapping[str, str]] = {
+    "message.sent": "Sent",
+    "message.accepted": "Taken by the gateway",
+    "message.uncertain": "Uncertain",
+    "message.waiting": "Could not go yet",
+    "message.rejected": "Rejected by the gateway",
+    "message.failed": "Failed",
+    "message.expired": "Expired",
+    "message.cancelled": "Cancelled",
+    "message.discarded": "Put away",
+    "message.resolved": "Decided by a person",
+    "message.requeued": "To be sent again",
+    "message.moved": "Moved to another number",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Chapter:
+    at: datetime
+    title: str
+    by: str
+    state: str
+    text: str | None
+    upstream: str | None
+    data: Mapping[str, Any]
+
+
+async def story_of(session: AsyncSession, view: MessageView) -> list[Chapter]:
+    """From the beginning to what happened last."""
+    entries = await journal.newest(
+        session, view.organization_id, subject_id=view.id, limit=_ENTRIES
+    )
+    first = Chapter(
+        at=view.created_at,
+        title="Scheduled",
+        by=await _author(session, view.created_by),
+        state="scheduled",
+        text=None,
+        upstream=None,
+        data={},
+    )
+    return [first, *(_chapter(entry) for entry in reversed(entries))]
+
+
+def _chapter(entry: JournalEntry) -> Chapter:
+    data = entry.data
+    title = _TITLES.get(entry.action, entry.action)
+    if entry.action == "message.resolved":
+        title = "It arrived" if data.get("outcome") == "arrived" else "Send again"
+    return Chapter(
+        at=entry.at,
+        title=title,
+        by=entry.actor_label,
+        state=str(data.get("status", "pending")),
+        text=data.get("sentence"),
+        upstream=data.get("upstream"),
+        data=data,
+    )
+
+
+async def _author(session: AsyncSession, reference: str | None) -> str:
+    """``created_by`` names a person, an API key or Groupline itself."""
+    kind, _, identifier = (reference or "system").partition(":")
+    if kind == "user":
+        name = await session.scalar(select(User.name).where(User.id == UUID(identifier)))
+        return name or "Somebody"
+    if kind == "api_key":
+        name = await session.scalar(select(ApiKey.name).where(ApiKey.id == UUID(identifier)))
+        return f"API key {name}" if name else "An API key"
+    return "Groupline"
