@@ -38,8 +38,12 @@ class CountedListing(Listing[T], Generic[T]):
 
 _MEANINGS = {
     400: "The request cannot be read",
+    401: "No key or login, or one that is not valid",
+    403: "The key or the role does not allow this",
+    404: "Unknown, or somebody else's",
     409: "The present state does not allow it",
     413: "The request is too large",
+    422: "Bad input: the fields are named, nothing was written",
     429: "Too many attempts; `Retry-After` says how long to wait",
     502: "The gateway failed",
 }
