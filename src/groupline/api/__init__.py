@@ -13,7 +13,9 @@ from groupline.api import (
     members,
     messages,
     metrics,
+    numbers,
     organization,
+    sessions,
     setup,
 )
 
@@ -24,6 +26,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     members.router,
     api_keys.router,
     gateways.router,
+    numbers.router,
+    sessions.router,
     groups.router,
     groups.sync_router,
     messages.router,

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import NotFound
 from groupline.models import (
+    Base,
     Event,
     Gateway,
     NotificationCampaign,
@@ -24,6 +25,8 @@ from groupline.models import (
 from groupline.numbers.rules import PAIRING_LASTS, SessionFacts
 
 PAIRING: Final = ("connecting", "qr_pending")
+FOLLOWING: Final = ("workshops", "webinars", "campaigns", "groups", "messages", "organizations")
+"""The kinds of what a number serves."""
 
 
 def facts_of(row: WhatsappSession) -> SessionFacts:
@@ -203,70 +206,63 @@ async def pairing_for(
 # --- what hangs on a number -----------------------------------------------------------------
 
 
-def _count(statement: Select[int], name: str) -> ColumnElement[int]:
-    return statement.scalar_subquery().label(name)
+def _count_of(entity: type[Base], *conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    statement = select(func.count()).select_from(entity).where(*conditions)
+    return statement.correlate(WhatsappNumber).scalar_subquery()
 
 
-async def count_following(
-    session: AsyncSession, organization_id: UUID, number_id: UUID
-) -> dict[str, int]:
-    """What is served by the number, by kind. Nothing of it has to be touched by a reconnect."""
+async def following(
+    session: AsyncSession, organization_id: UUID, number_ids: Sequence[UUID]
+) -> dict[UUID, dict[str, int]]:
+    """What each number serves, by kind. Nothing of it has to be touched by a reconnect."""
+    number = WhatsappNumber.id
 
-    def events(kind: str) -> Select[int]:
-        return (
-            select(func.count())
-            .select_from(Event)
-            .where(
-                Event.organization_id == organization_id,
-                Event.number_id == number_id,
-                Event.kind == kind,
-                Event.status == "planned",
-            )
+    def events(kind: str) -> ScalarSelect[int]:
+        return _count_of(
+            Event,
+            Event.organization_id == organization_id,
+            Event.number_id == number,
+            Event.kind == kind,
+            Event.status == "planned",
         )
 
-    campaigns = (
-        select(func.count())
-        .select_from(NotificationCampaign)
-        .where(
-            NotificationCampaign.organization_id == organization_id,
-            NotificationCampaign.number_id == number_id,
-            NotificationCampaign.status.in_(("draft", "scheduled", "sending", "paused")),
-        )
+    campaigns = _count_of(
+        NotificationCampaign,
+        NotificationCampaign.organization_id == organization_id,
+        NotificationCampaign.number_id == number,
+        NotificationCampaign.status.in_(("draft", "scheduled", "sending", "paused")),
     )
-    groups = (
-        select(func.count())
-        .select_from(WhatsappMembership)
-        .where(
-            WhatsappMembership.organization_id == organization_id,
-            WhatsappMembership.number_id == number_id,
-            WhatsappMembership.is_active.is_(True),
-        )
+    groups = _count_of(
+        WhatsappMembership,
+        WhatsappMembership.organization_id == organization_id,
+        WhatsappMembership.number_id == number,
+        WhatsappMembership.is_active.is_(True),
     )
-    messages = (
-        select(func.count())
-        .select_from(ScheduledWhatsappMessage)
-        .where(
-            ScheduledWhatsappMessage.organization_id == organization_id,
-            ScheduledWhatsappMessage.number_id == number_id,
-            ScheduledWhatsappMessage.status == "pending",
-        )
+    messages = _count_of(
+        ScheduledWhatsappMessage,
+        ScheduledWhatsappMessage.organization_id == organization_id,
+        ScheduledWhatsappMessage.number_id == number,
+        ScheduledWhatsappMessage.status == "pending",
     )
-    organizations = (
-        select(func.count())
-        .select_from(Organization)
-        .where(Organization.id == organization_id, Organization.community_number_id == number_id)
+    organizations = _count_of(
+        Organization,
+        Organization.id == organization_id,
+        Organization.community_number_id == number,
     )
-    row = await session.execute(
+    rows = await session.execute(
         select(
-            _count(events("workshop"), "workshops"),
-            _count(events("webinar"), "webinars"),
-            _count(campaigns, "campaigns"),
-            _count(groups, "groups"),
-            _count(messages, "messages"),
-            _count(organizations, "organizations"),
+            number,
+            events("workshop").label("workshops"),
+            events("webinar").label("webinars"),
+            campaigns.label("campaigns"),
+            groups.label("groups"),
+            messages.label("messages"),
+            organizations.label("organizations"),
+        ).where(
+            WhatsappNumber.organization_id == organization_id, WhatsappNumber.id.in_(number_ids)
         )
     )
-    return dict(row.one()._mapping)
+    return {row.id: {name: row._mapping[name] for name in FOLLOWING} for row in rows}
 
 
 IMPACT_WINDOW: Final = timedelta(hours=2)

@@ -118,7 +118,7 @@ async def _connect(
     _become_connected(row, number, report)
     migration = None
     if served_before:
-        migration = await queries.count_following(session, row.organization_id, number.id)
+        migration = (await queries.following(session, row.organization_id, [number.id]))[number.id]
         row.migration = dict(migration)
     number.groups_sync_due_at = report.now
     await session.flush()

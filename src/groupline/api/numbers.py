@@ -1,0 +1,205 @@
+"""Numbers: what is connected and on whose word, and what can be done about it."""
+
+from datetime import datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends
+from pydantic import Field
+from starlette.responses import Response
+
+from groupline.api.sessions import SessionOut, session_out
+from groupline.http.auth import allowed
+from groupline.http.context import CurrentRuntime
+from groupline.http.idempotency import CurrentIdempotency
+from groupline.http.schemas import (
+    ApiModel,
+    Cursor,
+    Limit,
+    Listing,
+    encode_cursor,
+    problems,
+    uuid_cursor,
+)
+from groupline.models import EndedReason, SessionStatus, StatusSource
+from groupline.numbers import service, views
+from groupline.numbers.change import NumberChange, change_number
+from groupline.numbers.context import Context
+from groupline.numbers.states import NextAction, NumberState
+from groupline.numbers.views import NumberView
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+
+router = APIRouter(prefix="/numbers", tags=["numbers"])
+
+Reader = Annotated[Principal, Depends(allowed(Permission.READ))]
+Operator = Annotated[Principal, Depends(allowed(Permission.OPERATE))]
+Connector = Annotated[Principal, Depends(allowed(Permission.CONNECT))]
+
+
+class ServingSession(ApiModel):
+    """The session that serves the number, or did last."""
+
+    id: UUID
+    status: SessionStatus
+    status_source: StatusSource
+    verified_at: datetime | None
+    connected_at: datetime | None
+    disconnected_at: datetime | None
+    ended_reason: EndedReason | None
+    last_error: str | None
+    last_error_at: datetime | None
+
+
+class GatewayState(ApiModel):
+    id: UUID
+    name: str
+    unreachable_since: datetime | None
+    last_error: str | None
+    last_error_code: str | None
+
+
+class NumberOut(ApiModel):
+    id: UUID
+    phone_number: str = Field(description="E.164 digits", examples=["919876543210"])
+    display_phone: str = Field(examples=["+91 98765 43210"])
+    display_name: str | None
+    state: NumberState
+    state_text: str = Field(description="One sentence for people")
+    since: datetime | None
+    next_action: NextAction
+    session: ServingSession | None
+    pairing_id: UUID | None = Field(description="A session that is being paired for this number")
+    gateway: GatewayState | None
+    follows: dict[str, int] = Field(description="What this number serves, by kind")
+    messages_due: int = Field(description="Messages that wait or fall due within 2 hours")
+    pace_seconds: float
+    standby_number_id: UUID | None
+    paused_at: datetime | None
+    last_send_at: datetime | None
+    last_ack_at: datetime | None
+    restriction: str | None
+    restricted_until: datetime | None
+    groups_synced_at: datetime | None
+    last_sync: dict[str, Any] | None
+    created_at: datetime
+
+
+class NumberPatch(ApiModel):
+    display_name: str | None = Field(None, max_length=80, description="Empty: none")
+    pace_seconds: float | None = Field(None, ge=0, le=3600)
+    standby_number_id: UUID | None = Field(None, description="null removes it")
+    paused: bool | None = Field(None, description="true: nothing is sent until it is false again")
+
+
+@router.get("", summary="List the numbers with their state")
+async def index(
+    runtime: CurrentRuntime, principal: Reader, limit: Limit = 100, cursor: Cursor = None
+) -> Listing[NumberOut]:
+    async with runtime.database.reading() as session:
+        found = await views.list_numbers(
+            session,
+            principal.organization_id,
+            runtime.clock.now(),
+            after=uuid_cursor(cursor),
+            limit=limit + 1,
+        )
+    shown = found[:limit]
+    more = len(found) > limit
+    return Listing(
+        items=[_out(view) for view in shown],
+        next_cursor=encode_cursor(str(shown[-1].number.id)) if more else None,
+    )
+
+
+@router.get("/{number_id}", summary="Show a number")
+async def show(runtime: CurrentRuntime, principal: Reader, number_id: UUID) -> NumberOut:
+    return await _number_out(runtime, principal, number_id)
+
+
+@router.patch("/{number_id}", summary="Change a number's name, pace, standby or pause")
+async def change(
+    runtime: CurrentRuntime, principal: Connector, number_id: UUID, body: NumberPatch
+) -> NumberOut:
+    async with runtime.database.writing() as session:
+        await change_number(
+            session,
+            principal.organization_id,
+            number_id,
+            NumberChange(**body.model_dump(exclude_unset=True)),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return await _number_out(runtime, principal, number_id)
+
+
+@router.post("/{number_id}/verify", summary="Ask the gateway now", responses=problems(409, 502))
+async def verify(runtime: CurrentRuntime, principal: Operator, number_id: UUID) -> NumberOut:
+    """502 if the gateway gives no answer: the number is then as before."""
+    context = Context.of(runtime)
+    await service.verify_number(
+        context, principal.organization_id, number_id, actor=principal.actor
+    )
+    return await _number_out(runtime, principal, number_id)
+
+
+@router.post("/{number_id}/reconnect", response_model=SessionOut, responses=problems(409, 502))
+async def reconnect(
+    runtime: CurrentRuntime, principal: Connector, once: CurrentIdempotency, number_id: UUID
+) -> Response:
+    """Revive the last pairing, or pair anew under this number. The answer is the session that
+    is being connected; it may show a QR code in a moment."""
+
+    async def effect() -> SessionOut:
+        row = await service.reconnect(
+            Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
+        )
+        return await session_out(runtime, principal, row.id)
+
+    return await once.around(principal, effect)
+
+
+@router.post("/{number_id}/disconnect", summary="Disconnect", responses=problems(409))
+async def disconnect(runtime: CurrentRuntime, principal: Connector, number_id: UUID) -> NumberOut:
+    context = Context.of(runtime)
+    await service.disconnect_number(
+        context, principal.organization_id, number_id, actor=principal.actor
+    )
+    return await _number_out(runtime, principal, number_id)
+
+
+async def _number_out(runtime: Runtime, principal: Principal, number_id: UUID) -> NumberOut:
+    async with runtime.database.reading() as session:
+        view = await views.show_number(
+            session, principal.organization_id, number_id, runtime.clock.now()
+        )
+    return _out(view)
+
+
+def _out(view: NumberView) -> NumberOut:
+    number = view.number
+    return NumberOut(
+        id=number.id,
+        phone_number=number.phone_number,
+        display_phone=view.phone,
+        display_name=number.display_name,
+        state=view.shown.state,
+        state_text=view.shown.sentence,
+        since=view.since,
+        next_action=view.shown.next_action,
+        session=ServingSession.model_validate(view.session) if view.session else None,
+        pairing_id=view.pairing.id if view.pairing else None,
+        gateway=GatewayState.model_validate(view.gateway) if view.gateway else None,
+        follows=view.follows,
+        messages_due=view.messages_due,
+        pace_seconds=number.pace_seconds,
+        standby_number_id=number.standby_number_id,
+        paused_at=number.paused_at,
+        last_send_at=number.last_send_at,
+        last_ack_at=number.last_ack_at,
+        restriction=number.restriction,
+        restricted_until=number.restricted_until,
+        groups_synced_at=number.synced_at,
+        last_sync=number.last_sync,
+        created_at=number.created_at,
+    )

@@ -1,0 +1,128 @@
+"""Changing a number: its name, its pace, its standby, a pause."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.errors import InvalidInput, NotFound
+from groupline.journal import Actor
+from groupline.models import WhatsappNumber
+from groupline.numbers import queries
+
+
+class Unset(Enum):
+    """What is not named stays as it is; `None` empties it."""
+
+    UNSET = "unset"
+
+
+UNSET: Final = Unset.UNSET
+
+
+@dataclass(frozen=True, slots=True)
+class NumberChange:
+    display_name: str | Unset | None = UNSET
+    pace_seconds: float | Unset | None = UNSET
+    standby_number_id: UUID | Unset | None = UNSET
+    paused: bool | Unset | None = UNSET
+
+
+async def change_number(
+    session: AsyncSession,
+    organization_id: UUID,
+    number_id: UUID,
+    change: NumberChange,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> WhatsappNumber:
+    """Changes what is named, in the caller's transaction."""
+    number = await queries.get_number(session, organization_id, number_id)
+    before = _facts(number)
+    if not isinstance(change.display_name, Unset):
+        number.display_name = _name(change.display_name)
+    if not isinstance(change.pace_seconds, Unset):
+        number.pace_seconds = _pace(change.pace_seconds)
+    if not isinstance(change.standby_number_id, Unset):
+        number.standby_number_id = await _standby(session, number, change.standby_number_id)
+    if not isinstance(change.paused, Unset):
+        number.paused_at = (number.paused_at or now) if change.paused else None
+    await session.flush()
+    after = _facts(number)
+    changed = {name: value for name, value in after.items() if before[name] != value}
+    if changed:
+        await _tell(session, number, changed, actor, now)
+    return number
+
+
+def _facts(number: WhatsappNumber) -> dict[str, object]:
+    standby = number.standby_number_id
+    return {
+        "displayName": number.display_name,
+        "paceSeconds": number.pace_seconds,
+        "standbyNumberId": None if standby is None else str(standby),
+        "paused": number.paused_at is not None,
+    }
+
+
+def _name(name: str | None) -> str | None:
+    cleaned = " ".join((name or "").split())
+    if len(cleaned) > 80:
+        raise InvalidInput("The name is too long.", fields={"displayName": "at most 80 characters"})
+    return cleaned or None
+
+
+def _pace(seconds: float | None) -> float:
+    if seconds is None or not 0 <= seconds <= 3600:
+        raise InvalidInput(
+            "The pace is out of range.", fields={"paceSeconds": "between 0 and 3600 seconds"}
+        )
+    return seconds
+
+
+async def _standby(
+    session: AsyncSession, number: WhatsappNumber, standby_id: UUID | None
+) -> UUID | None:
+    if standby_id is None:
+        return None
+    if standby_id == number.id:
+        raise InvalidInput(
+            "A number cannot stand in for itself.",
+            fields={"standbyNumberId": "must be another number"},
+        )
+    try:
+        return (await queries.get_number(session, number.organization_id, standby_id)).id
+    except NotFound as error:
+        raise InvalidInput(
+            "There is no such standby number.", fields={"standbyNumberId": "is not known"}
+        ) from error
+
+
+async def _tell(
+    session: AsyncSession,
+    number: WhatsappNumber,
+    changed: dict[str, object],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    await journal.record(
+        session,
+        action="number.changed",
+        actor=actor,
+        organization_id=number.organization_id,
+        subject="number",
+        subject_id=number.id,
+        data=changed,
+        at=now,
+    )
+    organization_id = number.organization_id
+    await announce(session, "numbers", organization_id=organization_id, subject_id=number.id)
+    await announce(session, "messages", organization_id=organization_id, subject_id=None)
