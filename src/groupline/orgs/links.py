@@ -10,9 +10,9 @@ from groupline.ids import new_id
 from groupline.models import SetupLink, SetupPurpose
 from groupline.orgs import queries
 from groupline.orgs.rules import SETUP_LINK_LIFETIME
-from groupline.orgs.tokens import digest, new_token
+from groupline.orgs.tokens import digest, lock_of, new_token
 
-FIRST_RUN_LOCK = 0x6772_0002
+FIRST_RUN_LOCK = lock_of("first run")
 
 
 async def make_setup_link(session: AsyncSession, *, now: datetime) -> str:

@@ -29,7 +29,7 @@ from groupline.orgs.rules import (
     seconds_to_wait,
 )
 from groupline.orgs.schemas import Attempt, NewLogin, SignedIn
-from groupline.orgs.tokens import digest, new_token
+from groupline.orgs.tokens import digest, lock_of, new_token
 
 logger = structlog.get_logger()
 
@@ -129,7 +129,7 @@ async def _count_attempt(
 ) -> Attempt:
     """Counted before the password is checked, so that many at once cannot slip through."""
     account, address = _bucket("account", email), _bucket("address", _network(client.address))
-    await queries.take_turn(session, _lock(account), _lock(address))
+    await queries.take_turn(session, lock_of(account), lock_of(address))
     for bucket in (account, address):
         count, oldest = await queries.count_attempts(session, bucket, since=now - ATTEMPT_WINDOW)
         wait = seconds_to_wait(count, limit=limit, oldest=oldest, now=now)
@@ -154,10 +154,6 @@ async def _forget(session: AsyncSession, attempt: Attempt) -> None:
 
 def _bucket(kind: str, value: str) -> str:
     return digest(f"{kind}:{value}")
-
-
-def _lock(bucket: str) -> int:
-    return int.from_bytes(bytes.fromhex(bucket[:16]), signed=True)
 
 
 def _network(address: str) -> str:

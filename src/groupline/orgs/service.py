@@ -31,6 +31,7 @@ from groupline.orgs.rules import (
 )
 from groupline.orgs.schemas import AddedMember, Member
 from groupline.orgs.telling import tell
+from groupline.orgs.tokens import lock_of
 
 # Organizations
 
@@ -68,7 +69,7 @@ async def create_organization(
     return organization
 
 
-_SLUG_LOCK = 0x6772_0001
+_SLUG_LOCK = lock_of("organization slugs")
 
 
 async def _slug_for(session: AsyncSession, name: str, slug: str | None) -> str:
@@ -183,6 +184,7 @@ async def add_member(
     """
     check_member_change(principal.role, held=None, wanted=role)
     email = clean_email(email)
+    await queries.take_turn(session, lock_of(f"email:{email}"))
     user = await queries.user_by_email(session, email)
     is_new = user is None
     if user is None:

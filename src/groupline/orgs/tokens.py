@@ -24,3 +24,8 @@ def shown_prefix(api_key: str) -> str:
 def digest(token: str) -> str:
     """What is stored. The token is random, so a plain hash cannot be guessed back."""
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def lock_of(text: str) -> int:
+    """The number of a lock that everybody takes who is about to work on the same thing."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], signed=True)
