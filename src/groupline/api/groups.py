@@ -7,7 +7,6 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from groupline.errors import InvalidInput
 from groupline.groups.queries import list_groups
 from groupline.groups.rules import Unsendable
 from groupline.groups.schemas import GroupCursor, GroupFilter, GroupView
@@ -150,17 +149,6 @@ def group_filter(
 Filtered = Annotated[GroupFilter, Depends(group_filter)]
 
 
-def read_cursor(cursor: str | None) -> GroupCursor | None:
-    if cursor is None:
-        return None
-    name, group_id = decode_cursor(cursor, keys=2)
-    return GroupCursor(str(name), _uuid(group_id))
-
-
-def write_cursor(cursor: GroupCursor | None) -> str | None:
-    return None if cursor is None else encode_cursor(cursor.search_name, str(cursor.group_id))
-
-
 @router.get("", summary="List and search groups")
 async def index(
     runtime: CurrentRuntime,
@@ -170,14 +158,14 @@ async def index(
     limit: Limit = 50,
 ) -> CountedListing[GroupOut]:
     """By name. Search ignores case and accents; every word must be found."""
-    after = read_cursor(cursor)
+    after = None if cursor is None else GroupCursor.from_keys(decode_cursor(cursor, keys=2))
     async with runtime.database.reading() as session:
         page = await list_groups(
             session, principal.organization_id, wanted, after=after, limit=limit
         )
     return CountedListing(
         items=[GroupOut.of(group) for group in page.groups],
-        next_cursor=write_cursor(page.next_cursor),
+        next_cursor=None if page.next_cursor is None else encode_cursor(*page.next_cursor.keys),
         total=page.total,
     )
 
@@ -245,12 +233,3 @@ async def sync_groups(
         confirmed=body is not None and body.accept_missing,
     )
     return result.as_json()
-
-
-def _uuid(text: Any) -> UUID:
-    try:
-        return UUID(str(text))
-    except ValueError:
-        raise InvalidInput(
-            "This cursor is not one of ours.", fields={"cursor": "is not valid"}
-        ) from None

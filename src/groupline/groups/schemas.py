@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from groupline.errors import InvalidInput
 from groupline.groups.names import UNNAMED, short_id
 from groupline.groups.rules import (
     GroupFacts,
@@ -33,6 +34,21 @@ class GroupCursor:
 
     search_name: str
     group_id: UUID
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        return self.search_name, str(self.group_id)
+
+    @classmethod
+    def from_keys(cls, keys: Sequence[object]) -> "GroupCursor":
+        """Raises ``InvalidInput`` for what never was a cursor."""
+        try:
+            search_name, group_id = keys
+            return cls(str(search_name), UUID(str(group_id)))
+        except ValueError:
+            raise InvalidInput(
+                "This cursor is not one of ours.", fields={"cursor": "is not valid"}
+            ) from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,12 +2,13 @@
 
 from fastapi import APIRouter
 
-from groupline.web import account, api_docs, gateways, settings_people, setup
+from groupline.web import account, api_docs, gateways, groups, settings_people, setup
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     api_docs.router,
     gateways.router,
+    groups.router,
     settings_people.router,
     setup.router,
 )
