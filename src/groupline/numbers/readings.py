@@ -72,12 +72,17 @@ async def apply_reading(
     decision = rules.decide(queries.facts_of(row), word.reading, word.at, word.now)
     if _needs_another_look(decision, word, phone):
         decision = Outdated(disagrees=True)
-    before = _shown(row)
+    before, was_old = _shown(row), _proof_is_old(row, word.now)
     applied = await _carry_out(session, row, decision, phone, word)
     await session.flush()
-    if _shown(applied.session) != before:
+    if was_old or _shown(applied.session) != before:
         await _announce(session, applied.session)
     return applied
+
+
+def _proof_is_old(row: WhatsappSession, now: datetime) -> bool:
+    """Then a page may be showing that the gateway is being asked."""
+    return row.verified_at is not None and now - row.verified_at > rules.FRESH_PROOF
 
 
 async def _phone(

@@ -2,11 +2,12 @@
 
 from fastapi import APIRouter
 
-from groupline.web import account, api_docs, gateways, groups, settings_people, setup
+from groupline.web import account, api_docs, connection, gateways, groups, settings_people, setup
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
     account.router,
     api_docs.router,
+    connection.router,
     gateways.router,
     groups.router,
     settings_people.router,

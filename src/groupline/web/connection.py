@@ -1,0 +1,447 @@
+"""Settings → WhatsApp connection: the numbers, connecting them, and the history of sessions."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from markupsafe import Markup, escape
+from starlette.responses import Response
+
+from groupline.errors import GrouplineError, InvalidInput, NotFound
+from groupline.gateways.phone import display_phone
+from groupline.gateways.port import Proxy, SimulatedPhone, SimulatedPhones
+from groupline.gateways.service import list_gateways
+from groupline.http.auth import page_allowed
+from groupline.http.context import CurrentRuntime
+from groupline.http.schemas import decode_cursor, encode_cursor
+from groupline.models import WhatsappSession
+from groupline.numbers import queries, rules, service, states, views
+from groupline.numbers.ask import verify_session
+from groupline.numbers.change import NumberChange, change_number
+from groupline.numbers.context import Context
+from groupline.numbers.history import clean_up, delete_session
+from groupline.numbers.qr import is_image, qr_svg
+from groupline.numbers.start import load_target
+from groupline.numbers.views import SessionFilter, SessionView
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+from groupline.web.rendering import CurrentPages, Pages, Toast
+
+router = APIRouter(prefix="/settings/connection")
+
+Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
+Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
+Connector = Annotated[Principal, Depends(page_allowed(Permission.CONNECT))]
+SessionId = Annotated[UUID | None, Query(alias="session")]
+
+_HERE = "/settings/connection"
+_ON_A_PAGE = 20
+_CLEAN_UP_AFTER = timedelta(days=30)
+
+
+# --- the page -------------------------------------------------------------------------------
+
+
+@router.get("")
+async def index(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Reader,
+    session_id: SessionId = None,
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> Response:
+    await _ask_for_proof(runtime, principal)
+    return await _page(request, runtime, pages, principal, session_id=session_id, cursor=cursor)
+
+
+async def _ask_for_proof(runtime: Runtime, principal: Principal) -> None:
+    """Whoever opens the page wants to know what is so now."""
+    async with runtime.database.writing() as session:
+        await queries.ask_to_verify(
+            session,
+            principal.organization_id,
+            runtime.clock.now(),
+            older_than=rules.FRESH_PROOF,
+        )
+
+
+async def _page(
+    request: Request,
+    runtime: Runtime,
+    pages: Pages,
+    principal: Principal,
+    *,
+    session_id: UUID | None = None,
+    cursor: str | None = None,
+    status: int = 200,
+    connecting: dict[str, Any] | None = None,
+) -> Response:
+    organization_id, now = principal.organization_id, runtime.clock.now()
+    may_connect = principal.may(Permission.CONNECT)
+    async with runtime.database.reading() as session:
+        numbers = await views.list_numbers(session, organization_id, now)
+        history = await views.list_sessions(
+            session,
+            organization_id,
+            SessionFilter(ended_or_pending=True),
+            before=_place(cursor),
+            limit=_ON_A_PAGE + 1,
+        )
+        gateways = [row for row in await list_gateways(session) if row.enabled]
+    panel = None
+    if may_connect and session_id is not None:
+        panel = await _panel(runtime, principal, session_id)
+    shown = history[:_ON_A_PAGE]
+    return pages.render(
+        request,
+        "connection.html",
+        principal=principal,
+        nav="connection",
+        status=status,
+        numbers=numbers,
+        history=shown,
+        next_url=_next_url(shown[-1].row) if len(history) > _ON_A_PAGE else None,
+        gateways=gateways,
+        panel=panel,
+        may_connect=may_connect,
+        may_operate=principal.may(Permission.OPERATE),
+        form=connecting or {"values": {}, "errors": {}},
+        phone=display_phone,
+        ended=states.ended_sentence,
+        follows=_follows,
+        pairing=queries.PAIRING,
+    )
+
+
+def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
+    if cursor is None:
+        return None
+    at, session_id = decode_cursor(cursor, keys=2)
+    try:
+        return datetime.fromisoformat(str(at)), UUID(str(session_id))
+    except ValueError as error:
+        raise InvalidInput("This is not a place in the history.") from error
+
+
+def _next_url(row: WhatsappSession) -> str:
+    return f"{_HERE}?cursor={encode_cursor(row.created_at.isoformat(), str(row.id))}"
+
+
+_KINDS = {
+    "workshops": ("workshop", "workshops"),
+    "webinars": ("webinar", "webinars"),
+    "campaigns": ("campaign", "campaigns"),
+    "groups": ("group", "groups"),
+    "messages": ("pending message", "pending messages"),
+}
+
+
+def _follows(counts: dict[str, int]) -> str:
+    """`2 workshops, 27 groups`, without what there is none of."""
+    parts = [
+        f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
+        for kind, (one, many) in _KINDS.items()
+        if counts.get(kind)
+    ]
+    if counts.get("organizations"):
+        parts.append("the organization's community number")
+    return ", ".join(parts)
+
+
+# --- connecting -----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The dialog of one pairing."""
+
+    view: SessionView
+    code: Markup | None
+    phones: list[SimulatedPhone]
+    """Simulated ones that can scan with a click."""
+
+
+async def _panel(runtime: Runtime, principal: Principal, session_id: UUID) -> Panel:
+    view = await _followed(runtime, principal.organization_id, session_id)
+    row = view.row
+    can_scan = row.status == "qr_pending"
+    phones = await _phones(runtime, principal, row.id) if can_scan else []
+    return Panel(view, _code(row), phones)
+
+
+async def _followed(runtime: Runtime, organization_id: UUID, session_id: UUID) -> SessionView:
+    """The pairing, or the new one that took its place because it could not be revived."""
+    now = runtime.clock.now()
+    async with runtime.database.writing() as session:
+        view = await views.show_session(session, organization_id, session_id)
+        if view.row.status == "disconnected" and view.row.number_id is not None:
+            fresh = await queries.pairing_for(session, organization_id, view.row.number_id, now)
+            if fresh is not None:
+                view = await views.show_session(session, organization_id, fresh.id)
+        if view.row.status in queries.PAIRING:
+            await queries.ask_to_verify(
+                session,
+                organization_id,
+                now,
+                older_than=timedelta(seconds=2),
+                session_id=view.row.id,
+            )
+    return view
+
+
+def _code(row: WhatsappSession) -> Markup | None:
+    if row.qr_code is None:
+        return None
+    if is_image(row.qr_code):
+        return Markup('<img src="{}" alt="">').format(escape(row.qr_code))
+    return Markup(qr_svg(row.qr_code))  # noqa: S704 - drawn here, with no text of the code in it
+
+
+async def _phones(runtime: Runtime, principal: Principal, session_id: UUID) -> list[SimulatedPhone]:
+    async with runtime.database.reading() as session:
+        target = await load_target(session, principal.organization_id, session_id)
+    if target.gateway.engine != "simulator":
+        return []
+    driver = runtime.gateways.driver(target.gateway)
+    if not isinstance(driver, SimulatedPhones):
+        return []
+    try:
+        return await driver.list_phones()
+    except GrouplineError:
+        return []  # the card of the number says what is wrong with the gateway
+
+
+@router.get("/sessions/{session_id}")
+async def pairing(
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    session_id: UUID,
+) -> Response:
+    """One pairing: the part of the dialog that renews itself, and a page without the script."""
+    return pages.render(
+        request,
+        "connection_pairing.html",
+        principal=principal,
+        nav="connection",
+        panel=await _panel(runtime, principal, session_id),
+        phone=display_phone,
+        ended=states.ended_sentence,
+        follows=_follows,
+    )
+
+
+@router.post("/connect")
+async def connect(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    gateway_id: Annotated[UUID | None, Form(alias="gatewayId")] = None,
+    label: Annotated[str, Form(max_length=200)] = "",
+    pairing_phone: Annotated[str, Form(alias="pairingPhone", max_length=50)] = "",
+    proxy_host: Annotated[str, Form(alias="proxyHost", max_length=253)] = "",
+    proxy_port: Annotated[str, Form(alias="proxyPort", max_length=5)] = "",
+    proxy_username: Annotated[str, Form(alias="proxyUsername", max_length=200)] = "",
+    proxy_password: Annotated[str, Form(alias="proxyPassword", max_length=200)] = "",
+) -> Response:
+    values = {
+        "gatewayId": gateway_id,
+        "label": label,
+        "pairingPhone": pairing_phone,
+        "proxyHost": proxy_host,
+        "proxyPort": proxy_port,
+        "proxyUsername": proxy_username,
+    }
+    try:
+        wish = service.ConnectWish(
+            gateway_id=gateway_id,
+            label=label,
+            pairing_phone=pairing_phone or None,
+            proxy=_proxy(proxy_host, proxy_port, proxy_username, proxy_password),
+        )
+        row = await service.connect(
+            Context.of(runtime), principal.organization_id, wish, actor=principal.actor
+        )
+    except InvalidInput as error:
+        form = {"values": values, "errors": error.fields or {"": error.detail}}
+        return await _page(request, runtime, pages, principal, status=422, connecting=form)
+    return pages.redirect(f"{_HERE}?session={row.id}")
+
+
+def _proxy(host: str, port: str, username: str, password: str) -> Proxy | None:
+    if not host.strip():
+        return None
+    if not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        raise InvalidInput(
+            "The proxy needs a port.", fields={"proxyPort": "A number between 1 and 65535."}
+        )
+    return Proxy(host.strip(), int(port), username or None, password or None)
+
+
+@router.post("/sessions/{session_id}/scan")
+async def scan(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    session_id: UUID,
+    number: Annotated[str, Form(max_length=20)],
+) -> Response:
+    """Lets a simulated phone scan the code. The answer comes when it is committed."""
+    async with runtime.database.reading() as session:
+        target = await load_target(session, principal.organization_id, session_id)
+    driver = runtime.gateways.driver(target.gateway)
+    if target.gateway.engine != "simulator" or not isinstance(driver, SimulatedPhones):
+        raise NotFound("This gateway has no simulated phones.")
+    await driver.scan(number, target.session.gateway_session_id)
+    context = Context.of(runtime)
+    await verify_session(context, principal.organization_id, session_id, actor=principal.actor)
+    return pages.redirect(f"{_HERE}?session={session_id}")
+
+
+@router.post("/sessions/{session_id}/cancel")
+async def cancel(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, session_id: UUID
+) -> Response:
+    context = Context.of(runtime)
+    await service.cancel(context, principal.organization_id, session_id, actor=principal.actor)
+    return pages.redirect(_HERE, toast=("success", "The pairing was cancelled."))
+
+
+@router.post("/sessions/{session_id}/verify")
+async def verify(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, session_id: UUID
+) -> Response:
+    context = Context.of(runtime)
+    applied = await verify_session(
+        context, principal.organization_id, session_id, actor=principal.actor
+    )
+    return pages.redirect(_HERE, toast=_verified(applied.session))
+
+
+def _verified(row: WhatsappSession) -> Toast:
+    if row.status == "connected":
+        return "success", "The gateway confirms: connected."
+    if row.status == "disconnected":
+        why = row.last_error or (
+            states.ended_sentence(row.ended_reason) if row.ended_reason else ""
+        )
+        return "warning", f"Not connected. {why}"
+    return "warning", row.status_detail or "It is still being connected."
+
+
+@router.post("/sessions/{session_id}/delete")
+async def delete(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, session_id: UUID
+) -> Response:
+    context = Context.of(runtime)
+    await delete_session(context, principal.organization_id, session_id, actor=principal.actor)
+    return pages.redirect(_HERE, toast=("success", "The session was deleted from the history."))
+
+
+# --- numbers --------------------------------------------------------------------------------
+
+
+@router.post("/numbers/{number_id}/reconnect")
+async def reconnect(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    row = await service.reconnect(
+        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
+    )
+    if row.status == "connected":
+        return pages.redirect(_HERE, toast=("success", "Connected again, without a scan."))
+    return pages.redirect(f"{_HERE}?session={row.id}")
+
+
+@router.post("/numbers/{number_id}/verify")
+async def verify_number(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, number_id: UUID
+) -> Response:
+    context = Context.of(runtime)
+    row = await service.verify_number(
+        context, principal.organization_id, number_id, actor=principal.actor
+    )
+    return pages.redirect(_HERE, toast=_verified(row))
+
+
+@router.post("/numbers/{number_id}/disconnect")
+async def disconnect(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    row = await service.disconnect_number(
+        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
+    )
+    if row.logout_confirmed_at is not None:
+        return pages.redirect(_HERE, toast=("success", "Disconnected, and logged out."))
+    words = "Disconnected. The gateway is told to log out as soon as it answers."
+    return pages.redirect(_HERE, toast=("warning", words))
+
+
+@router.post("/numbers/{number_id}/rename")
+async def rename(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    number_id: UUID,
+    name: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    async with runtime.database.writing() as session:
+        await change_number(
+            session,
+            principal.organization_id,
+            number_id,
+            NumberChange(display_name=name),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return pages.redirect(_HERE, toast=("success", "The name was saved."))
+
+
+# --- cleaning up ----------------------------------------------------------------------------
+
+
+@router.get("/cleanup")
+async def preview_cleanup(
+    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Connector
+) -> Response:
+    found = await _clean_up(runtime, principal, dry_run=True)
+    async with runtime.database.reading() as session:
+        described = await views.describe_sessions(session, found[0])
+    return pages.render(
+        request,
+        "connection_cleanup.html",
+        principal=principal,
+        nav="connection",
+        found=described,
+        phone=display_phone,
+        ended=states.ended_sentence,
+    )
+
+
+@router.post("/cleanup")
+async def cleanup(runtime: CurrentRuntime, pages: CurrentPages, principal: Connector) -> Response:
+    _, deleted = await _clean_up(runtime, principal, dry_run=False)
+    words = f"Removed {deleted} session{'' if deleted == 1 else 's'} from the history."
+    return pages.redirect(_HERE, toast=("success", words))
+
+
+async def _clean_up(
+    runtime: Runtime, principal: Principal, *, dry_run: bool
+) -> tuple[list[WhatsappSession], int]:
+    done = await clean_up(
+        Context.of(runtime),
+        principal.organization_id,
+        older_than=_CLEAN_UP_AFTER,
+        dry_run=dry_run,
+        actor=principal.actor,
+    )
+    return list(done.sessions), done.deleted
