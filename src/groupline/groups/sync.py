@@ -2,7 +2,7 @@
 
 import random
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -35,6 +35,7 @@ from groupline.models import Gateway, Organization, WhatsappNumber, WhatsappSess
 log = structlog.get_logger(__name__)
 
 _KEPT_SKIPPED: Final = 50
+_SEEN_LATELY: Final = timedelta(minutes=1)
 _COMMUNITY_PARENT: Final = "community_parent"
 
 
@@ -172,6 +173,7 @@ class GroupSync:
                 confirmed=run.confirmed,
             )
             await self._finish(session, run, result)
+        await self._note_gateway(run.gateway)
         log.info(
             "groups.synced",
             organization_id=str(run.organization_id),
@@ -195,11 +197,22 @@ class GroupSync:
             .where(WhatsappNumber.id == run.number_id)
             .values(synced_at=run.started_at)
         )
-        await note_success(session, run.gateway.id, now)
         await _record(session, run, "groups.synced", answer, now)
         await announce(
             session, "groups", organization_id=run.organization_id, subject_id=run.number_id
         )
+
+    async def _note_gateway(self, gateway: Gateway) -> None:
+        """It answered. Apart from the groups, which are saved whatever becomes of this."""
+        now = self._clock.now()
+        seen = gateway.last_seen_at
+        if gateway.unreachable_since is None and seen is not None and now - seen < _SEEN_LATELY:
+            return
+        try:
+            async with self._database.writing() as session:
+                await note_success(session, gateway.id, now)
+        except (SQLAlchemyError, OSError):
+            log.exception("groups.gateway_not_noted", gateway_id=str(gateway.id))
 
     async def _note_failure(self, run: _Run, failure: GrouplineError) -> None:
         """Tells the caller what counts, and leaves a note for everybody else."""

@@ -6,6 +6,7 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.groups.membership import apply_membership_event, read_report
 from groupline.inbound.reports import text_of
 from groupline.messages.feedback import (
     About,
@@ -93,6 +94,21 @@ async def _receipt(
     )
 
 
+async def _membership(
+    session: AsyncSession, event: InboundEvent, session_name: str, now: datetime
+) -> InboundOutcome:
+    report = read_report(event.payload, event.occurred_at or event.received_at)
+    if report is None:
+        return "invalid"
+    return await apply_membership_event(
+        session,
+        gateway_id=event.gateway_id,
+        gateway_session_id=session_name,
+        report=report,
+        now=now,
+    )
+
+
 async def _only_kept(
     _session: AsyncSession, _event: InboundEvent, _session_name: str, _now: datetime
 ) -> InboundOutcome:
@@ -114,7 +130,7 @@ _HANDLERS: dict[InboundKind, _Handler] = {
     "message_error": _message_error,
     "receipt": _receipt,
     "reaction": _only_kept,
-    "membership": _only_kept,
+    "membership": _membership,
     "unknown": _not_understood,
 }
 
