@@ -1,5 +1,6 @@
 """The application: the contract's calls, the engine's own, errors and documentation."""
 
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from groupline_gateway.contract import API_KEY_HEADER
 from groupline_gateway.engines.port import Engine
 from groupline_gateway.errors import GatewayError
 from groupline_gateway.ledger import Ledger
+from groupline_gateway.openapi import describe
 from groupline_gateway.routes import contract_router
 from groupline_gateway.settings import Settings
 from groupline_gateway.store import Store
@@ -53,6 +55,7 @@ def create_app(settings: Settings, engine: Engine, store: Store, clock: Clock) -
     app.include_router(contract_router(engine, app.state.ledger))
     if engine.router is not None:
         app.include_router(engine.router)
+    app.openapi = partial(describe, app)  # type: ignore[method-assign]
     _add_docs(app)
     _add_error_handlers(app)
     return app

@@ -107,6 +107,7 @@ class GatewayServer(uvicorn.Server):
                 lifespan="off",
                 log_config=None,
                 access_log=False,
+                proxy_headers=False,
                 server_header=False,
                 timeout_keep_alive=75,
                 timeout_graceful_shutdown=_DRAIN_SECONDS,
@@ -180,7 +181,9 @@ def _make_engine(
     settings: Settings, store: Store, clock: Clock, webhooks: Webhooks, die: Callable[[], None]
 ) -> Engine:
     if settings.engine != "simulator":
-        raise StartRefused(f"{PREFIX}ENGINE: {settings.engine} is not part of this build")
+        raise StartRefused(
+            f"{PREFIX}ENGINE: the engine {settings.engine} is not part of this build"
+        )
 
     def on_dialect(dialect: Dialect) -> None:
         webhooks.style = WireStyle(dialect.webhooks)

@@ -5,9 +5,9 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, Any, Final
 
 import aiohttp
 
@@ -149,7 +149,14 @@ async def running_gateway(
 class GatewayProcess:
     """A gateway as a process of its own, to be killed and started again on the same data."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        *,
+        stderr: IO[str] | None = None,
+        without: Iterable[str] = (),
+        **environment: str,
+    ) -> None:
         self._environment = {
             **{name: value for name, value in os.environ.items() if "GROUPLINE" not in name},
             "GROUPLINE_GATEWAY_DATA_DIR": str(data_dir),
@@ -159,7 +166,10 @@ class GatewayProcess:
             "GROUPLINE_GATEWAY_DEMO_PHONES": "false",
             **environment,
         }
+        for name in without:
+            del self._environment["GROUPLINE_GATEWAY_" + name]
         self._data_dir = data_dir
+        self._stderr = stderr
         self._process: asyncio.subprocess.Process | None = None
         self.url = ""
 
@@ -182,7 +192,7 @@ class GatewayProcess:
             env=self._environment,
             cwd=self._data_dir,
             stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+            stderr=self._stderr or asyncio.subprocess.DEVNULL,
         )
         assert self._process.stdout is not None
         line = (await self._process.stdout.readline()).decode()
@@ -216,9 +226,19 @@ class GatewayProcess:
 
 
 @contextlib.asynccontextmanager
-async def gateway_process(data_dir: Path, **environment: str) -> AsyncIterator[GatewayProcess]:
-    """A started gateway process, gone with all it has at the end of the block."""
-    process = GatewayProcess(data_dir, **environment)
+async def gateway_process(
+    data_dir: Path,
+    *,
+    stderr: IO[str] | None = None,
+    without: Iterable[str] = (),
+    **environment: str,
+) -> AsyncIterator[GatewayProcess]:
+    """A started gateway process, gone with all it has at the end of the block.
+
+    ``environment`` adds to the settings that tests need, ``without`` names some of those to
+    leave out, as ``API_KEY``.
+    """
+    process = GatewayProcess(data_dir, stderr=stderr, without=without, **environment)
     await process.start()
     try:
         yield process

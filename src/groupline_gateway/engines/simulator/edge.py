@@ -122,7 +122,7 @@ class Edge:
         """What happens besides the request, before it is carried out."""
         for fault in call.struck:
             if fault.kind is FaultKind.DELAY:
-                await self._clock.sleep(fault.pause)
+                await self._first_of(self._clock.sleep(fault.pause))
             elif fault.kind in (FaultKind.LOGOUT, FaultKind.DROP):
                 await self._cut_off(call, fault.kind)
 
@@ -187,18 +187,18 @@ class Edge:
 
     async def _hold(self, call: _Call, seconds: float) -> None:
         """Say nothing until the client leaves, the time is up or the server stops."""
-        waits = [
-            asyncio.ensure_future(call.receive()),
-            asyncio.ensure_future(self._released.wait()),
-            asyncio.ensure_future(self._clock.sleep(seconds)),
-        ]
-        try:
-            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for wait in waits:
-                wait.cancel()
-            await asyncio.gather(*waits, return_exceptions=True)
+        await self._first_of(call.receive(), self._clock.sleep(seconds))
         await _reset(call.scope, call.receive)
+
+    async def _first_of(self, *waits: Awaitable[object]) -> None:
+        """Wait for one of them, or until the server wants to stop."""
+        tasks = [asyncio.ensure_future(wait) for wait in (*waits, self._released.wait())]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _route_of(scope: Scope) -> tuple[Route, str | None] | None:
