@@ -30,9 +30,11 @@ class Parts:
 
 async def serve(settings: Settings, parts: Parts) -> None:
     """One process of an installation whose database somebody keeps up to date."""
-    async with open_runtime(settings) as runtime:
+    async with contextlib.AsyncExitStack() as stack:
+        listener = stack.enter_context(listening(settings)) if parts.web else None
+        runtime = await stack.enter_async_context(open_runtime(settings))
         await _require_current_schema(runtime)
-        await run_parts(runtime, parts)
+        await run_parts(runtime, listener, worker=parts.worker)
 
 
 async def _require_current_schema(runtime: Runtime) -> None:
@@ -44,16 +46,21 @@ async def _require_current_schema(runtime: Runtime) -> None:
 
 
 async def run_parts(
-    runtime: Runtime, parts: Parts, *, ready: Callable[[], None] = lambda: None
+    runtime: Runtime,
+    listener: socket.socket | None,
+    *,
+    worker: bool,
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """The parts together: when one ends, the others are stopped, and then this returns."""
+    """The web server, if there is a ``listener``, and the worker: when one ends, the other is
+    stopped, and then this returns."""
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     async with asyncio.TaskGroup() as group:
-        if parts.worker:
+        if worker:
             group.create_task(_run_worker(runtime, stopping))
-        if parts.web:
-            group.create_task(_run_web(runtime, stopping, ready))
+        if listener is not None:
+            group.create_task(_run_web(runtime, listener, stopping, ready))
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:
@@ -75,7 +82,9 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def _run_web(runtime: Runtime, stopping: asyncio.Event, ready: Callable[[], None]) -> None:
+async def _run_web(
+    runtime: Runtime, listener: socket.socket, stopping: asyncio.Event, ready: Callable[[], None]
+) -> None:
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Runtime]:
         yield runtime
@@ -89,30 +98,31 @@ async def _run_web(runtime: Runtime, stopping: asyncio.Event, ready: Callable[[]
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    with listening(runtime.settings.host, runtime.settings.port, name="PORT") as listener:
-        serving = asyncio.create_task(server.serve(sockets=[listener]))
-        ready()
-        stop = asyncio.create_task(stopping.wait())
-        await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.set()
-        stop.cancel()
-        runtime.announcements.close()  # ends the open streams, which would hold the server
-        server.should_exit = True
-        await serving
+    serving = asyncio.create_task(server.serve(sockets=[listener]))
+    ready()
+    stop = asyncio.create_task(stopping.wait())
+    await asyncio.wait({serving, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    stop.cancel()
+    runtime.announcements.close()  # ends the open streams, which would hold the server
+    server.should_exit = True
+    await serving
 
 
 @contextlib.contextmanager
-def listening(host: str, port: int, *, name: str) -> Iterator[socket.socket]:
-    """A bound socket, or a ``SettingsError`` that names the setting."""
+def listening(settings: Settings) -> Iterator[socket.socket]:
+    """A socket on our port, or a ``SettingsError``. Opened before anything is written or started,
+    so that a second start by mistake disturbs nothing of the first."""
+    host, port = settings.host, settings.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((host, port))
+            listener.listen(1024)
         except OSError as error:
             raise SettingsError(
-                f"{PREFIX}{name}: cannot listen on {host}:{port}: {error.strerror}"
+                f"{PREFIX}PORT: cannot listen on {host}:{port}: {error.strerror}"
             ) from error
-        listener.listen(1024)
         listener.setblocking(False)
         yield listener

@@ -2,29 +2,31 @@
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import secrets
 import signal
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from groupline.cli.serve import Parts, run_parts
+from groupline.cli.serve import listening, run_parts
 from groupline.db import migrate
 from groupline.gateways.managed import ManagedGateway, keep_managed_gateway
 from groupline.orgs import queries as people
 from groupline.orgs.links import make_setup_link
 from groupline.runtime import Runtime, open_runtime
-from groupline.settings import Settings
+from groupline.settings import PREFIX, Settings, SettingsError
 
 logger = structlog.get_logger()
 
 _ENGINE: Final = "simulator"
+_LOCK_FILE: Final = "up.lock"
 _MAX_RESTART_PAUSE = 30.0
 _STOP_SECONDS = 8.0
 
@@ -32,14 +34,28 @@ _STOP_SECONDS = 8.0
 async def run_everything(settings: Settings) -> None:
     """Brings the database up to date, starts the gateway, serves, and prints where to go."""
     settings.prepare_data_dir()
-    async with open_runtime(settings) as runtime:
+    async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(_sole_owner(settings))
+        listener = stack.enter_context(listening(settings))
+        runtime = await stack.enter_async_context(open_runtime(settings))
         await migrate.upgrade(runtime.database)
         gateway = await _registered_gateway(runtime)
         link = await _first_link(runtime)
-        async with _gateway_process(settings, gateway):
-            await run_parts(
-                runtime, Parts(web=True, worker=True), ready=lambda: _welcome(runtime, link)
-            )
+        await stack.enter_async_context(_gateway_process(settings, gateway))
+        await run_parts(runtime, listener, worker=True, ready=lambda: _welcome(runtime, link))
+
+
+@contextlib.contextmanager
+def _sole_owner(settings: Settings) -> Iterator[None]:
+    """A second ``up`` would point the gateway's row to a gateway that cannot start."""
+    with (settings.data_dir / _LOCK_FILE).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise SettingsError(
+                f"{PREFIX}DATA_DIR: 'groupline up' is already running on {settings.data_dir}"
+            ) from error
+        yield
 
 
 async def _registered_gateway(runtime: Runtime) -> ManagedGateway:

@@ -1,0 +1,124 @@
+"""Clients of a running Groupline and of its simulated phones, and the steps of a first day."""
+
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import httpx
+
+DEADLINE: Final = 60.0
+"""For whatever has to happen; generous, because the machine may be slow and shared."""
+
+Json = Any
+_T = TypeVar("_T")
+
+
+def until(what: str, check: Callable[[], _T | None], *, seconds: float = DEADLINE) -> _T:
+    """What ``check`` answers, once that is true. Fails with ``what`` has not happened in time."""
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = check()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen: {answer!r}")
+        time.sleep(0.05)
+
+
+def answers(url: str) -> bool:
+    """Whether a GET is answered with 200."""
+    try:
+        return httpx.get(url, timeout=5).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+class Api:
+    """A client of the REST API that expects what it is told to expect."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url
+        self.http = httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=DEADLINE
+        )
+
+    def call(
+        self, method: str, path: str, body: Any = None, *, expect: int = 200, **given: Any
+    ) -> Any:
+        answer = self.http.request(method, f"/api/v1{path}", json=body, **given)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def get(self, path: str, **given: Any) -> Any:
+        return self.call("GET", path, **given)
+
+    def post(self, path: str, body: Any = None, **given: Any) -> Any:
+        return self.call("POST", path, body, **given)
+
+
+class Simulator:
+    """The simulated phones behind the built-in gateway of an installation."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.http = httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=DEADLINE)
+
+    def call(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
+        answer = self.http.request(method, path, json=body)
+        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    def scan(self, number: str, gateway_session_id: str) -> None:
+        """The person holds the phone in front of the QR code."""
+        self.call("POST", f"/sim/phones/{number}/scan", {"sessionId": gateway_session_id})
+
+    def deliveries(self) -> list[dict[str, Any]]:
+        """What reached whom: one row per copy."""
+        rows: list[dict[str, Any]] = self.call("GET", "/sim/deliveries")["deliveries"]
+        return rows
+
+    def status(self, gateway_session_id: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.call("GET", f"/status/{gateway_session_id}")
+        return found
+
+    def waiting_sessions(self) -> list[str]:
+        """The sessions that show a QR code, oldest first."""
+        listed = self.call("GET", "/sim/sessions")["sessions"]
+        return [row["sessionId"] for row in listed if row["status"] == "qr_pending"]
+
+
+STUDIO: Final = "919876543210"
+"""The simulated phone that everybody finds; it is in 27 groups."""
+
+
+def pair(api: Api, simulator: Simulator, *, number: str = STUDIO) -> Json:
+    """Connect a phone as a person does: ask, scan what is shown. Answers the connected session."""
+    asked = api.post("/sessions", {"label": "Front desk"}, expect=201)
+    path = f"/sessions/{asked['id']}"
+    until("a QR code is shown", lambda: api.get(path)["status"] == "qr_pending")
+    simulator.scan(number, simulator.waiting_sessions()[-1])
+
+    def connected() -> Json:
+        session = api.get(path)
+        return session if session["status"] == "connected" else None
+
+    return until("the session is connected", connected)
+
+
+def sendable_groups(api: Api, number_id: str) -> list[Json]:
+    listed = api.get(f"/groups?numberId={number_id}&sendable=true&limit=500")
+    return list(listed["items"])
+
+
+def send(api: Api, number_id: str, group_ids: list[str], text: str) -> list[Json]:
+    body = {"numberId": number_id, "groupIds": group_ids, "content": text}
+    return list(api.post("/messages", body, expect=201)["items"])
+
+
+def until_status(api: Api, message_id: str, status: str = "sent") -> Json:
+    """The message, once it has this status."""
+
+    def reached() -> Json:
+        message = api.get(f"/messages/{message_id}")
+        return message if message["status"] == status else None
+
+    return until(f"the message is {status}", reached)
