@@ -103,7 +103,7 @@ async def test_a_key_opens_its_organization_with_its_scopes(
     who = await principal_of_key(database, made.secret, now=NOW)
     assert who is not None
     assert who.organization_id == owner.organization_id
-    assert who.scopes == {Scope.READ, Scope.SEND}
+    assert who.scopes == frozenset({Scope.READ, Scope.SEND})
     assert (who.role, who.user_id, who.is_instance_admin) == (None, None, False)
     assert who.actor.kind == "api_key"
     assert who.timezone == "Asia/Kolkata"
