@@ -323,12 +323,11 @@ def _moment(moment: datetime | None, principal: Principal) -> datetime | None:
 def read_cursor(cursor: str | None) -> After | None:
     if cursor is None:
         return None
-    at, message_id = decode_cursor(cursor, keys=2)
-    try:
-        return After(datetime.fromisoformat(at), UUID(message_id))
-    except (ValueError, TypeError, AttributeError) as error:
+    after = After.from_keys(decode_cursor(cursor, keys=2))
+    if after is None:
         why = "is not valid"
-        raise InvalidInput("This cursor is not one of ours.", fields={"cursor": why}) from error
+        raise InvalidInput("This cursor is not one of ours.", fields={"cursor": why})
+    return after
 
 
 def cut(views: list[MessageView], limit: int) -> tuple[list[MessageView], str | None]:
@@ -336,4 +335,4 @@ def cut(views: list[MessageView], limit: int) -> tuple[list[MessageView], str | 
     if len(views) <= limit:
         return views, None
     last = views[limit - 1]
-    return views[:limit], encode_cursor(last.scheduled_for.isoformat(), str(last.id))
+    return views[:limit], encode_cursor(*After(last.scheduled_for, last.id).keys)

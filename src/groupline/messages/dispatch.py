@@ -116,7 +116,8 @@ class Dispatcher:
             self._results.extendleft(reversed(results))  # stored by the next turn
             raise
         for each in claims:
-            self._start(each, drivers[each.gateway_id])
+            if each.refusal is None:
+                self._start(each, drivers[each.gateway_id])
         return bool(results or claims)
 
     def _take(self) -> list[Result]:
@@ -138,13 +139,16 @@ class Dispatcher:
                 limit=room,
                 roll=self._random.random(),
             )
-            refused = [each for each in claims if each.refusal is not None]
-            await settle(session, list(map(self._refused, refused)), now=now, policy=self._policy)
-            ready = [each for each in claims if each.refusal is None]
-            used = {each.gateway_id for each in ready}
+            refused = [
+                Result(each, each.refusal, can_look_up=False, roll=0.0)
+                for each in claims
+                if each.refusal is not None
+            ]
+            await settle(session, refused, now=now, policy=self._policy)
+            used = {each.gateway_id for each in claims}
             rows = await session.scalars(select(Gateway).where(Gateway.id.in_(used)))
             drivers = {row.id: self._driver(row) for row in rows}
-        return ready, drivers
+        return claims, drivers
 
     def _driver(self, gateway: Gateway) -> GatewayDriver | NotSent:
         try:
@@ -152,10 +156,6 @@ class Dispatcher:
         except GrouplineError as error:
             logger.exception("gateway.unusable", gateway=str(gateway.id))
             return not_sent(NotSentReason.UNAUTHORIZED, error.detail)
-
-    def _refused(self, each: Claim) -> Result:
-        assert each.refusal is not None
-        return Result(each, each.refusal, can_look_up=False, roll=0.0)
 
     # --- one request
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     union_all,
 )
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from groupline.messages.refusals import Target, target_refusal
 from groupline.messages.schemas import (
@@ -173,8 +174,15 @@ def _filtered(statement: Select[Any], organization_id: UUID, wanted: Filter) -> 
     ):
         if value is not None:
             statement = statement.where(column == value)
-    if wanted.ids is not None:
-        statement = statement.where(message.id.in_(wanted.ids))
+    if wanted.batch is not None:
+        first = aliased(message)
+        together = select(first.created_at).where(
+            first.organization_id == organization_id, first.id == wanted.batch.first
+        )
+        statement = statement.where(
+            message.id.between(wanted.batch.first, wanted.batch.last),
+            message.created_at == together.scalar_subquery(),
+        )
     return statement
 
 

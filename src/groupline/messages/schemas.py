@@ -1,5 +1,7 @@
 """What the use cases of the outbox take and give."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -82,6 +84,14 @@ class GroupsRefused(InvalidInput):
 
 
 @dataclass(frozen=True, slots=True)
+class Batch:
+    """The messages that were written together, by the first and the last of them."""
+
+    first: UUID
+    last: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which messages a list shows; ``None`` does not filter."""
 
@@ -90,7 +100,7 @@ class Filter:
     campaign_id: UUID | None = None
     group_id: UUID | None = None
     number_id: UUID | None = None
-    ids: Sequence[UUID] | None = None
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +109,20 @@ class After:
 
     scheduled_for: datetime
     id: UUID
+
+    @property
+    def keys(self) -> tuple[str, str]:
+        return self.scheduled_for.isoformat(), str(self.id)
+
+    @classmethod
+    def from_keys(cls, keys: Sequence[object]) -> After | None:
+        """``None`` for what is no place in a list of messages."""
+        try:
+            at, message_id = map(str, keys)
+            moment = datetime.fromisoformat(at)
+            return cls(moment, UUID(message_id)) if moment.tzinfo is not None else None
+        except ValueError:
+            return None
 
 
 @dataclass(frozen=True, slots=True)

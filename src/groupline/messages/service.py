@@ -121,11 +121,12 @@ def _row(organization_id: UUID, draft: Draft, actor: Actor, now: datetime) -> di
 
 async def cancel(
     session: AsyncSession, organization_id: UUID, message_id: UUID, *, actor: Actor, now: datetime
-) -> None:
-    """Calls off a message that has not been claimed, or puts a failed one away."""
+) -> bool:
+    """Calls off a message that has not been claimed, or puts a failed one away: then ``True``."""
     row = await _get(session, organization_id, message_id)
     step = Step(row, rules.cancelled(row.facts()))
     await write(session, [step], actor=actor, now=now)
+    return row.status == "failed"
 
 
 async def send_again(

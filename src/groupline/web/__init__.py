@@ -2,7 +2,17 @@
 
 from fastapi import APIRouter
 
-from groupline.web import account, api_docs, connection, gateways, groups, settings_people, setup
+from groupline.web import (
+    account,
+    api_docs,
+    connection,
+    gateways,
+    groups,
+    messages,
+    send,
+    settings_people,
+    setup,
+)
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
     account.router,
@@ -10,6 +20,8 @@ WEB_ROUTERS: tuple[APIRouter, ...] = (
     connection.router,
     gateways.router,
     groups.router,
+    messages.router,
+    send.router,
     settings_people.router,
     setup.router,
 )

@@ -2,14 +2,55 @@
 
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from groupline.gateways.watch import GatewayWatch
+from groupline.groups.schedule import GroupSyncLoop
+from groupline.groups.sync import GroupSync
 from groupline.inbound.process import Replay
+from groupline.messages import dispatch, reconcile
+from groupline.messages.dispatch import Dispatcher
+from groupline.messages.expire import Expirer
+from groupline.messages.reconcile import Reconciler
+from groupline.messages.recover import Recoverer
 from groupline.numbers.context import Context
 from groupline.numbers.sweep import Sweeper
 from groupline.numbers.verify import Verifier
 from groupline.runtime import Runtime
 from groupline.worker.loop import Loop
+
+
+@asynccontextmanager
+async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
+    """Sending, and what follows it. Requests that run when it ends are finished and stored."""
+    lease = timedelta(seconds=runtime.settings.message_lease_seconds)
+    database, gateways, clock = runtime.database, runtime.gateways, runtime.clock
+    dispatcher = Dispatcher(database, gateways, clock, lease=lease)
+    reconciler = Reconciler(database, gateways, clock)
+    recoverer, expirer = Recoverer(database, clock), Expirer(database, clock)
+    # On SQLite another process (``groupline send``) cannot tell this one that it wrote something.
+    unheard = 1.0 if database.dialect == "sqlite" else 5.0
+    try:
+        yield (
+            Loop(
+                "dispatch",
+                dispatcher.run_once,
+                idle_seconds=unheard,
+                next_due=dispatcher.next_due,
+                wakes_on=dispatch.WAKES_ON,
+                wake=dispatcher.wake,
+            ),
+            Loop(
+                "reconcile",
+                reconciler.run_once,
+                idle_seconds=reconcile.EVERY_SECONDS,
+                next_due=reconciler.next_due,
+            ),
+            Loop("recover", recoverer.run_once, idle_seconds=10),
+            Loop("expire", expirer.run_once, idle_seconds=10),
+        )
+    finally:
+        await dispatcher.drain()
 
 
 @asynccontextmanager
@@ -19,15 +60,26 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     replay = Replay(runtime.database, runtime.clock)
     numbers = Context.of(runtime)
     verifier, sweeper = Verifier(numbers), Sweeper(numbers)
-    yield (
-        Loop(
-            "gateways",
-            watch.run_once,
-            idle_seconds=30,
-            next_due=watch.next_due,
-            wakes_on=frozenset(("gateways",)),
-        ),
-        Loop("inbound", replay.run_once, idle_seconds=5),
-        Loop("verifier", verifier.run_once, idle_seconds=1, next_due=verifier.next_due),
-        Loop("sweeper", sweeper.run_once, idle_seconds=2, wakes_on=frozenset(("sessions",))),
-    )
+    sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
+    groups = GroupSyncLoop(runtime.database, sync, runtime.clock)
+    async with _outbox(runtime) as outbox:
+        yield (
+            *outbox,
+            Loop(
+                "gateways",
+                watch.run_once,
+                idle_seconds=30,
+                next_due=watch.next_due,
+                wakes_on=frozenset(("gateways",)),
+            ),
+            Loop("inbound", replay.run_once, idle_seconds=5),
+            Loop("verifier", verifier.run_once, idle_seconds=1, next_due=verifier.next_due),
+            Loop("sweeper", sweeper.run_once, idle_seconds=2, wakes_on=frozenset(("sessions",))),
+            Loop(
+                "groups",
+                groups.run_once,
+                idle_seconds=30,
+                next_due=groups.next_due,
+                wakes_on=frozenset(("numbers", "sessions")),
+            ),
+        )

@@ -1,0 +1,292 @@
+"""The outbox for people: the list with its filters, and the story of one message."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form, Query, Request
+from markupsafe import Markup, escape
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from groupline.errors import InvalidInput, NotFound
+from groupline.gateways.phone import display_phone
+from groupline.http.auth import page_allowed, safe_next
+from groupline.http.context import CurrentRuntime
+from groupline.http.schemas import decode_cursor, encode_cursor
+from groupline.messages import queries, service
+from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
+from groupline.messages.shown import shown
+from groupline.messages.story import story_of
+from groupline.messages.waiting import lanes
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+from groupline.web.rendering import CurrentPages
+
+router = APIRouter(prefix="/messages")
+
+Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
+Sender = Annotated[Principal, Depends(page_allowed(Permission.SEND))]
+Back = Annotated[str, Form(max_length=500)]
+
+_ON_A_PAGE: Final = 50
+_RECEIPTS: Final = 100
+
+TABS: Final[tuple[tuple[str, str, frozenset[DisplayState] | None], ...]] = (
+    ("all", "All", None),
+    ("attention", "Needs you", frozenset({"uncertain", "failed"})),
+    ("waiting", "Waiting", frozenset({"waiting", "sending", "accepted"})),
+    ("scheduled", "Scheduled", frozenset({"scheduled"})),
+    ("sent", "Sent", frozenset({"sent"})),
+    ("ended", "Expired, cancelled", frozenset({"expired", "cancelled"})),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the address of the page asks for. What cannot be read restricts nothing."""
+
+    tab: str
+    number_id: UUID | None
+    group_id: UUID | None
+    batch: Batch | None
+    after: After | None
+
+    @property
+    def everything(self) -> Filter:
+        """Whatever the state: what the tabs count."""
+        return Filter(number_id=self.number_id, group_id=self.group_id, batch=self.batch)
+
+    @property
+    def filter(self) -> Filter:
+        states = next(states for key, _, states in TABS if key == self.tab)
+        return replace(self.everything, states=states)
+
+    def url(self, tab: str, cursor: str | None = None) -> str:
+        batch = f"{self.batch.first}.{self.batch.last}" if self.batch else None
+        asked = {
+            "tab": None if tab == "all" else tab,
+            "number": self.number_id,
+            "group": self.group_id,
+            "batch": batch,
+            "cursor": cursor,
+        }
+        query = urlencode({name: str(value) for name, value in asked.items() if value})
+        return f"/messages?{query}" if query else "/messages"
+
+
+def wanted(
+    tab: Annotated[str, Query(max_length=20)] = "all",
+    number: Annotated[str, Query(max_length=50)] = "",
+    group: Annotated[str, Query(max_length=50)] = "",
+    batch: Annotated[str, Query(max_length=100)] = "",
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> Wanted:
+    known = {key for key, _, _ in TABS}
+    return Wanted(
+        tab=tab if tab in known else "all",
+        number_id=_uuid_or_none(number),
+        group_id=_uuid_or_none(group),
+        batch=_batch_or_none(batch),
+        after=None if cursor is None else _after(cursor),
+    )
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None
+
+
+def _batch_or_none(text: str) -> Batch | None:
+    first, _, last = text.partition(".")
+    ends = (_uuid_or_none(first), _uuid_or_none(last))
+    return Batch(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
+
+
+def _after(cursor: str) -> After:
+    after = After.from_keys(decode_cursor(cursor, keys=2))
+    if after is None:
+        why = "is not valid"
+        raise InvalidInput("This cursor is not one of ours.", fields={"cursor": why})
+    return after
+
+
+@router.get("")
+async def index(
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Reader,
+    asked: Annotated[Wanted, Depends(wanted)],
+) -> Response:
+    async with runtime.database.reading() as session:
+        context = await _listing(session, runtime, principal, asked)
+    return pages.render(request, "messages.html", principal=principal, nav="messages", **context)
+
+
+async def _listing(
+    session: AsyncSession, runtime: Runtime, principal: Principal, asked: Wanted
+) -> dict[str, Any]:
+    organization_id, now = principal.organization_id, runtime.clock.now()
+    views = await queries.list_views(
+        session, organization_id, asked.filter, after=asked.after, limit=_ON_A_PAGE + 1, now=now
+    )
+    page = views[:_ON_A_PAGE]
+    counts = await queries.count_by_state(session, organization_id, asked.everything, now)
+    known = await lanes(session, {each.number_id for each in page if each.status == "pending"})
+    numbers = await queries.sending_numbers(session, organization_id)
+    next_url = None
+    if len(views) > _ON_A_PAGE:
+        last = page[-1]
+        next_url = asked.url(asked.tab, encode_cursor(*After(last.scheduled_for, last.id).keys))
+    return {
+        "asked": asked,
+        "rows": [(each, shown(each, known.get(each.number_id), now)) for each in page],
+        "tabs": _tabs(asked, counts),
+        "counts": counts,
+        "shown_total": _in_tab(asked.tab, counts),
+        "next_url": next_url,
+        "number_options": [(each.id, display_phone(each.phone_number)) for each in numbers],
+        "phone": display_phone,
+        "may_send": principal.may(Permission.SEND),
+    }
+
+
+def _tabs(asked: Wanted, counts: Mapping[DisplayState, int]) -> list[tuple[str, str, str, str]]:
+    return [(key, label, asked.url(key), f"{_in_tab(key, counts):,}") for key, label, _ in TABS]
+
+
+def _in_tab(tab: str, counts: Mapping[DisplayState, int]) -> int:
+    states = next(states for key, _, states in TABS if key == tab)
+    return sum(count for state, count in counts.items() if states is None or state in states)
+
+
+@router.get("/{message_id}")
+async def show(
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Reader,
+    message_id: str,
+) -> Response:
+    """The whole story of one message."""
+    found_id = _uuid_or_none(message_id)
+    async with runtime.database.reading() as session:
+        view = (
+            await queries.get_view(session, principal.organization_id, found_id)
+            if found_id is not None
+            else None
+        )
+        if view is None:
+            raise NotFound("There is no such message.")
+        context = await _story(session, runtime, view)
+    return pages.render(
+        request,
+        "messages/show.html",
+        principal=principal,
+        nav="messages",
+        phone=display_phone,
+        may_send=principal.may(Permission.SEND),
+        **context,
+    )
+
+
+async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> dict[str, Any]:
+    known = await lanes(session, {view.number_id} if view.status == "pending" else ())
+    return {
+        "message": view,
+        "state": shown(view, known.get(view.number_id), runtime.clock.now()),
+        "story": await story_of(session, view),
+        "receipts": await queries.receipts_of(
+            session, view.organization_id, view.id, limit=_RECEIPTS
+        ),
+        "text": whatsapp_markup(view.content),
+    }
+
+
+# --- decisions of a person ------------------------------------------------------------------
+
+
+@router.post("/{message_id}/cancel")
+async def cancel(
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Sender,
+    message_id: UUID,
+    back: Back = "/messages",
+) -> Response:
+    async with runtime.database.writing() as session:
+        was_failed = await service.cancel(
+            session,
+            principal.organization_id,
+            message_id,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    said = "Put away." if was_failed else "Cancelled. It will not be sent."
+    return pages.redirect(safe_next(back), toast=("success", said))
+
+
+@router.post("/{message_id}/send-again")
+async def send_again(
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Sender,
+    message_id: UUID,
+    back: Back = "/messages",
+) -> Response:
+    async with runtime.database.writing() as session:
+        await service.send_again(
+            session,
+            principal.organization_id,
+            message_id,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return pages.redirect(safe_next(back), toast=("success", "It is sent again."))
+
+
+@router.post("/{message_id}/resolve")
+async def resolve(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Sender,
+    message_id: UUID,
+    arrived: Annotated[bool, Form()],
+    back: Back = "/messages",
+) -> Response:
+    async with runtime.database.writing() as session:
+        await service.resolve(
+            session,
+            principal.organization_id,
+            message_id,
+            arrived=arrived,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    said = "Noted: it arrived." if arrived else "It is sent again."
+    return pages.redirect(safe_next(back), toast=("success", said))
+
+
+# --- text as WhatsApp shows it --------------------------------------------------------------
+
+_STYLES: Final = (
+    (re.compile(r"```(.+?)```", re.DOTALL), "code"),
+    (re.compile(r"(?<![\w*])\*(?=\S)(.+?)(?<=\S)\*(?![\w*])"), "strong"),
+    (re.compile(r"(?<![\w_])_(?=\S)(.+?)(?<=\S)_(?![\w_])"), "em"),
+    (re.compile(r"(?<![\w~])~(?=\S)(.+?)(?<=\S)~(?![\w~])"), "s"),
+)
+
+
+def whatsapp_markup(text: str) -> Markup:
+    """Escaped, with WhatsApp's marks as elements and its line breaks."""
+    html = str(escape(text))
+    for pattern, element in _STYLES:
+        html = pattern.sub(rf"<{element}>\1</{element}>", html)
+    return Markup(html.replace("\n", "<br>"))  # noqa: S704 - escaped above
