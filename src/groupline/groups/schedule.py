@@ -45,16 +45,16 @@ class GroupSyncLoop:
         return bool(due)
 
     async def next_due(self) -> float | None:
-        """Seconds until the next sync that is planned."""
+        """Seconds until the next planned sync; what is due and cannot run is no reason to hurry."""
+        now = self._clock.now()
         async with self._database.reading() as session:
-            at = (
-                await session.execute(
-                    select(func.min(WhatsappNumber.groups_sync_due_at)).join(
-                        WhatsappSession, _is_connected()
-                    )
-                )
-            ).scalar_one()
-        return None if at is None else (at - self._clock.now()).total_seconds()
+            statement = (
+                select(func.min(WhatsappNumber.groups_sync_due_at))
+                .join(WhatsappSession, _is_connected())
+                .where(WhatsappNumber.groups_sync_due_at > now)
+            )
+            at = (await session.execute(statement)).scalar_one()
+        return None if at is None else (at - now).total_seconds()
 
     async def _run(self, organization_id: UUID, number_id: UUID) -> None:
         try:
