@@ -2,7 +2,7 @@
 
 import typer
 
-from groupline.cli import database, gateways, installation, people, processes
+from groupline.cli import database, gateways, installation, people, processes, send
 
 app = typer.Typer(
     name="groupline",
@@ -15,6 +15,7 @@ app = typer.Typer(
 processes.register(app)
 installation.register(app)
 people.register(app)
+send.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(gateways.app, name="gateways")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, cast, get_args
 from uuid import UUID
 
 from groupline.errors import InvalidInput
@@ -22,6 +22,14 @@ DisplayState = Literal[
     "expired",
     "cancelled",
 ]
+
+
+_STATES: frozenset[str] = frozenset(get_args(DisplayState))
+
+
+def known_states(words: Iterable[str]) -> frozenset[DisplayState]:
+    """Those of the words that name a state."""
+    return frozenset(cast("DisplayState", word) for word in words if word in _STATES)
 
 
 @dataclass(frozen=True, slots=True)

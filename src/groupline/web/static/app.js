@@ -569,11 +569,12 @@ document.addEventListener("input", ({ target }) => {
   forgetError(target);
   if (target.dataset.limit) count(target);
   if (target.form?.matches("[data-search]")) searchSoon(target.form);
+  if (target.dataset.filter) filterRows(target);
 });
 
 document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-submit-on-change]")) target.form.requestSubmit();
-  if (target.matches("[data-select-all]")) for (const box of boxes(target.dataset.selectAll)) box.checked = target.checked;
+  if (target.matches("[data-select-all]")) for (const box of boxes(target.dataset.selectAll)) if (canChoose(box)) box.checked = target.checked;
   if (target.type === "checkbox") showSelections(target);
 });
 
@@ -619,8 +620,20 @@ function copyByHand(button, text) {
 const boxes = (name) => $$(`input[type=checkbox][name="${CSS.escape(name)}"]`);
 const wholeFilter = new WeakSet();
 
+const canChoose = (box) => !box.disabled && !box.closest("[hidden]");
+
+/** Shows the rows that have all of the words, and keeps what is checked in the others. */
+function filterRows(input) {
+  const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+  for (const row of $(input.dataset.filter).children) {
+    const text = row.textContent.toLowerCase();
+    row.hidden = !words.every((word) => text.includes(word));
+  }
+  showSelections();
+}
+
 function selectAll(bar, on) {
-  for (const box of boxes(bar.dataset.selection)) box.checked = on;
+  for (const box of boxes(bar.dataset.selection)) box.checked = on && !box.disabled;
   if (on) wholeFilter.add(bar);
   else wholeFilter.delete(bar);
   showSelections();

@@ -1,0 +1,267 @@
+"""``groupline send`` and ``groupline messages``: the outbox from the server itself."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
+from groupline.errors import InvalidInput, NotFound
+from groupline.gateways.phone import display_phone, normalise_phone
+from groupline.journal import Actor
+from groupline.messages import queries, service
+from groupline.messages.rules import FINAL
+from groupline.messages.schemas import (
+    Filter,
+    MessageView,
+    NewMessages,
+    SendableGroup,
+    SendingNumber,
+    known_states,
+)
+from groupline.messages.shown import Shown, shown
+from groupline.messages.story import story_of
+from groupline.messages.waiting import lanes
+from groupline.orgs.service import find_organization
+from groupline.runtime import Runtime, open_runtime
+from groupline.settings import load_settings
+
+_COMMAND_LINE: Final = Actor("system", "Command line")
+_LOOK_EVERY: Final = 0.2
+_AT_MOST: Final = 500
+
+app = typer.Typer(help="The outbox.", no_args_is_help=True)
+
+Org = Annotated[str, typer.Option("--org", help="The organization's short name.")]
+MessageId = Annotated[UUID, typer.Argument(help="The id of the message.")]
+
+
+def register(root: typer.Typer) -> None:
+    root.command()(send)
+    root.add_typer(app, name="messages")
+
+
+@command
+async def send(
+    *,
+    org: Org,
+    number: Annotated[str, typer.Option(help="The number to send from: +91…")],
+    group: Annotated[list[str], typer.Option(help="A group's name or id; may be repeated.")],
+    text: Annotated[str, typer.Option(help="What to send.")],
+    media_url: Annotated[str | None, typer.Option(help="An image, video or document.")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="Until the fate of each is known.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds that --wait waits.")] = 60.0,  # noqa: ASYNC109
+    as_json: JsonOption = False,
+) -> None:
+    """Send a message to groups, now. With --wait the exit code says whether all were sent."""
+    async with open_runtime(load_settings()) as runtime:
+        now = runtime.clock.now()
+        async with runtime.database.writing() as session:
+            organization_id = (await find_organization(session, org)).id
+            sender = await _number(session, organization_id, number)
+            groups = [await _group(session, organization_id, sender, each) for each in group]
+            wanted = NewMessages(
+                number_id=sender.id,
+                group_ids=[each.id for each in groups],
+                content=text,
+                media_url=media_url,
+            )
+            ids = await service.schedule(
+                session, organization_id, wanted, actor=_COMMAND_LINE, now=now
+            )
+        if wait:
+            await _wait(runtime, organization_id, ids, timeout)
+        views = await _views(runtime, organization_id, ids)
+    emit([_facts(*each) for each in views], as_json=as_json, line=_table(views))
+    if wait and any(view.status != "sent" for view, _ in views):
+        raise typer.Exit(1)
+
+
+async def _number(session: AsyncSession, organization_id: UUID, text: str) -> SendingNumber:
+    digits = normalise_phone(text)
+    numbers = await queries.sending_numbers(session, organization_id)
+    found = next((each for each in numbers if each.phone_number == digits), None)
+    if found is None:
+        raise NotFound(f"The organization has no number {display_phone(digits)}.")
+    return found
+
+
+async def _group(
+    session: AsyncSession, organization_id: UUID, sender: SendingNumber, text: str
+) -> SendableGroup:
+    """By its id, or by its name if only one group of the number is called so."""
+    listed = await queries.groups_for_sending(session, organization_id, sender.id, named=text)
+    exact = [each for each in listed if text in (each.jid, each.name)] or listed
+    if not exact:
+        raise NotFound(f"The number is in no group {text!r}.", hint="Are its groups synced?")
+    if len(exact) > 1:
+        names = ", ".join(f"{each.name} ({each.jid})" for each in exact[:5])
+        raise InvalidInput(f"{len(exact)} groups match {text!r}: {names}.")
+    return exact[0]
+
+
+async def _wait(
+    runtime: Runtime, organization_id: UUID, ids: Sequence[UUID], seconds: float
+) -> None:
+    """Until none is under way, or the time is over. Uncertain ones may need a person."""
+    until = runtime.clock.monotonic() + seconds
+    while runtime.clock.monotonic() < until:
+        async with runtime.database.reading() as session:
+            views = await queries.get_views(session, organization_id, ids)
+        if all(each.status in FINAL or each.status == "uncertain" for each in views):
+            return
+        await runtime.clock.sleep(_LOOK_EVERY)
+
+
+# --- the list -------------------------------------------------------------------------------
+
+
+@app.command(name="list")
+@command
+async def show_all(
+    org: Org,
+    state: Annotated[list[str] | None, typer.Option(help="failed, uncertain, waiting …")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=_AT_MOST)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List messages, latest first. --state failed is the list of what needs a look."""
+    states = known_states(state or ())
+    if len(states) != len(set(state or ())):
+        fail("there is no such state", code=WRONG_USAGE)
+    async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
+        organization_id = (await find_organization(session, org)).id
+        now = runtime.clock.now()
+        wanted = Filter(states=states or None)
+        found = await queries.list_views(
+            session, organization_id, wanted, after=None, limit=limit, now=now
+        )
+        views = await _shown(session, found, now)
+    emit([_facts(*each) for each in views], as_json=as_json, line=_table(views))
+
+
+@app.command()
+@command
+async def show(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
+    """One message with its whole story."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
+        organization_id = (await find_organization(session, org)).id
+        view = await queries.get_view(session, organization_id, message_id)
+        if view is None:
+            raise NotFound("There is no such message.")
+        story = await story_of(session, view)
+        views = await _shown(session, [view], runtime.clock.now())
+    lines = [[each.at.isoformat(), each.title, each.by, each.text or ""] for each in story]
+    history = [{"at": each.at, "title": each.title, "by": each.by} for each in story]
+    emit(
+        {**_facts(*views[0]), "history": history},
+        as_json=as_json,
+        line=f"{_table(views)}\n\n{table([['AT', 'WHAT', 'BY', 'WHY'], *lines])}",
+    )
+
+
+# --- decisions ------------------------------------------------------------------------------
+
+
+@app.command(name="send-again")
+@command
+async def send_again(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
+    """Send a failed or expired message again."""
+
+    async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
+        await service.send_again(session, organization_id, message_id, actor=_COMMAND_LINE, now=now)
+
+    await _decide(org, message_id, decide, as_json)
+
+
+@app.command()
+@command
+async def cancel(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
+    """Call off a pending message, or discard a failed one."""
+
+    async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
+        await service.cancel(session, organization_id, message_id, actor=_COMMAND_LINE, now=now)
+
+    await _decide(org, message_id, decide, as_json)
+
+
+@app.command()
+@command
+async def resolve(
+    message_id: MessageId,
+    org: Org,
+    arrived: Annotated[bool, typer.Option("--arrived/--not-arrived", help="Is it in the group?")],
+    as_json: JsonOption = False,
+) -> None:
+    """Say whether an uncertain message arrived. One that did not is sent again."""
+
+    async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
+        await service.resolve(
+            session,
+            organization_id,
+            message_id,
+            arrived=arrived,
+            actor=_COMMAND_LINE,
+            now=now,
+        )
+
+    await _decide(org, message_id, decide, as_json)
+
+
+_Decision = Callable[[AsyncSession, UUID, datetime], Awaitable[None]]
+
+
+async def _decide(org: str, message_id: UUID, decision: _Decision, as_json: bool) -> None:
+    async with open_runtime(load_settings()) as runtime:
+        async with runtime.database.writing() as session:
+            organization_id = (await find_organization(session, org)).id
+            await decision(session, organization_id, runtime.clock.now())
+        views = await _views(runtime, organization_id, [message_id])
+    emit(_facts(*views[0]), as_json=as_json, line=_table(views))
+
+
+# --- shapes ---------------------------------------------------------------------------------
+
+_Shown = tuple[MessageView, Shown]
+
+
+async def _views(runtime: Runtime, organization_id: UUID, ids: Sequence[UUID]) -> list[_Shown]:
+    async with runtime.database.reading() as session:
+        views = await queries.get_views(session, organization_id, ids)
+        return await _shown(session, views, runtime.clock.now())
+
+
+async def _shown(
+    session: AsyncSession, views: Sequence[MessageView], now: datetime
+) -> list[_Shown]:
+    known = await lanes(session, {each.number_id for each in views if each.status == "pending"})
+    return [(each, shown(each, known.get(each.number_id), now)) for each in views]
+
+
+def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "status": view.status,
+        "state": state.state,
+        "sentence": state.sentence,
+        "group": view.group_name,
+        "groupJid": view.group_jid,
+        "number": view.phone_number,
+        "scheduledFor": view.scheduled_for,
+        "sentAt": view.sent_at,
+        "gatewayMessageId": view.gateway_message_id,
+        "errorCode": view.error_code,
+        "vpsError": view.vps_error,
+    }
+
+
+def _table(views: Sequence[_Shown]) -> str:
+    if not views:
+        return "No messages."
+    rows = [
+        [str(view.id), view.group_name or view.group_jid, state.state, state.sentence]
+        for view, state in views
+    ]
+    return table([["ID", "GROUP", "STATE", "WHY"], *rows])
