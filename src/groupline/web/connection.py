@@ -39,6 +39,12 @@ SessionId = Annotated[UUID | None, Query(alias="session")]
 _HERE = "/settings/connection"
 _ON_A_PAGE = 20
 _CLEAN_UP_AFTER = timedelta(days=30)
+_EMPTY_FORM: dict[str, Any] = {
+    "values": dict.fromkeys(
+        ("gatewayId", "label", "pairingPhone", "proxyHost", "proxyPort", "proxyUsername"), ""
+    ),
+    "errors": {},
+}
 
 
 # --- the page -------------------------------------------------------------------------------
@@ -109,7 +115,7 @@ async def _page(
         panel=panel,
         may_connect=may_connect,
         may_operate=principal.may(Permission.OPERATE),
-        form=connecting or {"values": {}, "errors": {}},
+        form=connecting or _EMPTY_FORM,
         phone=display_phone,
         ended=states.ended_sentence,
         follows=_follows,

@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
+from tests.support.app import SECRET_KEY
 from tests.support.cast import Cast
 from tests.support.clock import ManualClock
 from tests.support.factories import make_gateway
@@ -120,7 +121,7 @@ async def pool() -> AsyncIterator[HttpPool]:
 async def desk(
     database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
 ) -> Desk:
-    vault = Vault("a secret key of the tests, long enough")
+    vault = Vault(SECRET_KEY)
     short = Limit(0.5)
     limits = Limits(connect_seconds=0.5, connect=short, status=short, disconnect=short)
     context = Context(

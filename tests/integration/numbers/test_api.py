@@ -1,0 +1,200 @@
+"""Numbers and sessions over the REST API."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from tests.integration.numbers.conftest import PHONE, Desk
+from tests.support.app import RunningApp
+from tests.support.cast import Cast
+
+from groupline.orgs.rules import Scope
+
+
+@pytest.fixture
+async def api(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
+    async with await running.client_of(cast.owner) as client:
+        yield client
+
+
+async def test_a_phone_connects_through_the_api(api: httpx.AsyncClient, desk: Desk) -> None:
+    made = await api.post("/api/v1/sessions", json={"label": "Front desk"})
+    assert made.status_code == 201
+    session = made.json()
+    assert (session["status"], session["qr"]) == ("connecting", None)
+
+    await desk.verify()
+    shown = (await api.get(f"/api/v1/sessions/{session['id']}")).json()
+    assert shown["status"] == "qr_pending"
+    assert shown["qr"]["text"] == "2@scan-me"
+    picture = await api.get(shown["qr"]["svgUrl"])
+    assert picture.headers["content-type"].startswith("image/svg+xml")
+    assert picture.text.startswith("<svg")
+
+    desk.gateway.connects(f"wa_{session['id']}", "+91 98765 43210")
+    asked = await api.post(f"/api/v1/sessions/{session['id']}/verify")
+    assert asked.status_code == 200
+    body = asked.json()
+    assert (body["status"], body["phoneNumber"], body["qr"]) == ("connected", PHONE, None)
+
+    [number] = (await api.get("/api/v1/numbers")).json()["items"]
+    assert number["id"] == body["numberId"]
+    assert (number["state"], number["displayPhone"]) == ("connected", "+91 98765 43210")
+    assert number["session"]["statusSource"] == "gateway"
+
+
+async def test_a_picture_of_a_code_is_shown_as_it_is(api: httpx.AsyncClient, desk: Desk) -> None:
+    picture = "data:image/png;base64,iVBORw0KGgo="
+    desk.gateway.after_connect = {"status": "qr", "qrcode": picture}
+    session = (await api.post("/api/v1/sessions", json={})).json()
+    await desk.verify()
+    qr = (await api.get(f"/api/v1/sessions/{session['id']}")).json()["qr"]
+    assert (qr["text"], qr["imageUrl"]) == (None, picture)
+    assert picture in (await api.get(qr["svgUrl"])).text
+
+
+async def test_a_refusing_gateway_is_a_502_with_its_reason_and_no_row(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    desk.gateway.connect_answer = (422, {"error": "no free slot"})
+    refused = await api.post("/api/v1/sessions", json={})
+    assert refused.status_code == 502
+    problem = refused.json()
+    assert (problem["code"], problem["upstream"]) == ("gateway_refused", "gateway")
+    assert problem["upstreamStatus"] == 422
+    assert "no free slot" in problem["detail"]
+    assert (await api.get("/api/v1/sessions")).json()["items"] == []
+
+
+@pytest.mark.parametrize(
+    ("failure", "code"),
+    [
+        ("401", "gateway_auth"),
+        ("500", "gateway_failed"),
+        ("html", "gateway_malformed"),
+        ("route", "gateway_route_missing"),
+        ("reset", "gateway_unreachable"),
+        ("429", "gateway_refused"),
+    ],
+)
+async def test_asking_a_failing_gateway_is_a_502_and_changes_no_session(
+    api: httpx.AsyncClient, desk: Desk, failure: str, code: str
+) -> None:
+    row = await desk.paired()
+    before = await desk.session(row.id)
+    desk.gateway.failing = failure  # type: ignore[assignment]
+    answer = await api.post(f"/api/v1/sessions/{row.id}/verify")
+    assert (answer.status_code, answer.json()["code"]) == (502, code)
+    after = await desk.session(row.id)
+    assert (after.status, after.verified_at) == ("connected", before.verified_at)
+    [number] = (await api.get("/api/v1/numbers")).json()["items"]
+    assert number["state"] == "gateway_unreachable"
+    assert number["gateway"]["unreachableSince"] is not None
+
+
+async def test_the_same_idempotency_key_connects_once(api: httpx.AsyncClient, desk: Desk) -> None:
+    headers = {"Idempotency-Key": "one"}
+    first = await api.post("/api/v1/sessions", json={}, headers=headers)
+    second = await api.post("/api/v1/sessions", json={}, headers=headers)
+    assert first.json()["id"] == second.json()["id"]
+    assert desk.gateway.count("connect") == 1
+
+
+async def test_a_reconnect_answers_with_the_counts_of_what_follows(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    row = await desk.connect()
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    answer = (await api.post(f"/api/v1/sessions/{row.id}/verify")).json()
+    assert answer["status"] == "connected"
+    assert answer["migration"] == {
+        "workshops": 0,
+        "webinars": 0,
+        "campaigns": 0,
+        "groups": 0,
+        "messages": 0,
+        "organizations": 0,
+    }
+
+
+async def test_a_viewer_sees_sessions_but_no_code(
+    running: RunningApp, cast: Cast, desk: Desk
+) -> None:
+    row = await desk.connect()
+    await desk.verify()
+    async with await running.client_of(cast.owner, Scope.READ) as viewer:
+        shown = (await viewer.get(f"/api/v1/sessions/{row.id}")).json()
+        assert shown["status"] == "qr_pending"
+        assert shown["qr"] is None
+        assert (await viewer.get(f"/api/v1/sessions/{row.id}/qr.svg")).status_code == 403
+        assert (await viewer.post(f"/api/v1/sessions/{row.id}/cancel")).status_code == 403
+
+
+async def test_the_list_of_sessions_goes_on_where_it_stopped(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    ids = []
+    for _ in range(5):
+        ids.append(str((await desk.connect()).id))
+        desk.clock.advance(1)
+    seen, cursor = [], None
+    while True:
+        params = {"limit": "2"} | ({"cursor": cursor} if cursor else {})
+        page = (await api.get("/api/v1/sessions", params=params)).json()
+        seen += [item["id"] for item in page["items"]]
+        cursor = page["nextCursor"]
+        if cursor is None:
+            break
+    assert seen == ids[::-1]
+
+
+async def test_cleanup_previews_and_then_removes(api: httpx.AsyncClient, desk: Desk) -> None:
+    row = await desk.connect()
+    await api.post(f"/api/v1/sessions/{row.id}/cancel")
+    preview = (await api.post("/api/v1/sessions/cleanup", json={"dryRun": True})).json()
+    assert ([each["id"] for each in preview["sessions"]], preview["deleted"]) == ([str(row.id)], 0)
+    done = (await api.post("/api/v1/sessions/cleanup", json={"dryRun": False})).json()
+    assert done["deleted"] == 1
+    assert await desk.sessions() == []
+
+
+async def test_deleting_a_connected_session_is_refused_with_what_to_do(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    row = await desk.paired()
+    refused = await api.delete(f"/api/v1/sessions/{row.id}")
+    assert (refused.status_code, refused.json()["state"]) == (409, "connected")
+    assert "Disconnect" in refused.json()["hint"]
+    assert (await api.post(f"/api/v1/sessions/{row.id}/disconnect")).status_code == 200
+    assert (await api.delete(f"/api/v1/sessions/{row.id}")).status_code == 204
+    assert (await api.get("/api/v1/numbers")).json()["items"][0]["state"] == "never_connected"
+
+
+async def test_a_number_can_be_named_and_paced(api: httpx.AsyncClient, desk: Desk) -> None:
+    await desk.paired()
+    number = await desk.number()
+    path = f"/api/v1/numbers/{number.id}"
+    changed = (
+        await api.patch(path, json={"displayName": " Front  desk ", "paceSeconds": 2})
+    ).json()
+    assert (changed["displayName"], changed["paceSeconds"]) == ("Front desk", 2)
+    refused = await api.patch(path, json={"standbyNumberId": str(number.id)})
+    assert "standbyNumberId" in refused.json()["fields"]
+    assert (await api.patch(path, json={})).json()["displayName"] == "Front desk"
+
+
+async def test_watching_a_pairing_makes_the_verifier_look_sooner(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    row = await desk.connect()
+    await desk.verify()
+    desk.clock.advance(200)  # nobody watches: it is asked about only now and then
+    await desk.verify()
+    desk.clock.advance(3)
+    before = desk.gateway.count("status")
+    await desk.verify()
+    assert desk.gateway.count("status") == before
+    await api.get(f"/api/v1/sessions/{row.id}")
+    await desk.verify()
+    assert desk.gateway.count("status") == before + 1
