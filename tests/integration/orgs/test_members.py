@@ -6,7 +6,7 @@ from uuid import UUID
 import pytest
 from tests.support.cast import Cast
 from tests.support.clock import NOW
-from tests.support.factories import make_member
+from tests.support.factories import make_member, make_user
 
 from groupline.db import Announcements, Database
 from groupline.errors import Conflict, Forbidden, InvalidInput, NotFound
@@ -225,3 +225,20 @@ async def test_an_address_that_is_none_is_refused_and_nothing_is_written(
     with pytest.raises(InvalidInput):
         await add(database, owner, "nonsense")
     assert await emails(database, owner) == before
+
+
+async def test_the_first_person_administers_the_installation_and_others_when_told(
+    database: Database,
+) -> None:
+    async def is_admin(*, only_if_first: bool) -> bool:
+        async with database.writing() as session:
+            user_id = (await make_user(session)).id
+            await queries.make_instance_admin(session, user_id, only_if_first=only_if_first)
+        async with database.reading() as session:
+            user = await queries.user(session, user_id)
+        assert user is not None
+        return user.is_instance_admin
+
+    assert await is_admin(only_if_first=True)
+    assert not await is_admin(only_if_first=True)
+    assert await is_admin(only_if_first=False)
