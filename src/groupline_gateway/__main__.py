@@ -30,6 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _run(settings: Settings) -> None:
+    # The store's threads hand the interpreter back and forth at every statement; at the usual
+    # 5 ms each hand-over may have to wait that long, which halves the sends in a second.
+    sys.setswitchinterval(0.0002)
     configure_logging(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, SystemClock()))

@@ -51,10 +51,11 @@ _BAD_REQUEST: _Responses = {
 
 def contract_router(engine: Engine, ledger: Ledger) -> APIRouter:
     router = APIRouter()
-    _add_health(router, engine)
+    # Routes are tried in order, and that order shows in a load test: the frequent ones first.
+    _add_sending(router, ledger)
     _add_sessions(router, engine)
     _add_groups(router, engine)
-    _add_sending(router, ledger)
+    _add_health(router, engine)
     return router
 
 

@@ -180,11 +180,6 @@ async def serve(settings: Settings, clock: Clock) -> None:
 def _make_engine(
     settings: Settings, store: Store, clock: Clock, webhooks: Webhooks, die: Callable[[], None]
 ) -> Engine:
-    if settings.engine != "simulator":
-        raise StartRefused(
-            f"{PREFIX}ENGINE: the engine {settings.engine} is not part of this build"
-        )
-
     def on_dialect(dialect: Dialect) -> None:
         webhooks.style = WireStyle(dialect.webhooks)
 

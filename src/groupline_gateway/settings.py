@@ -102,9 +102,11 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _belong_together(self) -> "Settings":
+        if self.engine == "whatsmeow":
+            raise ValueError("ENGINE: the engine whatsmeow is not part of this build")
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("WEBHOOK_SECRET: is needed to sign what goes to WEBHOOK_URL")
-        if self.engine == "simulator" and not (self.allow_remote or is_loopback(self.host)):
+        if not (self.allow_remote or is_loopback(self.host)):
             raise ValueError(
                 f"HOST: the simulator listens only on this machine, and {self.host} is more "
                 "than that; ALLOW_REMOTE=true permits it"

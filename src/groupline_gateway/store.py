@@ -21,6 +21,7 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 Work: TypeAlias = Callable[[sqlite3.Connection], T]
+"""May be run again from the start, so it must change nothing but the database."""
 
 _BATCH = 200
 
@@ -171,10 +172,20 @@ class _Connection:
 
 
 def _in_transaction(connection: sqlite3.Connection, works: list[Work[Any]]) -> list[Any]:
-    """Each work gets a savepoint: one that fails takes nothing of the others with it."""
+    """Outcomes in order; one that fails takes nothing of the others with it.
+
+    A savepoint around each would cost as much as the work itself, so they are set only when it
+    turns out that one of the works fails.
+    """
     connection.execute("BEGIN IMMEDIATE")
     try:
-        outcomes = [_in_savepoint(connection, work) for work in works]
+        try:
+            outcomes = [work(connection) for work in works]
+        except Exception:  # noqa: BLE001
+            # Not swallowed: the work that failed fails again, alone.
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN IMMEDIATE")
+            outcomes = [_in_savepoint(connection, work) for work in works]
         connection.execute("COMMIT")
     except sqlite3.Error:
         if connection.in_transaction:
