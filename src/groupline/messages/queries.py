@@ -129,6 +129,19 @@ async def list_views(
     return [MessageView(*row) for row in await session.execute(statement)]
 
 
+async def next_views(
+    session: AsyncSession, organization_id: UUID, *, limit: int
+) -> list[MessageView]:
+    """What has not been sent yet, the soonest first."""
+    statement = (
+        _view()
+        .where(message.organization_id == organization_id, message.status == "pending")
+        .order_by(message.scheduled_for, message.id)
+        .limit(limit)
+    )
+    return [MessageView(*row) for row in await session.execute(statement)]
+
+
 def _conditions(wanted: Filter, now: datetime) -> list[ColumnElement[bool] | None]:
     if wanted.states is None:
         return [None]

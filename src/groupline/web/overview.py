@@ -1,0 +1,101 @@
+"""The overview: what is connected, what comes next, and what needs a person."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Request
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from groupline.gateways.phone import display_phone
+from groupline.http.auth import page_allowed
+from groupline.http.context import CurrentRuntime
+from groupline.messages import queries as messages
+from groupline.messages.schemas import DisplayState, Filter, MessageView
+from groupline.messages.shown import Shown, shown
+from groupline.messages.waiting import lanes
+from groupline.numbers.states import NumberState
+from groupline.numbers.views import NumberView, list_numbers
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+from groupline.web.rendering import CurrentPages
+
+router = APIRouter()
+
+Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
+
+_SHOWN: Final = 8
+_NEEDS_A_PERSON: Final[frozenset[DisplayState]] = frozenset(("uncertain", "failed"))
+_TO_COME: Final[frozenset[DisplayState]] = frozenset(("scheduled", "waiting", "sending"))
+
+
+@router.get("/")
+async def index(
+    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Reader
+) -> Response:
+    async with runtime.database.reading() as session:
+        context = await _overview(session, runtime, principal)
+    return pages.render(
+        request,
+        "overview.html",
+        principal=principal,
+        nav="overview",
+        phone=display_phone,
+        may_connect=principal.may(Permission.CONNECT),
+        may_send=principal.may(Permission.SEND),
+        **context,
+    )
+
+
+async def _overview(
+    session: AsyncSession, runtime: Runtime, principal: Principal
+) -> dict[str, Any]:
+    organization_id, now = principal.organization_id, runtime.clock.now()
+    numbers = await list_numbers(session, organization_id, now)
+    counts = await messages.count_by_state(session, organization_id, Filter(), now)
+    coming = await messages.next_views(session, organization_id, limit=_SHOWN)
+    troubled = await messages.list_views(
+        session,
+        organization_id,
+        Filter(states=_NEEDS_A_PERSON),
+        after=None,
+        limit=_SHOWN,
+        now=now,
+    )
+    connected = [view for view in numbers if view.shown.state in _AT_WORK]
+    return {
+        "numbers": numbers,
+        "connected": len(connected),
+        "broken": [view for view in numbers if view.shown.state in _BROKEN],
+        "groups": sum(view.follows.get("groups", 0) for view in numbers),
+        "counts": counts,
+        "waiting": sum(counts.get(state, 0) for state in _TO_COME),
+        "troubled": sum(counts.get(state, 0) for state in _NEEDS_A_PERSON),
+        "next_rows": await _with_states(session, runtime, coming),
+        "trouble_rows": await _with_states(session, runtime, troubled),
+        "steps": _first_steps(numbers, counts),
+    }
+
+
+_AT_WORK = frozenset((NumberState.CONNECTED, NumberState.SUSPECT, NumberState.VERIFYING))
+_BROKEN = frozenset((NumberState.DISCONNECTED, NumberState.GATEWAY_UNREACHABLE))
+
+
+async def _with_states(
+    session: AsyncSession, runtime: Runtime, views: Sequence[MessageView]
+) -> list[tuple[MessageView, Shown]]:
+    now = runtime.clock.now()
+    known = await lanes(session, {view.number_id for view in views if view.status == "pending"})
+    return [(view, shown(view, known.get(view.number_id), now)) for view in views]
+
+
+def _first_steps(
+    numbers: Sequence[NumberView], counts: dict[DisplayState, int]
+) -> list[tuple[str, bool, str]] | None:
+    """What a new organization has to do, and where; nothing once it has been done."""
+    steps = [
+        ("Connect a WhatsApp number", bool(numbers), "/settings/connection"),
+        ("Sync its groups", any(view.number.synced_at for view in numbers), "/groups"),
+        ("Send a message to a group", counts.get("sent", 0) > 0, "/send"),
+    ]
+    return None if all(done for _, done, _ in steps) else steps
