@@ -1,6 +1,7 @@
 """The overview: what is connected, what comes next, and what needs a person."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
@@ -25,6 +26,19 @@ router = APIRouter()
 Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
 
 _SHOWN: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FirstStep:
+    """Of a new organization."""
+
+    title: str
+    text: str
+    done: bool
+    way: tuple[str, str]
+    """Where it is done: the label of the link, and its address."""
+
+
 _NEEDS_A_PERSON: Final[frozenset[DisplayState]] = frozenset(("uncertain", "failed"))
 _TO_COME: Final[frozenset[DisplayState]] = frozenset(("scheduled", "waiting", "sending"))
 
@@ -91,11 +105,26 @@ async def _with_states(
 
 def _first_steps(
     numbers: Sequence[NumberView], counts: dict[DisplayState, int]
-) -> list[tuple[str, bool, str]] | None:
+) -> list[FirstStep] | None:
     """What a new organization has to do, and where; nothing once it has been done."""
     steps = [
-        ("Connect a WhatsApp number", bool(numbers), "/settings/connection"),
-        ("Sync its groups", any(view.number.synced_at for view in numbers), "/groups"),
-        ("Send a message to a group", counts.get("sent", 0) > 0, "/send"),
+        FirstStep(
+            "Connect a WhatsApp number",
+            "With a phone of your own, or one that is simulated.",
+            bool(numbers),
+            ("Connect", "/settings/connection"),
+        ),
+        FirstStep(
+            "Sync its groups",
+            "So that Groupline knows whom the number can write to.",
+            any(view.number.synced_at for view in numbers),
+            ("Sync", "/groups"),
+        ),
+        FirstStep(
+            "Send a message to a group",
+            "And watch what becomes of it.",
+            counts.get("sent", 0) > 0,
+            ("Send", "/send"),
+        ),
     ]
-    return None if all(done for _, done, _ in steps) else steps
+    return None if all(step.done for step in steps) else steps

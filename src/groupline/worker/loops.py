@@ -17,6 +17,7 @@ from groupline.numbers.context import Context
 from groupline.numbers.sweep import Sweeper
 from groupline.numbers.verify import Verifier
 from groupline.runtime import Runtime
+from groupline.worker.housekeeping import Housekeeping
 from groupline.worker.loop import Loop
 
 
@@ -58,6 +59,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     """The loops on this runtime; leaving it lets them finish what they hold."""
     watch = GatewayWatch(runtime.database, runtime.gateways, runtime.clock)
     replay = Replay(runtime.database, runtime.clock)
+    housekeeping = Housekeeping(runtime.database, runtime.clock)
     numbers = Context.of(runtime)
     verifier, sweeper = Verifier(numbers), Sweeper(numbers)
     sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
@@ -72,6 +74,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 next_due=watch.next_due,
                 wakes_on=frozenset(("gateways",)),
             ),
+            Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
             Loop("inbound", replay.run_once, idle_seconds=5),
             Loop("verifier", verifier.run_once, idle_seconds=1, next_due=verifier.next_due),
             Loop("sweeper", sweeper.run_once, idle_seconds=2, wakes_on=frozenset(("sessions",))),

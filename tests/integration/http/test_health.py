@@ -1,5 +1,6 @@
 """What machines that watch this one see."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
@@ -87,7 +88,7 @@ async def test_errors_are_problem_documents(
 
 
 async def test_a_body_that_is_too_large_is_refused_named_or_not(running: RunningApp) -> None:
-    async def chunks() -> object:
+    async def chunks() -> AsyncIterator[bytes]:
         for _ in range(5):
             yield b"x" * 1024 * 1024
 
