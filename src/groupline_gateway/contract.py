@@ -92,6 +92,20 @@ class Success(Wire):
 class Health(Wire):
     """Without a key only ``status`` is told."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "status": "ok",
+                    "version": "0.1.0",
+                    "engine": "simulator",
+                    "capabilities": ["client_ref", "signed_webhooks", "status_events"],
+                    "sessions": 3,
+                }
+            ]
+        }
+    )
+
     status: str = "ok"
     version: str | None = Field(None, description="own")
     engine: str | None = Field(None, description="own", examples=["simulator"])
@@ -140,6 +154,20 @@ class Connected(Success):
 
 
 class Status(Wire):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "sessionId": "wa_0193c2f4",
+                    "status": "qr_pending",
+                    "qr": "2@4n1T+pZoupB9rkYFE…",
+                    "qrExpiresAt": "2026-03-02T12:01:00.000Z",
+                    "since": "2026-03-02T12:00:00.000Z",
+                }
+            ]
+        }
+    )
+
     status: SessionStatus
     session_id: str | None = None
     qr: str | None = Field(None, description="The text of the QR code, while one is shown")
@@ -203,6 +231,10 @@ class SendRequest(Wire):
 class SendAnswer(Wire):
     """``messageId`` is the evidence; ``accepted`` instead of it means that a callback follows."""
 
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"success": True, "messageId": "3EB01EDB71AEFA175FA82D"}]}
+    )
+
     success: bool
     message_id: str | None = None
     accepted: bool | None = None
@@ -229,6 +261,19 @@ class MessageState(StrEnum):
 
 class MessageStatus(Wire):
     """``found: false`` for a ``clientRef`` is a definite no: it was not sent."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "found": True,
+                    "messageId": "3EB01EDB71AEFA175FA82D",
+                    "status": "sent",
+                    "timestamp": "2026-03-02T12:00:04.120Z",
+                }
+            ]
+        }
+    )
 
     found: bool
     message_id: str | None = None

@@ -9,7 +9,6 @@ from groupline_gateway import VERSION
 from groupline_gateway.auth import presented_key
 from groupline_gateway.clock import iso
 from groupline_gateway.contract import (
-    EXISTING_SESSION_MISSING,
     Connected,
     ConnectRequest,
     Error,
@@ -40,7 +39,6 @@ _UNKNOWN_SESSION: _Responses = {
     404: {
         "model": Error,
         "description": "The session is unknown",
-        "content": {"application/json": {"example": {"error": EXISTING_SESSION_MISSING}}},
     }
 }
 _NOT_CONNECTED: _Responses = {503: {"model": Error, "description": "The session is not connected"}}
@@ -185,6 +183,7 @@ def _add_sending(router: APIRouter, ledger: Ledger) -> None:
             **_UNKNOWN_SESSION,
             **_NOT_CONNECTED,
             409: {"model": Error, "description": "The clientRef belongs to another message"},
+            429: {"model": Error, "description": "The number is restricted, or sends too fast"},
         },
     )
     async def send(request: Request) -> JSONResponse:

@@ -34,6 +34,9 @@ async def test_every_call_is_documented(gateway: RunningGateway) -> None:
         assert operation["tags"], call
         assert "401" in operation["responses"], call
         assert "422" not in operation["responses"], call
+        for status, answer in operation["responses"].items():
+            example = answer.get("content", {}).get("application/json", {}).get("example", {})
+            assert ("error" in example) == (status >= "400"), call
         answers = [status for status in operation["responses"] if status.startswith("2")]
         assert answers, call
 

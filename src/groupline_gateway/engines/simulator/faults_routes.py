@@ -5,6 +5,7 @@ from enum import Enum
 from fastapi import APIRouter
 
 from groupline_gateway.clock import iso
+from groupline_gateway.contract import Error
 from groupline_gateway.engines.faults import Armed, FaultRule
 from groupline_gateway.engines.simulator.parts import Parts
 from groupline_gateway.engines.simulator.schemas import (
@@ -42,7 +43,12 @@ def _add_rules(router: APIRouter, parts: Parts) -> None:
     async def clear_faults() -> Removed:
         return Removed(removed=await parts.faults.clear())
 
-    @router.delete("/faults/{number}", tags=tags, summary="Remove one fault")
+    @router.delete(
+        "/faults/{number}",
+        tags=tags,
+        summary="Remove one fault",
+        responses={404: {"model": Error, "description": "There is no such fault"}},
+    )
     async def remove_fault(number: int) -> Removed:
         await parts.faults.remove(number)
         return Removed(removed=1)

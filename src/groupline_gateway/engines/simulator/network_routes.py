@@ -3,11 +3,12 @@
 from datetime import UTC, datetime
 from enum import Enum
 from sqlite3 import Row
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from fastapi import APIRouter, Depends, Query
 
 from groupline_gateway.clock import from_epoch, iso
+from groupline_gateway.contract import Error
 from groupline_gateway.engines.simulator import network
 from groupline_gateway.engines.simulator.network import DeliveryFilter
 from groupline_gateway.engines.simulator.parts import Parts
@@ -105,17 +106,28 @@ def _add_deliveries(router: APIRouter, parts: Parts) -> None:
 def _add_reactions(router: APIRouter, parts: Parts) -> None:
     tags: list[str | Enum] = ["simulator: messages"]
 
-    @router.post("/receipts", tags=tags, summary="Have a message delivered or read")
+    unknown: dict[int | str, dict[str, Any]] = {
+        404: {"model": Error, "description": "The network has no such message"}
+    }
+
+    @router.post(
+        "/receipts", tags=tags, summary="Have a message delivered or read", responses=unknown
+    )
     async def receipts(body: NewReceipts) -> Emitted:
         """One event per reader; an anonymous one has an empty `readerPhone`."""
         return Emitted(events=await parts.people.receive(body))
 
-    @router.post("/reactions", tags=tags, summary="React to a message")
+    @router.post("/reactions", tags=tags, summary="React to a message", responses=unknown)
     async def react(body: NewReaction) -> Emitted:
         await parts.people.react(body)
         return Emitted(events=1)
 
-    @router.post("/message-errors", tags=tags, summary="Turn a message down after it was taken")
+    @router.post(
+        "/message-errors",
+        tags=tags,
+        summary="Turn a message down after it was taken",
+        responses=unknown,
+    )
     async def turn_down(body: NewMessageError) -> Emitted:
         await parts.people.turn_down(body)
         return Emitted(events=1)

@@ -39,16 +39,19 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def simulator_router(parts: Parts) -> APIRouter:
-    router = APIRouter(prefix="/sim", responses=_RESPONSES)
-    _add_phones(router, parts)
-    _add_linking(router, parts)
-    _add_groups(router, parts)
+    router = APIRouter(prefix="/sim")
+    _add_list(router, parts)
+    about_one = APIRouter(responses=_RESPONSES)
+    _add_phones(about_one, parts)
+    _add_linking(about_one, parts)
+    _add_groups(about_one, parts)
+    router.include_router(about_one)
     add_network(router, parts)
     add_faults(router, parts)
     return router
 
 
-def _add_phones(router: APIRouter, parts: Parts) -> None:
+def _add_list(router: APIRouter, parts: Parts) -> None:
     tags: list[str | Enum] = ["simulator: phones"]
 
     @router.get("/phones", tags=tags, summary="All simulated phones")
@@ -56,6 +59,10 @@ def _add_phones(router: APIRouter, parts: Parts) -> None:
         counts = await parts.phones.count_groups()
         listed = [_phone(parts, phone, counts.get(phone.number, 0)) for phone in parts.phones]
         return Phones(phones=listed)
+
+
+def _add_phones(router: APIRouter, parts: Parts) -> None:
+    tags: list[str | Enum] = ["simulator: phones"]
 
     @router.post("/phones", tags=tags, status_code=201, summary="Make a phone")
     async def add_phone(body: NewPhone) -> Phone:
