@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import httpx
 
@@ -33,56 +33,60 @@ def answers(url: str) -> bool:
         return False
 
 
-class Api:
-    """A client of the REST API that expects what it is told to expect."""
+class _Client:
+    """Expects what it is told to expect; open as long as its block."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, headers: dict[str, str]) -> None:
         self.url = url
-        self.http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=DEADLINE
-        )
+        self.http = httpx.Client(base_url=url, headers=headers, timeout=DEADLINE)
 
-    def call(
-        self, method: str, path: str, body: Any = None, *, expect: int = 200, **given: Any
-    ) -> Any:
-        answer = self.http.request(method, f"/api/v1{path}", json=body, **given)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def call(self, method: str, path: str, body: Json = None, *, expect: int = 200) -> Json:
+        answer = self.http.request(method, path, json=body)
         assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
         return answer.json() if answer.content else None
 
-    def get(self, path: str, **given: Any) -> Any:
-        return self.call("GET", path, **given)
+    def get(self, path: str, *, expect: int = 200) -> Json:
+        return self.call("GET", path, expect=expect)
 
-    def post(self, path: str, body: Any = None, **given: Any) -> Any:
-        return self.call("POST", path, body, **given)
+    def post(self, path: str, body: Json = None, *, expect: int = 200) -> Json:
+        return self.call("POST", path, body, expect=expect)
 
 
-class Simulator:
+class Api(_Client):
+    """The REST API, with an API key."""
+
+    def __init__(self, url: str, key: str) -> None:
+        super().__init__(f"{url}/api/v1", {"Authorization": f"Bearer {key}"})
+
+
+class Simulator(_Client):
     """The simulated phones behind the built-in gateway of an installation."""
 
     def __init__(self, url: str, key: str) -> None:
-        self.http = httpx.Client(base_url=url, headers={"X-API-Key": key}, timeout=DEADLINE)
-
-    def call(self, method: str, path: str, body: Any = None, *, expect: int = 200) -> Any:
-        answer = self.http.request(method, path, json=body)
-        assert answer.status_code == expect, f"{method} {path}: {answer.status_code} {answer.text}"
-        return answer.json()
+        super().__init__(url, {"X-API-Key": key})
 
     def scan(self, number: str, gateway_session_id: str) -> None:
         """The person holds the phone in front of the QR code."""
-        self.call("POST", f"/sim/phones/{number}/scan", {"sessionId": gateway_session_id})
+        self.post(f"/sim/phones/{number}/scan", {"sessionId": gateway_session_id})
 
     def deliveries(self) -> list[dict[str, Any]]:
         """What reached whom: one row per copy."""
-        rows: list[dict[str, Any]] = self.call("GET", "/sim/deliveries")["deliveries"]
+        rows: list[dict[str, Any]] = self.get("/sim/deliveries")["deliveries"]
         return rows
 
     def status(self, gateway_session_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.call("GET", f"/status/{gateway_session_id}")
+        found: dict[str, Any] = self.get(f"/status/{gateway_session_id}")
         return found
 
     def waiting_sessions(self) -> list[str]:
         """The sessions that show a QR code, oldest first."""
-        listed = self.call("GET", "/sim/sessions")["sessions"]
+        listed = self.get("/sim/sessions")["sessions"]
         return [row["sessionId"] for row in listed if row["status"] == "qr_pending"]
 
 
@@ -90,18 +94,26 @@ STUDIO: Final = "919876543210"
 """The simulated phone that everybody finds; it is in 27 groups."""
 
 
-def pair(api: Api, simulator: Simulator, *, number: str = STUDIO) -> Json:
-    """Connect a phone as a person does: ask, scan what is shown. Answers the connected session."""
+def pair(api: Api, simulator: Simulator, *, number: str = STUDIO) -> tuple[Json, list[str]]:
+    """Connect a phone as a person does: ask, scan what is shown.
+
+    Answers the connected session, and the texts of the QR codes that were shown.
+    """
     asked = api.post("/sessions", {"label": "Front desk"}, expect=201)
     path = f"/sessions/{asked['id']}"
-    until("a QR code is shown", lambda: api.get(path)["status"] == "qr_pending")
+
+    def code_shown() -> Json:
+        session = api.get(path)
+        return session if session["status"] == "qr_pending" and session["qr"] else None
+
+    shown = until("a QR code is shown", code_shown)
     simulator.scan(number, simulator.waiting_sessions()[-1])
 
     def connected() -> Json:
         session = api.get(path)
         return session if session["status"] == "connected" else None
 
-    return until("the session is connected", connected)
+    return until("the session is connected", connected), [shown["qr"]["text"]]
 
 
 def sendable_groups(api: Api, number_id: str) -> list[Json]:

@@ -163,6 +163,7 @@ class Installation:
     port: int = field(default_factory=free_port)
     gateway_port: int = field(default_factory=free_port)
     processes: list[Process] = field(default_factory=list)
+    stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     @property
     def url(self) -> str:
@@ -231,14 +232,17 @@ class Installation:
         found = until("a link is printed", lambda: _LINK.search(process.out))
         return found.group()
 
-    def new_organization(self, name: str = "Morning Workshops", scopes: str = "") -> Api:
+    def new_organization(self, name: str = "Morning Workshops") -> Api:
         """An organization and a key to its API, made by the command line."""
         slug = self.run("org", "add", name, "--timezone", "Asia/Kolkata", "--json").json["slug"]
-        return self.api_of(slug, scopes or "read,write,send,admin")
+        return self.api_of(slug)
 
     def api_of(self, slug: str, scopes: str = "read,write,send,admin") -> Api:
         made = self.run("apikey", "create", "--org", slug, "--scopes", scopes, "--json")
-        return Api(self.url, made.json["key"])
+        return self.api(made.json["key"])
+
+    def api(self, key: str) -> Api:
+        return self.stack.enter_context(Api(self.url, key))
 
     def simulator(self) -> Simulator:
         """With the key of the gateway, as whoever owns the data directory can read it."""
@@ -248,10 +252,12 @@ class Installation:
                 "SELECT credentials FROM gateways WHERE managed_engine = 'simulator'"
             ).fetchall()
         key = json.loads(Vault(settings.effective_secret_key).decrypt(stored))["key"]
-        return Simulator(f"http://127.0.0.1:{self.gateway_port}", key)
+        url = f"http://127.0.0.1:{self.gateway_port}"
+        return self.stack.enter_context(Simulator(url, key))
 
     def clear_away(self) -> None:
         """Ends what runs; the logs go to the report, which shows them when the test failed."""
+        self.stack.close()
         for process in self.processes:
             process.clear_away()
             sys.stdout.write(process.tail() + "\n")

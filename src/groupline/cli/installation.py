@@ -4,7 +4,6 @@ from typing import Any
 
 import typer
 
-from groupline.api.health import readiness
 from groupline.build import current_build, current_version
 from groupline.cli.output import FAILED, JsonOption, command, emit, table
 from groupline.runtime import open_runtime
@@ -46,6 +45,8 @@ def _setting(settings: Settings, name: str) -> dict[str, Any]:
 
 async def status(as_json: JsonOption = False) -> None:
     """What ``/readyz`` knows. Exit code 1 when something is not ready."""
+    from groupline.api.health import readiness  # noqa: PLC0415 - other commands start without it
+
     async with open_runtime(load_settings()) as runtime:
         checks = await readiness(runtime)
     ready = all(check["ok"] for check in checks.values())

@@ -12,7 +12,9 @@ from uuid import UUID
 import typer
 from sqlalchemy.exc import SQLAlchemyError
 
+from groupline.build import current_build
 from groupline.errors import GrouplineError
+from groupline.logs import configure_logging
 from groupline.settings import SettingsError
 
 FAILED, WRONG_USAGE = 1, 2
@@ -48,6 +50,7 @@ def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
 
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        configure_logging("auto", build=current_build(), level="ERROR")  # the answer stays alone
         try:
             return asyncio.run(function(*args, **kwargs))
         except SettingsError as error:

@@ -3,18 +3,23 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ColumnElement, Text, cast, func, insert, literal
+import structlog
+from sqlalchemy import BigInteger, ColumnElement, Text, cast, event, func, insert, literal
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Session
 
 from groupline.db import announce
 from groupline.ids import new_id
 from groupline.journal.actor import Actor
 from groupline.models import Base
 
+logger = structlog.get_logger()
+
 _JOURNAL = Base.metadata.tables["journal"]
+_UNLOGGED: Final = "groupline.journal.unlogged"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +69,23 @@ async def record_all(session: AsyncSession, entries: Sequence[Entry]) -> None:
     await session.execute(statement, [_row(entry) for entry in entries])
     for organization_id in {entry.organization_id for entry in entries}:
         await announce(session, "journal", organization_id=organization_id, subject_id=None)
+    _log_after_commit(session, entries)
+
+
+def _log_after_commit(session: AsyncSession, entries: Sequence[Entry]) -> None:
+    """What was recorded is a line of the log too, without its data: when it is committed."""
+    if _UNLOGGED not in session.info:
+        session.info[_UNLOGGED] = []
+        event.listen(session.sync_session, "after_commit", _log)
+    session.info[_UNLOGGED] += entries
+
+
+def _log(session: Session) -> None:
+    entries: list[Entry] = session.info.pop(_UNLOGGED, [])
+    for entry in entries:
+        ids = {"organization_id": entry.organization_id, f"{entry.subject}_id": entry.subject_id}
+        named = {name: str(value) for name, value in ids.items() if value is not None}
+        logger.info(entry.action, by=entry.actor.kind, **named)
 
 
 def _row(entry: Entry) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.testing import capture_logs
 from tests.support.cast import Cast
 from tests.support.clock import NOW
 
@@ -204,3 +205,26 @@ async def test_a_restored_journal_is_read_on_without_loss(database: Database) ->
         assert cursor is not None
         entries = await read_after(session, None, cursor, 10)
     assert [entry.action for entry in entries] == ["unread", "new"]
+
+
+async def test_what_was_committed_is_logged_without_its_data(
+    database: Database, cast: Cast
+) -> None:
+    number_id = new_id()
+    with capture_logs() as logged:
+        with suppress(LookupError):
+            async with database.writing() as session:
+                await tell(session, "number.forgotten", cast.organization_id, number_id)
+                raise LookupError
+        async with database.writing() as session:
+            await tell(session, "number.connected", cast.organization_id, number_id)
+            assert logged == []
+    assert logged == [
+        {
+            "event": "number.connected",
+            "log_level": "info",
+            "by": "system",
+            "organization_id": str(cast.organization_id),
+            "number_id": str(number_id),
+        }
+    ]
