@@ -170,7 +170,9 @@ def _change(
         case ConnectedToNobody():
             _connected_to_nobody(row, decision, word)
         case Confirm():
+            ended_on_the_word_of = row.status_source
             _prove(row, word)
+            row.status_source = ended_on_the_word_of
         case Note():
             row.status_detail = decision.detail
         case LogOutAgain():

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
@@ -24,8 +23,6 @@ from groupline.models import StatusSource, WhatsappNumber, WhatsappSession
 from groupline.numbers import queries
 from groupline.numbers.rules import Pairing
 from groupline.numbers.transitions import end_session, leave_pairing, request_logout
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,7 +234,6 @@ async def _tell(session: AsyncSession, done: Takeover, report: Report) -> None:
     if done.migration is not None:
         counts = {**done.migration, "sessionId": str(row.id)}
         await _record_number(session, "number.taken_over", number, report, counts)
-        log.info("number.taken_over", number_id=str(number.id), **done.migration)
     await _announce(session, row, number)
     await announce(session, "messages", organization_id=row.organization_id, subject_id=None)
 
