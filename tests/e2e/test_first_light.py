@@ -7,7 +7,16 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.support.api import STUDIO, Api, Simulator, pair, send, sendable_groups, until_status
+from tests.support.api import (
+    STUDIO,
+    Api,
+    Simulator,
+    pair,
+    send,
+    sendable_groups,
+    sync,
+    until_status,
+)
 from tests.support.processes import Installation, Process, installation
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("first-light")]
@@ -47,7 +56,7 @@ def _first_day(place: Installation) -> Story:
     api = place.api_of(owner["organization"]["slug"])
     simulator = place.simulator()
     session, qr_texts = pair(api, simulator)
-    synced = api.post(f"/numbers/{session['numberId']}/sync-groups")
+    synced = sync(api, session["numberId"])
     group = sendable_groups(api, session["numberId"])[0]
     (asked,) = send(api, session["numberId"], [group["id"]], TEXT)
     message = until_status(api, asked["id"])

@@ -116,6 +116,13 @@ def pair(api: Api, simulator: Simulator, *, number: str = STUDIO) -> tuple[Json,
     return until("the session is connected", connected), [shown["qr"]["text"]]
 
 
+def sync(api: Api, number_id: str) -> Json:
+    """Sync once more by hand, when the sync that follows every connection is over."""
+    path = f"/numbers/{number_id}"
+    until("the first sync is over", lambda: api.get(path)["groupsSyncedAt"])
+    return api.post(f"{path}/sync-groups")
+
+
 def sendable_groups(api: Api, number_id: str) -> list[Json]:
     listed = api.get(f"/groups?numberId={number_id}&sendable=true&limit=500")
     return list(listed["items"])

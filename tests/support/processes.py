@@ -258,7 +258,8 @@ class Installation:
     def clear_away(self) -> None:
         """Ends what runs; the logs go to the report, which shows them when the test failed."""
         self.stack.close()
-        for process in self.processes:
+        while self.processes:
+            process = self.processes.pop()
             process.clear_away()
             sys.stdout.write(process.tail() + "\n")
 

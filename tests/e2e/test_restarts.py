@@ -1,0 +1,134 @@
+"""Processes end and die: what was promised is kept, and nothing false is said meanwhile."""
+
+import os
+import signal
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from tests.support.api import (
+    DEADLINE,
+    Api,
+    Simulator,
+    answers,
+    pair,
+    send,
+    sendable_groups,
+    sync,
+    until,
+    until_status,
+)
+from tests.support.processes import Installation, Process
+
+pytestmark = pytest.mark.e2e
+
+
+@dataclass
+class Working:
+    """An installation with a connected phone whose groups are known."""
+
+    place: Installation
+    process: Process
+    api: Api
+    simulator: Simulator
+    number_id: str
+    group_ids: list[str]
+
+    def number(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.api.get(f"/numbers/{self.number_id}")
+        return found
+
+    def state(self) -> str:
+        return str(self.number()["state"])
+
+    def states_until_connected(self) -> set[str]:
+        """What the number was said to be, until it was said to be connected."""
+        seen: set[str] = set()
+
+        def connected() -> bool:
+            seen.add(self.state())
+            return "connected" in seen
+
+        until("the number is connected", connected)
+        return seen
+
+    def sessions(self) -> list[tuple[str, str]]:
+        listed = self.api.get("/sessions")["items"]
+        return [(session["id"], session["status"]) for session in listed]
+
+    def texts(self) -> list[str]:
+        return sorted(row["text"] for row in self.simulator.deliveries())
+
+
+@pytest.fixture
+def working(place: Installation) -> Working:
+    place.settings |= {"GROUPLINE_PACE_SECONDS": "0", "GROUPLINE_VERIFY_SECONDS": "2"}
+    process = place.up()
+    api, simulator = place.new_organization(), place.simulator()
+    session, _ = pair(api, simulator)
+    number_id = session["numberId"]
+    sync(api, number_id)
+    groups = [group["id"] for group in sendable_groups(api, number_id)]
+    return Working(place, process, api, simulator, number_id, groups)
+
+
+def test_a_stop_finishes_what_is_in_flight_and_a_start_goes_on(working: Working) -> None:
+    working.simulator.post(
+        "/sim/faults", {"kind": "delay", "route": "send", "times": 1, "seconds": 2}, expect=201
+    )
+    (slow,) = send(working.api, working.number_id, working.group_ids[:1], "in flight")
+    until_status(working.api, slow["id"], "sending")
+    before = working.sessions()
+
+    assert working.process.terminate() == 0
+    assert working.process.members() == []
+
+    working.process = working.place.up()
+    assert working.api.get(f"/messages/{slow['id']}")["status"] == "sent"
+    assert working.states_until_connected() <= {"gateway_unreachable", "connected"}
+    assert working.sessions() == before
+    (next_one,) = send(working.api, working.number_id, working.group_ids[1:2], "after the start")
+    until_status(working.api, next_one["id"])
+    assert working.texts() == ["after the start", "in flight"]
+
+
+def test_a_killed_main_process_leaves_no_orphan_and_loses_nothing(working: Working) -> None:
+    sent = send(working.api, working.number_id, working.group_ids[:8], "eight groups")
+    working.process.kill()
+    until("the gateway has followed its parent", lambda: working.process.members() == [])
+    assert not answers(f"http://127.0.0.1:{working.place.gateway_port}/health")
+
+    working.process = working.place.up()
+    for message in sent:
+        until_status(working.api, message["id"])
+    assert working.texts() == ["eight groups"] * 8
+    assert "disconnected" not in working.states_until_connected()
+
+
+def test_a_killed_gateway_is_called_unreachable_and_comes_back_by_itself(
+    working: Working,
+) -> None:
+    before = working.sessions()
+    killed = _kill_gateway_twice(working.process)
+    until("the number says so", lambda: working.state() == "gateway_unreachable")
+    (asked,) = send(working.api, working.number_id, working.group_ids[:1], "sent in the gap")
+    assert working.sessions() == before
+    assert working.states_until_connected() <= {"gateway_unreachable", "connected"}
+    assert set(working.process.children()).isdisjoint(killed)
+    until_status(working.api, asked["id"])
+    assert working.texts() == ["sent in the gap"]
+    assert working.sessions() == before
+
+
+def _kill_gateway_twice(process: Process) -> set[int]:
+    """The second time its start is put off for longer, so that there is a gap to look at."""
+    killed: set[int] = set()
+    for _ in range(2):
+
+        def reborn() -> list[int]:
+            return [pid for pid in process.children() if pid not in killed]
+
+        for pid in until("a gateway runs", reborn, seconds=DEADLINE):
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+    return killed
