@@ -6,6 +6,7 @@ import fcntl
 import os
 import signal
 import socket
+import sqlite3
 import struct
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -227,8 +228,11 @@ async def _watch_parent(parent_pid: int | None, server: uvicorn.Server, clock: C
 
 async def _keep_house(ledger: Ledger, webhooks: Webhooks, clock: Clock) -> None:
     while True:
-        await ledger.forget_old()
-        await webhooks.forget_old()
+        try:
+            await ledger.forget_old()
+            await webhooks.forget_old()
+        except sqlite3.Error:
+            log.exception("store.housekeeping_failed")
         await clock.sleep(_HOUSEKEEPING_SECONDS)
 
 

@@ -65,14 +65,12 @@ class Event:
 class Webhooks:
     """The queue and the loop that empties it."""
 
-    def __init__(
-        self, store: Store, clock: Clock, *, url: str | None, secret: str | None, seed: int = 0
-    ) -> None:
+    def __init__(self, store: Store, clock: Clock, *, url: str | None, secret: str | None) -> None:
         self._store = store
         self._clock = clock
         self._url = url
         self._secret = secret
-        self._jitter = random.Random(seed or None)  # noqa: S311 - dice
+        self._jitter = random.Random()  # noqa: S311 - dice
         self._wake = asyncio.Event()
         self._failures = 0
         self._paused_until: datetime | None = None

@@ -164,16 +164,12 @@ async def test_a_key_is_made_once_and_kept_to_the_owner(tmp_path: Path) -> None:
 
 
 async def test_it_starts_fast_and_stays_small(tmp_path: Path) -> None:
-    loop = asyncio.get_running_loop()
-    begun = loop.time()
     async with gateway_process(tmp_path, GROUPLINE_GATEWAY_DEMO_PHONES="true") as process:
-        took = loop.time() - begun
+        # Its own time, not the wall's: the machine may be busy with other tests.
+        assert _cpu_seconds(process.pid) < 2.5
         async with process.client() as gateway:
             await gateway.get("/sim/phones")
-        resident = _resident_kilobytes(process.pid)
-    assert resident < 80 * 1024
-    # Generous: the machine may be busy with other tests. Alone it takes about a second.
-    assert took < 8
+        assert _resident_megabytes(process.pid) < 75
 
 
 @pytest.fixture
@@ -188,9 +184,14 @@ def _key_of(data_dir: Path) -> tuple[str, int]:
     return path.read_text(), path.stat().st_mode & 0o777
 
 
-def _resident_kilobytes(pid: int) -> int:
+def _resident_megabytes(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+def _cpu_seconds(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 async def test_the_log_holds_no_secrets(tmp_path: Path, log_file: Path) -> None:

@@ -108,7 +108,11 @@ class Callback(StrEnum):
 class FaultRule(Wire):
     """What is to go wrong. Fields that a kind does not use are ignored by it."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        json_schema_extra={"examples": [{"kind": "reset_after", "route": "send", "times": 1}]},
+    )
 
     kind: FaultKind
     route: Route | None = Field(None, description="Only this call; without it every call")

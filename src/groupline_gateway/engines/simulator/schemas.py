@@ -218,6 +218,14 @@ class DeliveryCounts(Wire):
 
 
 class Fault(FaultRule):
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {"id": 1, "kind": "reset_after", "route": "send", "times": 2, "fired": 1, "left": 1}
+            ]
+        }
+    )
+
     id: int
     seen: int
     fired: int
