@@ -4,7 +4,7 @@ It keeps no rules of its own: a session has the status that was scripted, whatev
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -76,26 +76,24 @@ class ContractGateway:
         return await self._fail(request) or web.Response(text="ok")
 
     async def _fail(self, request: web.Request) -> web.StreamResponse | None:
-        if request.headers.get("X-API-Key") != KEY or self.failing == "401":
-            return web.json_response({"error": "wrong key"}, status=401)
-        match self.failing:
-            case None | "401":
-                return None
-            case "500":
-                return web.json_response({"error": "database is locked"}, status=500)
-            case "429":
-                return web.json_response({"error": "slow down"}, status=429)
-            case "html":
-                return web.Response(text="<html><body>Bad gateway</body></html>", status=200)
-            case "route":
-                return web.Response(text="Cannot GET this", status=404)
-            case "reset":
-                assert request.transport is not None
-                request.transport.abort()
-                return web.Response()
-            case "silence":
-                await asyncio.Event().wait()
-        raise AssertionError(self.failing)
+        if request.headers.get("X-API-Key") != KEY:
+            return _json((401, {"error": "wrong key"}))
+        if self.failing == "silence":
+            await asyncio.Event().wait()
+        if self.failing == "reset":
+            assert request.transport is not None
+            request.transport.abort()
+        return None if self.failing is None else _FAILURES[self.failing]()
+
+
+_FAILURES: dict[Failure, Callable[[], web.Response]] = {
+    "401": lambda: _json((401, {"error": "wrong key"})),
+    "500": lambda: _json((500, {"error": "database is locked"})),
+    "429": lambda: _json((429, {"error": "slow down"})),
+    "html": lambda: web.Response(text="<html><body>Bad gateway</body></html>"),
+    "route": lambda: web.Response(text="Cannot GET this", status=404),
+    "reset": web.Response,
+}
 
 
 def _json(answer: tuple[int, Any]) -> web.Response:

@@ -1,6 +1,7 @@
 """Scenarios 1 to 4: a phone connects under a new session, whatever held its number before."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -42,7 +43,7 @@ COUNTS = {
 
 async def give_work(desk: Desk, number_id: UUID) -> None:
     """Events, campaigns, groups, messages and the default of the organization."""
-    facts = {"organization_id": desk.organization_id, "number_id": number_id}
+    facts: dict[str, Any] = {"organization_id": desk.organization_id, "number_id": number_id}
     async with desk.database.writing() as session:
         for kind in ("workshop", "workshop", "webinar"):
             await make_event(session, kind=kind, **facts)

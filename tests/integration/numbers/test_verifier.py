@@ -271,7 +271,7 @@ async def test_nine_stale_rows_cost_one_call_each_and_show_no_error(desk: Desk) 
                 session,
                 organization_id=desk.organization_id,
                 gateway_id=desk.gateway_id,
-                status=status,  # type: ignore[arg-type]
+                status=status,
                 number_id=None,
                 next_verify_at=long_ago if status != "disconnected" else None,
                 pairing_started_at=long_ago,
