@@ -25,6 +25,7 @@ from groupline.models import EndedReason, SessionStatus, StatusSource
 from groupline.numbers import service, views
 from groupline.numbers.change import NumberChange, change_number
 from groupline.numbers.context import Context
+from groupline.numbers.handover import hand_over
 from groupline.numbers.states import NextAction, NumberState
 from groupline.numbers.views import NumberView
 from groupline.orgs.rules import Permission, Principal
@@ -83,6 +84,27 @@ class NumberOut(ApiModel):
     groups_synced_at: datetime | None
     last_sync: dict[str, Any] | None
     created_at: datetime
+
+
+class HandoverIn(ApiModel):
+    to: UUID = Field(description="The number that takes the work over")
+    dry_run: bool = Field(True, description="true: only say what would happen")
+
+
+class MissingGroupOut(ApiModel):
+    id: UUID
+    name: str | None
+    messages: int = Field(description="Pending messages to it: they stay")
+
+
+class HandoverOut(ApiModel):
+    moved: bool = Field(description="false: nothing was changed, this is the preview")
+    moves: dict[str, int]
+    stays: dict[str, int]
+    missing_groups: list[MissingGroupOut] = Field(
+        description="Groups that the work is about and the other number is not in"
+    )
+    target_connected: bool
 
 
 class NumberPatch(ApiModel):
@@ -166,6 +188,25 @@ async def disconnect(runtime: CurrentRuntime, principal: Connector, number_id: U
         context, principal.organization_id, number_id, actor=principal.actor
     )
     return await _number_out(runtime, principal, number_id)
+
+
+@router.post("/{number_id}/handover", summary="Move a number's work to another number")
+async def handover(
+    runtime: CurrentRuntime, principal: Connector, number_id: UUID, body: HandoverIn
+) -> HandoverOut:
+    """What is planned moves: events, unfinished campaigns, pending messages, the default of the
+    organization. Messages to groups that the other number is not in stay."""
+    async with runtime.database.writing() as session:
+        done = await hand_over(
+            session,
+            principal.organization_id,
+            number_id,
+            body.to,
+            dry_run=body.dry_run,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return HandoverOut.model_validate(done)
 
 
 async def _number_out(runtime: Runtime, principal: Principal, number_id: UUID) -> NumberOut:

@@ -28,7 +28,7 @@ from groupline.gateways.port import Capabilities, Capability
 from groupline.gateways.service import note_failure, note_success
 from groupline.journal import Actor
 from groupline.models import Gateway, WhatsappSession
-from groupline.numbers import queries, rules
+from groupline.numbers import cadence, queries
 from groupline.numbers.context import Context
 from groupline.numbers.readings import GATEWAY, Applied, Word, apply_reading
 from groupline.numbers.start import Target, load_target, start_pairing
@@ -86,8 +86,8 @@ def _seen_lately(gateway: Gateway, now: datetime) -> bool:
 def _schedule(context: Context, row: WhatsappSession, now: datetime) -> None:
     if row.logout_requested_at is not None and row.logout_confirmed_at is None:
         return  # what is asked of the gateway next is to let go of it
-    pause = rules.next_look(queries.facts_of(row), row.disconnected_at, now, context.verify_every)
-    row.next_verify_at = None if pause is None else now + rules.with_jitter(pause, context.roll())
+    pause = cadence.next_look(queries.facts_of(row), row.disconnected_at, now, context.verify_every)
+    row.next_verify_at = None if pause is None else now + cadence.with_jitter(pause, context.roll())
 
 
 def error_of(failed: ReadingFailed) -> UpstreamError:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.errors import GrouplineError, NotFound
 from groupline.gateways.service import note_success
 from groupline.models import WhatsappSession
-from groupline.numbers import queries, rules
+from groupline.numbers import cadence, queries
 from groupline.numbers.context import Context
 from groupline.numbers.start import Target, load_target
 
@@ -50,7 +50,7 @@ async def _put_off(context: Context, target: Target) -> None:
     async with context.database.writing() as session:
         row = await _locked(session, target)
         if row is not None and is_pending(row) and row.logout_requested_at is not None:
-            row.next_verify_at = now + rules.next_logout(row.logout_requested_at, now)
+            row.next_verify_at = now + cadence.next_logout(row.logout_requested_at, now)
 
 
 async def _confirm(context: Context, target: Target) -> None:

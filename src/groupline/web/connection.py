@@ -19,9 +19,8 @@ from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.models import WhatsappSession
 from groupline.numbers import queries, rules, service, states, views
 from groupline.numbers.ask import verify_session
-from groupline.numbers.change import NumberChange, change_number
 from groupline.numbers.context import Context
-from groupline.numbers.history import clean_up, delete_session
+from groupline.numbers.history import delete_session
 from groupline.numbers.qr import is_image, qr_svg
 from groupline.numbers.start import load_target
 from groupline.numbers.views import SessionFilter, SessionView
@@ -29,16 +28,15 @@ from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages, Pages, Toast
 
-router = APIRouter(prefix="/settings/connection")
+HERE = "/settings/connection"
+router = APIRouter(prefix=HERE)
 
 Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
 Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
 Connector = Annotated[Principal, Depends(page_allowed(Permission.CONNECT))]
 SessionId = Annotated[UUID | None, Query(alias="session")]
 
-_HERE = "/settings/connection"
 _ON_A_PAGE = 20
-_CLEAN_UP_AFTER = timedelta(days=30)
 _EMPTY_FORM: dict[str, Any] = {
     "values": dict.fromkeys(
         ("gatewayId", "label", "pairingPhone", "proxyHost", "proxyPort", "proxyUsername"), ""
@@ -102,6 +100,7 @@ async def _page(
     if may_connect and session_id is not None:
         panel = await _panel(runtime, principal, session_id)
     shown = history[:_ON_A_PAGE]
+    names = {view.number.id: view.name for view in numbers}
     return pages.render(
         request,
         "connection.html",
@@ -109,6 +108,8 @@ async def _page(
         nav="connection",
         status=status,
         numbers=numbers,
+        names=names,
+        choices={each: [pair for pair in names.items() if pair[0] != each] for each in names},
         history=shown,
         next_url=_next_url(shown[-1].row) if len(history) > _ON_A_PAGE else None,
         gateways=gateways,
@@ -118,7 +119,7 @@ async def _page(
         form=connecting or _EMPTY_FORM,
         phone=display_phone,
         ended=states.ended_sentence,
-        follows=_follows,
+        follows=follows,
         pairing=queries.PAIRING,
     )
 
@@ -134,7 +135,7 @@ def _place(cursor: str | None) -> tuple[datetime, UUID] | None:
 
 
 def _next_url(row: WhatsappSession) -> str:
-    return f"{_HERE}?cursor={encode_cursor(row.created_at.isoformat(), str(row.id))}"
+    return f"{HERE}?cursor={encode_cursor(row.created_at.isoformat(), str(row.id))}"
 
 
 _KINDS = {
@@ -146,7 +147,7 @@ _KINDS = {
 }
 
 
-def _follows(counts: dict[str, int]) -> str:
+def follows(counts: dict[str, int]) -> str:
     """`2 workshops, 27 groups`, without what there is none of."""
     parts = [
         f"{counts[kind]:,} {one if counts[kind] == 1 else many}"
@@ -238,7 +239,7 @@ async def pairing(
         panel=await _panel(runtime, principal, session_id),
         phone=display_phone,
         ended=states.ended_sentence,
-        follows=_follows,
+        follows=follows,
     )
 
 
@@ -278,7 +279,7 @@ async def connect(
     except InvalidInput as error:
         form = {"values": values, "errors": error.fields or {"": error.detail}}
         return await _page(request, runtime, pages, principal, status=422, connecting=form)
-    return pages.redirect(f"{_HERE}?session={row.id}")
+    return pages.redirect(f"{HERE}?session={row.id}")
 
 
 def _proxy(host: str, port: str, username: str, password: str) -> Proxy | None:
@@ -309,7 +310,7 @@ async def scan(
     await driver.scan(number, target.session.gateway_session_id)
     context = Context.of(runtime)
     await verify_session(context, principal.organization_id, session_id, actor=principal.actor)
-    return pages.redirect(f"{_HERE}?session={session_id}")
+    return pages.redirect(f"{HERE}?session={session_id}")
 
 
 @router.post("/sessions/{session_id}/cancel")
@@ -318,7 +319,7 @@ async def cancel(
 ) -> Response:
     context = Context.of(runtime)
     await service.cancel(context, principal.organization_id, session_id, actor=principal.actor)
-    return pages.redirect(_HERE, toast=("success", "The pairing was cancelled."))
+    return pages.redirect(HERE, toast=("success", "The pairing was cancelled."))
 
 
 @router.post("/sessions/{session_id}/verify")
@@ -329,10 +330,10 @@ async def verify(
     applied = await verify_session(
         context, principal.organization_id, session_id, actor=principal.actor
     )
-    return pages.redirect(_HERE, toast=_verified(applied.session))
+    return pages.redirect(HERE, toast=verified(applied.session))
 
 
-def _verified(row: WhatsappSession) -> Toast:
+def verified(row: WhatsappSession) -> Toast:
     if row.status == "connected":
         return "success", "The gateway confirms: connected."
     if row.status == "disconnected":
@@ -349,105 +350,4 @@ async def delete(
 ) -> Response:
     context = Context.of(runtime)
     await delete_session(context, principal.organization_id, session_id, actor=principal.actor)
-    return pages.redirect(_HERE, toast=("success", "The session was deleted from the history."))
-
-
-# --- numbers --------------------------------------------------------------------------------
-
-
-@router.post("/numbers/{number_id}/reconnect")
-async def reconnect(
-    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
-) -> Response:
-    row = await service.reconnect(
-        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
-    )
-    if row.status == "connected":
-        return pages.redirect(_HERE, toast=("success", "Connected again, without a scan."))
-    return pages.redirect(f"{_HERE}?session={row.id}")
-
-
-@router.post("/numbers/{number_id}/verify")
-async def verify_number(
-    runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, number_id: UUID
-) -> Response:
-    context = Context.of(runtime)
-    row = await service.verify_number(
-        context, principal.organization_id, number_id, actor=principal.actor
-    )
-    return pages.redirect(_HERE, toast=_verified(row))
-
-
-@router.post("/numbers/{number_id}/disconnect")
-async def disconnect(
-    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
-) -> Response:
-    row = await service.disconnect_number(
-        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
-    )
-    if row.logout_confirmed_at is not None:
-        return pages.redirect(_HERE, toast=("success", "Disconnected, and logged out."))
-    words = "Disconnected. The gateway is told to log out as soon as it answers."
-    return pages.redirect(_HERE, toast=("warning", words))
-
-
-@router.post("/numbers/{number_id}/rename")
-async def rename(
-    *,
-    runtime: CurrentRuntime,
-    pages: CurrentPages,
-    principal: Connector,
-    number_id: UUID,
-    name: Annotated[str, Form(max_length=200)] = "",
-) -> Response:
-    async with runtime.database.writing() as session:
-        await change_number(
-            session,
-            principal.organization_id,
-            number_id,
-            NumberChange(display_name=name),
-            actor=principal.actor,
-            now=runtime.clock.now(),
-        )
-    return pages.redirect(_HERE, toast=("success", "The name was saved."))
-
-
-# --- cleaning up ----------------------------------------------------------------------------
-
-
-@router.get("/cleanup")
-async def preview_cleanup(
-    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Connector
-) -> Response:
-    found = await _clean_up(runtime, principal, dry_run=True)
-    async with runtime.database.reading() as session:
-        described = await views.describe_sessions(session, found[0])
-    return pages.render(
-        request,
-        "connection_cleanup.html",
-        principal=principal,
-        nav="connection",
-        found=described,
-        phone=display_phone,
-        ended=states.ended_sentence,
-    )
-
-
-@router.post("/cleanup")
-async def cleanup(runtime: CurrentRuntime, pages: CurrentPages, principal: Connector) -> Response:
-    _, deleted = await _clean_up(runtime, principal, dry_run=False)
-    words = f"Removed {deleted} session{'' if deleted == 1 else 's'} from the history."
-    return pages.redirect(_HERE, toast=("success", words))
-
-
-async def _clean_up(
-    runtime: Runtime, principal: Principal, *, dry_run: bool
-) -> tuple[list[WhatsappSession], int]:
-    done = await clean_up(
-        Context.of(runtime),
-        principal.organization_id,
-        older_than=_CLEAN_UP_AFTER,
-        dry_run=dry_run,
-        actor=principal.actor,
-    )
-    return list(done.sessions), done.deleted
+    return pages.redirect(HERE, toast=("success", "The session was deleted from the history."))

@@ -198,3 +198,14 @@ async def test_watching_a_pairing_makes_the_verifier_look_sooner(
     await api.get(f"/api/v1/sessions/{row.id}")
     await desk.verify()
     assert desk.gateway.count("status") == before + 1
+
+
+async def test_a_handover_is_previewed_over_the_api(api: httpx.AsyncClient, desk: Desk) -> None:
+    await desk.paired()
+    await desk.paired("14155550136")
+    source, target = [each["id"] for each in (await api.get("/api/v1/numbers")).json()["items"]]
+    path = f"/api/v1/numbers/{source}/handover"
+    preview = (await api.post(path, json={"to": target})).json()
+    assert (preview["moved"], preview["targetConnected"]) == (False, True)
+    assert preview["moves"]["workshops"] == 0
+    assert (await api.post(path, json={"to": source})).status_code == 422

@@ -11,7 +11,7 @@ import pytest
 from tests.integration.numbers.conftest import PHONE, Desk
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
-from tests.support.factories import make_gateway, make_message
+from tests.support.factories import make_event, make_gateway, make_message
 from tests.support.gateway import API_KEY, running_gateway
 
 from groupline.gateways.drivers.base import AuthScheme
@@ -185,3 +185,34 @@ async def test_a_page_of_another_organization_shows_nothing_of_it(
         assert "0136" not in words(await outsider.get(PAGE))
         assert (await outsider.get(f"{PAGE}/sessions/{row.id}")).status_code == 404
         assert (await outsider.get(f"{PAGE}?session={row.id}")).status_code == 404
+
+
+async def test_a_handover_is_shown_before_it_is_done(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    await desk.paired("14155550136")
+    source, target = [each.id for each in sorted(await desk.numbers(), key=lambda each: each.id)]
+    async with desk.database.writing() as session:
+        await make_event(session, organization_id=desk.organization_id, number_id=source)
+    page = f"{PAGE}/numbers/{source}/handover"
+    assert "Choose a number" in words(await browser.get(page))
+    assert "Nothing has been changed yet." in words(
+        await browser.get(page, params={"to": str(target)})
+    )
+    done = await browser.post(page, data={"to": str(target)})
+    assert "Handed over to +1 415-555-0136: 1 workshop." in done.text
+
+
+async def test_a_standby_is_set_and_removed(browser: httpx.AsyncClient, desk: Desk) -> None:
+    await desk.paired()
+    await desk.paired("14155550136")
+    first, second = sorted(await desk.numbers(), key=lambda each: each.id)
+    path = f"{PAGE}/numbers/{first.id}/standby"
+    assert (
+        "The standby was saved."
+        in (await browser.post(path, data={"standbyId": str(second.id)})).text
+    )
+    assert (await desk.number()).standby_number_id == second.id
+    assert "The standby was removed." in (await browser.post(path, data={"standbyId": ""})).text
+    assert (await desk.number()).standby_number_id is None

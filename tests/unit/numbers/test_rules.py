@@ -19,6 +19,7 @@ from groupline.gateways.outcomes import (
     UnknownWord,
 )
 from groupline.models import EndedReason, SessionStatus
+from groupline.numbers.cadence import next_logout, next_look, with_jitter
 from groupline.numbers.rules import (
     LOGGED_OUT,
     NO_QR_DATA,
@@ -45,9 +46,6 @@ from groupline.numbers.rules import (
     decide,
     may_clean_up,
     may_delete,
-    next_logout,
-    next_look,
-    with_jitter,
 )
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)

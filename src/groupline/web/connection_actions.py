@@ -1,0 +1,217 @@
+"""Settings → WhatsApp connection: what is done to a number, and cleaning up the history."""
+
+from datetime import timedelta
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Form, Query, Request
+from starlette.responses import Response
+
+from groupline.errors import InvalidInput
+from groupline.gateways.phone import display_phone
+from groupline.http.context import CurrentRuntime
+from groupline.models import WhatsappSession
+from groupline.numbers import service, states, views
+from groupline.numbers.change import NumberChange, change_number
+from groupline.numbers.context import Context
+from groupline.numbers.handover import hand_over
+from groupline.numbers.history import clean_up
+from groupline.orgs.rules import Principal
+from groupline.runtime import Runtime
+from groupline.web.connection import HERE, Connector, Operator, follows, verified
+from groupline.web.rendering import CurrentPages
+
+router = APIRouter(prefix=HERE)
+
+_CLEAN_UP_AFTER = timedelta(days=30)
+
+
+@router.post("/numbers/{number_id}/reconnect")
+async def reconnect(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    row = await service.reconnect(
+        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
+    )
+    if row.status == "connected":
+        return pages.redirect(HERE, toast=("success", "Connected again, without a scan."))
+    return pages.redirect(f"{HERE}?session={row.id}")
+
+
+@router.post("/numbers/{number_id}/verify")
+async def verify_number(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, number_id: UUID
+) -> Response:
+    context = Context.of(runtime)
+    row = await service.verify_number(
+        context, principal.organization_id, number_id, actor=principal.actor
+    )
+    return pages.redirect(HERE, toast=verified(row))
+
+
+@router.post("/numbers/{number_id}/disconnect")
+async def disconnect(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    row = await service.disconnect_number(
+        Context.of(runtime), principal.organization_id, number_id, actor=principal.actor
+    )
+    if row.logout_confirmed_at is not None:
+        return pages.redirect(HERE, toast=("success", "Disconnected, and logged out."))
+    words = "Disconnected. The gateway is told to log out as soon as it answers."
+    return pages.redirect(HERE, toast=("warning", words))
+
+
+@router.post("/numbers/{number_id}/rename")
+async def rename(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    number_id: UUID,
+    name: Annotated[str, Form(max_length=200)] = "",
+) -> Response:
+    async with runtime.database.writing() as session:
+        await change_number(
+            session,
+            principal.organization_id,
+            number_id,
+            NumberChange(display_name=name),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return pages.redirect(HERE, toast=("success", "The name was saved."))
+
+
+@router.post("/numbers/{number_id}/standby")
+async def standby(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    number_id: UUID,
+    standby_id: Annotated[str, Form(alias="standbyId", max_length=50)] = "",
+) -> Response:
+    chosen = _uuid_or_none(standby_id)
+    async with runtime.database.writing() as session:
+        await change_number(
+            session,
+            principal.organization_id,
+            number_id,
+            NumberChange(standby_number_id=chosen),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    words = "The standby was removed." if chosen is None else "The standby was saved."
+    return pages.redirect(HERE, toast=("success", words))
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text) if text else None
+    except ValueError as error:
+        raise InvalidInput("This is not one of your numbers.") from error
+
+
+@router.get("/numbers/{number_id}/handover")
+async def preview_handover(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    number_id: UUID,
+    to: Annotated[str, Query(max_length=50)] = "",
+) -> Response:
+    """Choose the other number, and see what moves and what stays."""
+    target_id, now = _uuid_or_none(to), runtime.clock.now()
+    async with runtime.database.reading() as session:
+        numbers = await views.list_numbers(session, principal.organization_id, now)
+        source = await views.show_number(session, principal.organization_id, number_id, now)
+        preview = None
+        if target_id is not None and target_id != number_id:
+            preview = await hand_over(
+                session,
+                principal.organization_id,
+                number_id,
+                target_id,
+                dry_run=True,
+                actor=principal.actor,
+                now=now,
+            )
+    return pages.render(
+        request,
+        "connection_handover.html",
+        principal=principal,
+        nav="connection",
+        source=source,
+        targets=[(view.number.id, view.name) for view in numbers if view.number.id != number_id],
+        preview=preview,
+        phone=display_phone,
+        follows=follows,
+    )
+
+
+@router.post("/numbers/{number_id}/handover")
+async def handover(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    number_id: UUID,
+    to: Annotated[UUID, Form()],
+) -> Response:
+    async with runtime.database.writing() as session:
+        done = await hand_over(
+            session,
+            principal.organization_id,
+            number_id,
+            to,
+            dry_run=False,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    moved = follows(done.moves) or "nothing"
+    words = f"Handed over to {display_phone(done.target.phone_number)}: {moved}."
+    return pages.redirect(HERE, toast=("success", words))
+
+
+# --- cleaning up ----------------------------------------------------------------------------
+
+
+@router.get("/cleanup")
+async def preview_cleanup(
+    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Connector
+) -> Response:
+    found = await _clean_up(runtime, principal, dry_run=True)
+    async with runtime.database.reading() as session:
+        described = await views.describe_sessions(session, found[0])
+    return pages.render(
+        request,
+        "connection_cleanup.html",
+        principal=principal,
+        nav="connection",
+        found=described,
+        phone=display_phone,
+        ended=states.ended_sentence,
+    )
+
+
+@router.post("/cleanup")
+async def cleanup(runtime: CurrentRuntime, pages: CurrentPages, principal: Connector) -> Response:
+    _, deleted = await _clean_up(runtime, principal, dry_run=False)
+    words = f"Removed {deleted} session{'' if deleted == 1 else 's'} from the history."
+    return pages.redirect(HERE, toast=("success", words))
+
+
+async def _clean_up(
+    runtime: Runtime, principal: Principal, *, dry_run: bool
+) -> tuple[list[WhatsappSession], int]:
+    done = await clean_up(
+        Context.of(runtime),
+        principal.organization_id,
+        older_than=_CLEAN_UP_AFTER,
+        dry_run=dry_run,
+        actor=principal.actor,
+    )
+    return list(done.sessions), done.deleted
