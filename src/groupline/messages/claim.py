@@ -52,7 +52,7 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
 _CLAIM: Final = """
-WITH lane AS (
+WITH lane AS MATERIALIZED (
     SELECT n.id AS number_id, s.id AS session_id, s.gateway_id, g.max_in_flight
     FROM whatsapp_sessions s
     JOIN whatsapp_numbers n ON n.organization_id = s.organization_id AND n.id = s.number_id
@@ -64,7 +64,7 @@ WITH lane AS (
       AND NOT EXISTS (SELECT 1 FROM scheduled_whatsapp_messages f
                       WHERE f.number_id = n.id AND f.status = 'sending')
 ),
-head AS (SELECT lane.*, COALESCE({first}) AS message_id FROM lane),
+head AS MATERIALIZED (SELECT lane.*, COALESCE({first}) AS message_id FROM lane),
 flying AS (
     SELECT s.gateway_id, count(*) AS requests
     FROM scheduled_whatsapp_messages f JOIN whatsapp_sessions s ON s.id = f.session_id
@@ -79,7 +79,7 @@ ranked AS (
     JOIN scheduled_whatsapp_messages m ON m.id = head.message_id
     LEFT JOIN flying ON flying.gateway_id = head.gateway_id
 ),
-picked AS (
+picked AS MATERIALIZED (
     SELECT m.id AS message_id, ranked.session_id AS by_session
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
     WHERE ranked.place <= ranked.free AND m.status = 'pending'

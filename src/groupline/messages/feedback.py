@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 from uuid import UUID
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, and_, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -21,7 +21,7 @@ from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
 from groupline.messages.holds import NUMBERS, hold_lanes
-from groupline.messages.rules import IN_FLIGHT, Change, Policy
+from groupline.messages.rules import Change, Policy
 from groupline.messages.settle import overtake
 from groupline.models import (
     InboundOutcome,
@@ -148,7 +148,9 @@ async def _match(
     session: AsyncSession, source: Source, about: About
 ) -> _Match | Literal["unmatched", "ambiguous"]:
     found = await session.execute(
-        select(WhatsappSession.id, WhatsappSession.organization_id).where(
+        select(
+            WhatsappSession.id, WhatsappSession.organization_id, WhatsappSession.number_id
+        ).where(
             WhatsappSession.gateway_id == source.gateway_id,
             WhatsappSession.gateway_session_id == source.gateway_session_id,
         )
@@ -168,7 +170,10 @@ async def _match(
         return "unmatched"
     alone = base.where(
         MESSAGES.c.session_id == pairing.id,
-        MESSAGES.c.status.in_(IN_FLIGHT),
+        or_(
+            and_(MESSAGES.c.status == "sending", MESSAGES.c.number_id == pairing.number_id),
+            MESSAGES.c.status.in_(("accepted", "uncertain")),
+        ),
         MESSAGES.c.group_id.in_(
             select(WhatsappGroup.id).where(
                 WhatsappGroup.organization_id == pairing.organization_id,

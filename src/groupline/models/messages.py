@@ -45,13 +45,13 @@ class ScheduledWhatsappMessage(OfOrganization):
         _where(
             "uq_scheduled_whatsapp_messages_step",
             *("event_id", "step_id", "group_id"),
-            where="status <> 'cancelled'",
+            where="event_id IS NOT NULL AND status <> 'cancelled'",
             unique=True,
         ),
         _where(
             "uq_scheduled_whatsapp_messages_campaign",
             *("campaign_id", "group_id"),
-            where="status <> 'cancelled'",
+            where="campaign_id IS NOT NULL AND status <> 'cancelled'",
             unique=True,
         ),
         # The lane: one message of a number is in flight, whoever claims.
@@ -83,11 +83,6 @@ class ScheduledWhatsappMessage(OfOrganization):
             where="status = 'pending'",
         ),
         _where(
-            "ix_scheduled_whatsapp_messages_lease",
-            "claimed_until",
-            where="status = 'sending'",
-        ),
-        _where(
             "ix_scheduled_whatsapp_messages_unsettled",
             "next_check_at",
             where="status IN ('accepted', 'uncertain')",
@@ -95,7 +90,7 @@ class ScheduledWhatsappMessage(OfOrganization):
         _where(
             "ix_scheduled_whatsapp_messages_in_flight",
             *("group_id", "session_id"),
-            where="status IN ('sending', 'accepted', 'uncertain')",
+            where="status IN ('accepted', 'uncertain')",
         ),
         _where(
             "ix_scheduled_whatsapp_messages_gateway_message",

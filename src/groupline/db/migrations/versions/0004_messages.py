@@ -186,15 +186,8 @@ def _scheduled_whatsapp_messages_indexes() -> None:
         "ix_scheduled_whatsapp_messages_in_flight",
         "scheduled_whatsapp_messages",
         ["group_id", "session_id"],
-        sqlite_where=sa.text("status IN ('sending', 'accepted', 'uncertain')"),
-        postgresql_where=sa.text("status IN ('sending', 'accepted', 'uncertain')"),
-    )
-    op.create_index(
-        "ix_scheduled_whatsapp_messages_lease",
-        "scheduled_whatsapp_messages",
-        ["claimed_until"],
-        sqlite_where=sa.text("status = 'sending'"),
-        postgresql_where=sa.text("status = 'sending'"),
+        sqlite_where=sa.text("status IN ('accepted', 'uncertain')"),
+        postgresql_where=sa.text("status IN ('accepted', 'uncertain')"),
     )
     op.create_index(
         "ix_scheduled_whatsapp_messages_list",
@@ -244,8 +237,8 @@ def _scheduled_whatsapp_messages_indexes() -> None:
         "scheduled_whatsapp_messages",
         ["campaign_id", "group_id"],
         unique=True,
-        sqlite_where=sa.text("status <> 'cancelled'"),
-        postgresql_where=sa.text("status <> 'cancelled'"),
+        sqlite_where=sa.text("campaign_id IS NOT NULL AND status <> 'cancelled'"),
+        postgresql_where=sa.text("campaign_id IS NOT NULL AND status <> 'cancelled'"),
     )
     op.create_index(
         "uq_scheduled_whatsapp_messages_lane",
@@ -260,8 +253,8 @@ def _scheduled_whatsapp_messages_indexes() -> None:
         "scheduled_whatsapp_messages",
         ["event_id", "step_id", "group_id"],
         unique=True,
-        sqlite_where=sa.text("status <> 'cancelled'"),
-        postgresql_where=sa.text("status <> 'cancelled'"),
+        sqlite_where=sa.text("event_id IS NOT NULL AND status <> 'cancelled'"),
+        postgresql_where=sa.text("event_id IS NOT NULL AND status <> 'cancelled'"),
     )
 
 
