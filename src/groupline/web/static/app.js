@@ -408,7 +408,7 @@ async function askAll(url, more) {
 function listen() {
   stream = new EventSource(document.body.dataset.events ?? "/api/v1/events");
   stream.addEventListener("open", () => {
-    if (lost) changed("*");
+    changed("*"); // what happened while the page was on its way here, or the stream away
     lost = false;
     showLost(false);
   });
