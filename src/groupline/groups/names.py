@@ -11,14 +11,16 @@ MIN_INDEXED: Final = 3
 """The index knows three characters in a row; a shorter word is looked up by reading."""
 
 # Letters that Unicode does not take apart, though people type them without the stroke.
-_PLAIN = str.maketrans({"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "æ": "ae", "œ": "oe"})
+_PLAIN: Final = {"ı": "i", "ł": "l", "ø": "o", "đ": "d", "ħ": "h", "æ": "ae", "œ": "oe"}
 
 
-def normalise(text: str) -> str:
-    """The form in which two names are the same to a person who types one of them."""
-    folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
-    kept = "".join(char for char in folded if not _is_ignored(char)).translate(_PLAIN)
-    return " ".join(kept.split())
+class _Kept(dict[int, str | None]):
+    """What becomes of each character; found out once for each."""
+
+    def __missing__(self, code: int) -> str | None:
+        char = chr(code)
+        kept = self[code] = None if _is_ignored(char) else _PLAIN.get(char, char)
+        return kept
 
 
 def _is_ignored(char: str) -> bool:
@@ -26,6 +28,17 @@ def _is_ignored(char: str) -> bool:
     above_or_below = unicodedata.combining(char)
     is_point = 10 <= above_or_below <= 36 or above_or_below >= 200
     return is_point or unicodedata.category(char) in {"Cc", "Cf", "Cs"}
+
+
+_KEPT: Final = _Kept()
+
+
+def normalise(text: str) -> str:
+    """The form in which two names are the same to a person who types one of them."""
+    folded = text.casefold()
+    if not text.isascii():
+        folded = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", text).casefold())
+    return " ".join(folded.translate(_KEPT).split())
 
 
 def short_id(jid: str) -> str:

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.groups.saving import running_since
+from groupline.groups.turns import running_since
 from groupline.models import WhatsappMembership, WhatsappNumber, WhatsappSession
 
 

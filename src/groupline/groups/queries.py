@@ -1,6 +1,6 @@
 """Reading groups: pages of a list, search, one group, the choice of a person."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -36,7 +36,8 @@ _INDEX: Final = table("whatsapp_groups_search", column("search_name"), column("g
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _MATCHES: Final[ColumnElement[Any]] = literal_column("whatsapp_groups_search")
 
-_GROUP_COLUMNS = (
+_BY_NAME: Final = (WhatsappGroup.search_name, WhatsappGroup.id)
+_GROUP_COLUMNS: Final = (
     WhatsappGroup.id,
     WhatsappGroup.group_jid,
     WhatsappGroup.group_name,
@@ -59,22 +60,17 @@ async def list_groups(
     limit: int = 50,
 ) -> GroupPage:
     """One page, by name. Words that differ only in case or accents are the same."""
-    condition = await matching(session, organization_id, wanted)
-    statement = (
-        select(*_GROUP_COLUMNS)
-        .where(condition)
-        .order_by(WhatsappGroup.search_name, WhatsappGroup.id)
-        .limit(limit + 1)
-    )
+    matching = await _matching(session, organization_id, wanted)
+    statement = matching(*_GROUP_COLUMNS).order_by(*_BY_NAME).limit(limit + 1)
     if after is not None:
-        statement = statement.where(
-            tuple_(WhatsappGroup.search_name, WhatsappGroup.id)
-            > tuple_(after.search_name, after.group_id)
-        )
+        last = tuple_(after.search_name, after.group_id)
+        statement = statement.where(tuple_(*_BY_NAME) > last)
     rows = (await session.execute(statement)).all()
-    total = (await session.execute(_count(condition))).scalar_one()
-    views = await _views(session, organization_id, rows[:limit], wanted.number_id)
     more = len(rows) > limit
+    views = await _views(session, organization_id, rows[:limit], wanted.number_id)
+    # A first page that holds everything has counted it.
+    is_all = after is None and not more
+    total = len(rows) if is_all else await _count(session, matching)
     return GroupPage(views, total, views[-1].cursor if more else None)
 
 
@@ -91,21 +87,19 @@ async def get_group(
     return views[0] if views else None
 
 
+async def has_groups(session: AsyncSession, organization_id: UUID) -> bool:
+    statement = select(exists().where(WhatsappGroup.organization_id == organization_id))
+    return (await session.execute(statement)).scalar_one()
+
+
 async def count_groups(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> int:
-    condition = await matching(session, organization_id, wanted)
-    return (await session.execute(_count(condition))).scalar_one()
+    return await _count(session, await _matching(session, organization_id, wanted))
 
 
 async def ids_of(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> list[UUID]:
     """All groups that the filter matches, by name: what "select all" selects."""
-    condition = await matching(session, organization_id, wanted)
-    return list(
-        await session.scalars(
-            select(WhatsappGroup.id)
-            .where(condition)
-            .order_by(WhatsappGroup.search_name, WhatsappGroup.id)
-        )
-    )
+    matching = await _matching(session, organization_id, wanted)
+    return list(await session.scalars(matching(WhatsappGroup.id).order_by(*_BY_NAME)))
 
 
 async def existing_ids(
@@ -125,24 +119,31 @@ async def existing_ids(
     return [group_id for group_id in wanted if group_id in found]
 
 
-def _count(condition: ColumnElement[bool]) -> Select[int]:
-    return select(func.count()).select_from(WhatsappGroup).where(condition)
-
-
 # What matches
 
 
-async def matching(
-    session: AsyncSession, organization_id: UUID, wanted: GroupFilter
-) -> ColumnElement[bool]:
-    """The filter as a condition on ``whatsapp_groups``."""
-    conditions = [WhatsappGroup.organization_id == organization_id]
-    conditions += _membership_conditions(wanted)
+Matching = Callable[..., Select[Any]]
+"""Selects these columns of the groups that match."""
+
+
+async def _matching(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> Matching:
     words = search_words(wanted.query)
-    conditions += [_contains(word) for word in words]
+    conditions = [WhatsappGroup.organization_id == organization_id, *map(_contains, words)]
     if session.get_bind().dialect.name == "sqlite":
         conditions += await _by_index(session, indexed_words(words))
-    return and_(*conditions)
+
+    def matching(*columns: Any) -> Select[Any]:
+        statement = select(*columns).select_from(WhatsappGroup).where(*conditions)
+        if wanted.number_id is None:
+            return statement.where(*_of_any_number(wanted))
+        return _of_number(statement, wanted.number_id, wanted)
+
+    return matching
+
+
+async def _count(session: AsyncSession, matching: Matching) -> int:
+    total: int = (await session.execute(matching(func.count()))).scalar_one()
+    return total
 
 
 def _contains(word: str) -> ColumnElement[bool]:
@@ -163,31 +164,39 @@ async def _by_index(session: AsyncSession, words: Sequence[str]) -> list[ColumnE
     return [WhatsappGroup.id.in_(select(_INDEX.c.group_id).where(match))]
 
 
-def _membership_conditions(wanted: GroupFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
-    if wanted.number_id is not None:
-        conditions.append(_has_membership(wanted.number_id))
+def _of_number(statement: Select[Any], number_id: UUID, wanted: GroupFilter) -> Select[Any]:
+    """A number is in a group once, so a join multiplies nothing, and can begin with the number."""
+    statement = statement.join(WhatsappMembership, _is_membership()).where(
+        WhatsappMembership.number_id == number_id
+    )
     if wanted.active is not None:
-        is_in = _has_membership(wanted.number_id, WhatsappMembership.is_active)
+        statement = statement.where(WhatsappMembership.is_active.is_(wanted.active))
+    if wanted.sendable is not None:
+        can = and_(~WhatsappGroup.is_community, *may_write())
+        statement = statement.where(can if wanted.sendable else ~can)
+    return statement
+
+
+def _of_any_number(wanted: GroupFilter) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.active is not None:
+        is_in = _has_membership(WhatsappMembership.is_active.is_(True))
         conditions.append(is_in if wanted.active else ~is_in)
     if wanted.sendable is not None:
-        can = and_(~WhatsappGroup.is_community, _has_membership(wanted.number_id, *may_write()))
+        can = and_(~WhatsappGroup.is_community, _has_membership(*may_write()))
         conditions.append(can if wanted.sendable else ~can)
     return conditions
 
 
-def _has_membership(
-    number_id: UUID | None, *conditions: ColumnElement[bool] | Any
-) -> ColumnElement[bool]:
-    membership = (
-        exists()
-        .where(WhatsappMembership.organization_id == WhatsappGroup.organization_id)
-        .where(WhatsappMembership.group_id == WhatsappGroup.id)
-        .where(*conditions)
+def _has_membership(*conditions: ColumnElement[bool]) -> ColumnElement[bool]:
+    return exists().where(_is_membership(), *conditions)
+
+
+def _is_membership() -> ColumnElement[bool]:
+    return and_(
+        WhatsappMembership.organization_id == WhatsappGroup.organization_id,
+        WhatsappMembership.group_id == WhatsappGroup.id,
     )
-    if number_id is not None:
-        membership = membership.where(WhatsappMembership.number_id == number_id)
-    return membership
 
 
 def may_write() -> tuple[ColumnElement[bool], ...]:

@@ -1,14 +1,14 @@
 """What a list of groups proves, and which groups can be sent to. Pure decisions, no I/O."""
 
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final, assert_never
 from uuid import UUID
 
-from groupline.gateways.port import GroupListing, ListingHint
+from groupline.gateways.port import GatewayGroup, GroupListing, ListingHint
 
 SYNC_EVERY: Final = timedelta(hours=24)
 SYNC_JITTER: Final = timedelta(hours=2)
@@ -105,6 +105,66 @@ def groups(count: int) -> str:
     return "1 group" if count == 1 else f"{count:,} groups"
 
 
+# What has to be written
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGroup:
+    """A group that the number is or was in, as it stands in the database."""
+
+    membership_id: UUID
+    name: str | None
+    participant_count: int | None
+    is_community: bool
+    is_community_announce: bool
+    announce_only: bool
+    invite_link: str | None
+    is_admin: bool
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Which of the listed groups have to be written, and how. The rest stands as it is."""
+
+    new: tuple[GatewayGroup, ...]
+    """The number is in these for the first time."""
+    changed: tuple[GatewayGroup, ...]
+    """Something about the group itself is different."""
+    moved: tuple[tuple[UUID, bool | None], ...]
+    """Memberships that came back or changed their role, with the role if the gateway said it."""
+
+
+def plan(listing: GroupListing, known: Mapping[str, KnownGroup]) -> Plan:
+    """Field by field: what the gateway does not say overwrites nothing."""
+    new, changed, moved = [], [], []
+    for group in listing.groups:
+        before = known.get(group.jid)
+        if before is None:
+            new.append(group)
+            continue
+        if _is_changed(group, before):
+            changed.append(group)
+        if not before.is_active or _differs(group.is_admin, before.is_admin):
+            moved.append((before.membership_id, group.is_admin))
+    return Plan(tuple(new), tuple(changed), tuple(moved))
+
+
+def _is_changed(said: GatewayGroup, known: KnownGroup) -> bool:
+    return (
+        _differs(said.participant_count, known.participant_count)
+        or _differs(said.name, known.name)
+        or _differs(said.invite_link, known.invite_link)
+        or _differs(said.announce_only, known.announce_only)
+        or _differs(said.is_community, known.is_community)
+        or _differs(said.is_community_announce, known.is_community_announce)
+    )
+
+
+def _differs(said: object, known: object) -> bool:
+    return said is not None and said != known
+
+
 # Who can send
 
 
@@ -199,7 +259,3 @@ def count_change(
     newest = sorted(others, key=lambda other: other[1][1], reverse=True)
     kept = dict(newest[: MAX_REMEMBERED_CHANGES - 1])
     return kept | {member: [change.value, moment]}, 1 if change is MemberChange.JOINED else -1
-
-
-def lease_name(number_id: UUID) -> str:
-    return f"groups.sync:{number_id}"

@@ -1,8 +1,7 @@
-"""The statements of a sync: who may run one, and how its rows are written."""
+"""The statements of a sync: how groups and memberships are read and written."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -13,7 +12,6 @@ from sqlalchemy import (
     Table,
     bindparam,
     case,
-    delete,
     false,
     func,
     or_,
@@ -27,94 +25,27 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from groupline.db import UtcDateTime
 from groupline.gateways.port import GatewayGroup
 from groupline.groups.names import search_name
-from groupline.groups.rules import lease_name
+from groupline.groups.rules import KnownGroup
 from groupline.ids import new_id
 from groupline.models import (
-    Gateway,
-    Lease,
+    Organization,
     WhatsappGroup,
     WhatsappMembership,
     WhatsappNumber,
-    WhatsappSession,
 )
 
-LEASE_SECONDS: Final = 180
-"""Longer than the longest answer that a gateway is given time for, and the saving of it."""
-
-_LEASE = timedelta(seconds=LEASE_SECONDS)
+_Columns = ReadOnlyColumnCollection[str, Any]
 _GROUPS: Final = cast("Table", WhatsappGroup.__table__)
 _MEMBERSHIPS: Final = cast("Table", WhatsappMembership.__table__)
 
 
-# Whose turn it is
-
-
-@dataclass(frozen=True, slots=True)
-class Pairing:
-    """A number, the session it is connected through, and the gateway of that."""
-
-    number: WhatsappNumber
-    session: WhatsappSession | None
-    gateway: Gateway | None
-
-
-async def find_pairing(
-    session: AsyncSession, organization_id: UUID, number_id: UUID
-) -> Pairing | None:
-    """``None`` if the organization has no such number."""
-    row = (
-        await session.execute(
-            select(WhatsappNumber, WhatsappSession, Gateway)
-            .outerjoin(
-                WhatsappSession,
-                (WhatsappSession.organization_id == WhatsappNumber.organization_id)
-                & (WhatsappSession.number_id == WhatsappNumber.id)
-                & (WhatsappSession.status == "connected"),
-            )
-            .outerjoin(Gateway, Gateway.id == WhatsappSession.gateway_id)
-            .where(WhatsappNumber.organization_id == organization_id)
-            .where(WhatsappNumber.id == number_id)
-        )
-    ).one_or_none()
-    return None if row is None else Pairing(*row)
-
-
-async def take_turn(session: AsyncSession, number_id: UUID, owner: str, now: datetime) -> bool:
-    """Whether this run may sync the number: one that is under way goes first."""
-    statement = (
-        _insert(session, Lease)
-        .values(name=lease_name(number_id), owner=owner, expires_at=now + _LEASE)
-        .on_conflict_do_update(
-            index_elements=["name"],
-            set_={"owner": owner, "expires_at": now + _LEASE},
-            where=Lease.expires_at <= now,
-        )
-        .returning(Lease.owner)
-    )
-    return (await session.execute(statement)).one_or_none() is not None
-
-
-async def still_has_turn(session: AsyncSession, number_id: UUID, owner: str) -> bool:
-    """Asked in the transaction that writes: a run that was too slow must not write late."""
-    holder = select(Lease.owner).where(Lease.name == lease_name(number_id)).with_for_update()
-    return await session.scalar(holder) == owner
-
-
-async def end_turn(session: AsyncSession, number_id: UUID, owner: str) -> None:
+async def lock_organization(session: AsyncSession, organization_id: UUID) -> None:
+    """Syncs of one organization write one after the other: their numbers share groups."""
     await session.execute(
-        delete(Lease).where(Lease.name == lease_name(number_id), Lease.owner == owner)
+        select(Organization.id)
+        .where(Organization.id == organization_id)
+        .with_for_update(key_share=True)
     )
-
-
-async def running_since(
-    session: AsyncSession, number_ids: Collection[UUID], now: datetime
-) -> dict[UUID, datetime]:
-    """The numbers that are being synced now, and since when."""
-    names = {lease_name(number_id): number_id for number_id in number_ids}
-    rows = await session.execute(
-        select(Lease.name, Lease.expires_at).where(Lease.name.in_(names), Lease.expires_at > now)
-    )
-    return {names[name]: expires_at - _LEASE for name, expires_at in rows}
 
 
 async def lock_number(
@@ -132,25 +63,32 @@ async def lock_number(
     ).one()
 
 
-# What is written
-
-
-async def active_memberships(
+async def known_groups(
     session: AsyncSession, organization_id: UUID, number_id: UUID
-) -> dict[str, UUID]:
-    """The groups that the number is in: their jids, with the ids of the memberships."""
+) -> dict[str, KnownGroup]:
+    """The groups that the number is or was in, by jid."""
     rows = await session.execute(
-        select(WhatsappGroup.group_jid, WhatsappMembership.id)
-        .join(
-            WhatsappGroup,
-            (WhatsappGroup.organization_id == WhatsappMembership.organization_id)
-            & (WhatsappGroup.id == WhatsappMembership.group_id),
+        select(
+            _GROUPS.c.group_jid,
+            _MEMBERSHIPS.c.id,
+            _GROUPS.c.group_name,
+            _GROUPS.c.participant_count,
+            _GROUPS.c.is_community,
+            _GROUPS.c.is_community_announce,
+            _GROUPS.c.announce_only,
+            _GROUPS.c.invite_link,
+            _MEMBERSHIPS.c.is_admin,
+            _MEMBERSHIPS.c.is_active,
         )
-        .where(WhatsappMembership.organization_id == organization_id)
-        .where(WhatsappMembership.number_id == number_id)
-        .where(WhatsappMembership.is_active)
+        .join(
+            _GROUPS,
+            (_GROUPS.c.organization_id == _MEMBERSHIPS.c.organization_id)
+            & (_GROUPS.c.id == _MEMBERSHIPS.c.group_id),
+        )
+        .where(_MEMBERSHIPS.c.organization_id == organization_id)
+        .where(_MEMBERSHIPS.c.number_id == number_id)
     )
-    return {jid: membership_id for jid, membership_id in rows}  # noqa: C416 - rows are no pairs
+    return {jid: KnownGroup(*facts) for jid, *facts in rows}
 
 
 async def count_active(session: AsyncSession, organization_id: UUID, number_id: UUID) -> int:
@@ -164,38 +102,98 @@ async def count_active(session: AsyncSession, organization_id: UUID, number_id: 
     return (await session.execute(statement)).scalar_one()
 
 
-async def upsert_groups(
+async def add_groups(
     session: AsyncSession,
     organization_id: UUID,
-    groups: Sequence[GatewayGroup],
+    number_id: UUID,
+    groups: Collection[GatewayGroup],
     at: datetime,
 ) -> None:
-    """Writes what is new or different. What the gateway did not say overwrites nothing.
-
-    The rows come in the order of their jids: two syncs that write the same groups at once
-    wait for each other and never both.
-    """
+    """The number is in these for the first time. Another number may have been there before."""
     if not groups:
         return
     rows = [_group_row(organization_id, group, at) for group in groups]
-    rows.sort(key=lambda row: row["b_jid"])
     await _execute_many(session, _group_upsert(session), rows)
+    members = [
+        {
+            "b_id": new_id(),
+            "b_organization": organization_id,
+            "b_number": number_id,
+            "b_jid": group.jid,
+            "b_admin": group.is_admin,
+            "b_at": at,
+        }
+        for group in groups
+    ]
+    await _execute_many(session, _membership_upsert(session), members)
 
 
-def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict[str, Any]:
+async def change_groups(
+    session: AsyncSession, organization_id: UUID, groups: Collection[GatewayGroup], at: datetime
+) -> None:
+    """Writes what the gateway said; what it did not say stays."""
+    known = _GROUPS.c
+    statement = (
+        update(_GROUPS)
+        .where(known.organization_id == organization_id)
+        .where(known.group_jid == bindparam("b_jid"))
+        .where(_is_older(known, at))
+        .values(
+            group_name=_said("b_name", known.group_name),
+            search_name=_said("b_search", known.search_name),
+            participant_count=_said("b_participants", known.participant_count),
+            is_community=_said("b_community", known.is_community),
+            is_community_announce=_said("b_announce", known.is_community_announce),
+            announce_only=_said("b_admins_only", known.announce_only),
+            invite_link=_said("b_link", known.invite_link),
+            synced_at=at,
+        )
+    )
+    rows = [_said_of(group) for group in groups]
+    await _execute_many(session, statement, rows)
+
+
+async def move_memberships(
+    session: AsyncSession,
+    organization_id: UUID,
+    moved: Collection[tuple[UUID, bool | None]],
+    at: datetime,
+) -> None:
+    """The number is in these groups again, or in another role."""
+    known = _MEMBERSHIPS.c
+    statement = (
+        update(_MEMBERSHIPS)
+        .where(known.organization_id == organization_id)
+        .where(known.id == bindparam("b_id"))
+        .where(_is_older(known, at))
+        .values(
+            is_admin=_said("b_admin", known.is_admin),
+            is_active=True,
+            missing_since=None,
+            synced_at=at,
+        )
+    )
+    rows = [{"b_id": membership_id, "b_admin": is_admin} for membership_id, is_admin in moved]
+    await _execute_many(session, statement, rows)
+
+
+def _said_of(group: GatewayGroup) -> dict[str, Any]:
     return {
-        "b_id": new_id(),
-        "b_organization": organization_id,
         "b_jid": group.jid,
         "b_name": group.name,
-        "b_search": search_name(group.name, group.jid),
+        "b_search": None if group.name is None else search_name(group.name, group.jid),
         "b_participants": group.participant_count,
         "b_community": group.is_community,
         "b_announce": group.is_community_announce,
         "b_admins_only": group.announce_only,
         "b_link": group.invite_link,
-        "b_at": at,
     }
+
+
+def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict[str, Any]:
+    row = {"b_id": new_id(), "b_organization": organization_id, "b_at": at} | _said_of(group)
+    row["b_search"] = search_name(group.name, group.jid)
+    return row
 
 
 def _group_upsert(session: AsyncSession) -> Executable:
@@ -227,33 +225,9 @@ def _group_upsert(session: AsyncSession) -> Executable:
     upsert: Executable = statement.on_conflict_do_update(
         index_elements=["organization_id", "group_jid"],
         set_=merged | {"synced_at": new.synced_at},
-        where=_is_newer(known, new) & _differs(known, merged),
+        where=_is_older(known, new.synced_at) & _differs(known, merged),
     )
     return upsert
-
-
-async def upsert_memberships(
-    session: AsyncSession,
-    organization_id: UUID,
-    number_id: UUID,
-    groups: Sequence[GatewayGroup],
-    at: datetime,
-) -> None:
-    """The number is in these groups; the groups themselves are already written."""
-    if not groups:
-        return
-    rows = [
-        {
-            "b_id": new_id(),
-            "b_organization": organization_id,
-            "b_number": number_id,
-            "b_jid": group.jid,
-            "b_admin": group.is_admin,
-            "b_at": at,
-        }
-        for group in groups
-    ]
-    await _execute_many(session, _membership_upsert(session), rows)
 
 
 def _membership_upsert(session: AsyncSession) -> Executable:
@@ -281,7 +255,7 @@ def _membership_upsert(session: AsyncSession) -> Executable:
     upsert: Executable = statement.on_conflict_do_update(
         index_elements=["number_id", "group_id"],
         set_=merged | {"missing_since": None, "synced_at": statement.excluded.synced_at},
-        where=_is_newer(known, statement.excluded) & _differs(known, merged),
+        where=_is_older(known, statement.excluded.synced_at) & _differs(known, merged),
     )
     return upsert
 
@@ -293,14 +267,12 @@ async def deactivate(
     at: datetime,
 ) -> int:
     """The number has left these groups; the rows stay, for the day that it comes back."""
-    if not membership_ids:
-        return 0
     statement = (
         update(_MEMBERSHIPS)
         .where(_MEMBERSHIPS.c.organization_id == organization_id)
         .where(_MEMBERSHIPS.c.id == bindparam("b_id"))
         .where(_MEMBERSHIPS.c.is_active)
-        .where(or_(_MEMBERSHIPS.c.synced_at.is_(None), _MEMBERSHIPS.c.synced_at <= at))
+        .where(_is_older(_MEMBERSHIPS.c, at))
         .values(is_active=False, missing_since=at, synced_at=at)
     )
     return await _execute_many(session, statement, [{"b_id": each} for each in membership_ids])
@@ -310,25 +282,23 @@ async def _execute_many(
     session: AsyncSession, statement: Executable, rows: Sequence[dict[str, Any]]
 ) -> int:
     """One statement for many rows, prepared once; past the ORM, which has no part in it."""
+    if not rows:
+        return 0
     connection = await session.connection()
     return (await connection.execute(statement, rows)).rowcount
 
 
 def _said(parameter: str, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:
-    """What the gateway said of a yes-or-no field, else what is known or usual."""
-    return func.coalesce(bindparam(parameter, type_=Boolean()), otherwise)
+    """What the gateway said, else what is known or usual."""
+    return func.coalesce(bindparam(parameter, type_=otherwise.type), otherwise)
 
 
-def _is_newer(
-    known: "ReadOnlyColumnCollection[str, Any]", new: "ReadOnlyColumnCollection[str, Any]"
-) -> ColumnElement[bool]:
-    """A webhook may have told of a change after this list was made."""
-    return or_(known.synced_at.is_(None), known.synced_at <= new.synced_at)
+def _is_older(known: _Columns, at: Any) -> ColumnElement[bool]:
+    """A webhook may have told of a change after the list was made."""
+    return or_(known.synced_at.is_(None), known.synced_at <= at)
 
 
-def _differs(
-    known: "ReadOnlyColumnCollection[str, Any]", merged: dict[str, ColumnElement[Any]]
-) -> ColumnElement[bool]:
+def _differs(known: _Columns, merged: dict[str, ColumnElement[Any]]) -> ColumnElement[bool]:
     return or_(*(known[name].is_distinct_from(value) for name, value in merged.items()))
 
 

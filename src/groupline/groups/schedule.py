@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.clock import Clock
 from groupline.db import Database
 from groupline.errors import GrouplineError
-from groupline.groups.saving import running_since
 from groupline.groups.sync import GroupSync
+from groupline.groups.turns import running_since
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, WhatsappNumber, WhatsappSession
 

@@ -26,7 +26,7 @@ from groupline.errors import (
 )
 from groupline.gateways.port import GroupListing
 from groupline.gateways.service import Gateways, note_failure, note_success
-from groupline.groups import rules, saving
+from groupline.groups import rules, saving, turns
 from groupline.groups.failures import database_errors, failure_facts, not_connected
 from groupline.ids import new_id
 from groupline.journal import Actor
@@ -127,12 +127,12 @@ class GroupSync:
     ) -> _Run:
         now, token = self._clock.now(), str(new_id())
         async with self._database.writing() as session:
-            pairing = await saving.find_pairing(session, organization_id, number_id)
+            pairing = await turns.find_pairing(session, organization_id, number_id)
             if pairing is None:
                 raise NotFound("There is no such number.")
             if pairing.session is None or pairing.gateway is None:
                 raise not_connected()
-            if not await saving.take_turn(session, number_id, token, now):
+            if not await turns.take_turn(session, number_id, token, now):
                 raise await _already_running(session, organization_id, number_id, now)
             await announce(
                 session, "numbers", organization_id=organization_id, subject_id=number_id
@@ -159,7 +159,7 @@ class GroupSync:
     async def _save(self, run: _Run, listing: GroupListing) -> SyncResult:
         """All of it in one transaction, counts included."""
         async with self._database.writing() as session:
-            if not await saving.still_has_turn(session, run.number_id, run.token):
+            if not await turns.still_has_turn(session, run.number_id, run.token):
                 raise Conflict(
                     "This sync took too long, and another one has begun since. Nothing was saved.",
                     state="superseded",
@@ -234,7 +234,7 @@ class GroupSync:
         self, session: AsyncSession, run: _Run, failure: GrouplineError
     ) -> None:
         now = self._clock.now()
-        if not await saving.still_has_turn(session, run.number_id, run.token):
+        if not await turns.still_has_turn(session, run.number_id, run.token):
             return
         number = await saving.lock_number(session, run.organization_id, run.number_id)
         failures = 1 + int((number.last_sync or {}).get("failures", 0))
@@ -247,7 +247,7 @@ class GroupSync:
     async def _give_up(self, run: _Run) -> None:
         """Cancelled, or broken in a way nobody foresaw: the next run need not wait."""
         async with self._database.writing() as session:
-            await saving.end_turn(session, run.number_id, run.token)
+            await turns.end_turn(session, run.number_id, run.token)
             await announce(
                 session, "numbers", organization_id=run.organization_id, subject_id=run.number_id
             )
@@ -263,18 +263,20 @@ async def write_listing(
     confirmed: bool = False,
 ) -> SyncResult:
     """Brings groups and memberships to what the gateway listed at that time, and counts them."""
+    await saving.lock_organization(session, organization_id)
     await saving.lock_number(session, organization_id, number_id)
-    known = await saving.active_memberships(session, organization_id, number_id)
-    verdict = rules.judge(listing, known)
-    await saving.upsert_groups(session, organization_id, listing.groups, at)
-    await saving.upsert_memberships(session, organization_id, number_id, listing.groups, at)
-    deactivated = 0
-    if verdict.deactivates(confirmed=confirmed):
-        gone = [known[jid] for jid in sorted(verdict.missing)]
-        deactivated = await saving.deactivate(session, organization_id, gone, at)
-    saved = await saving.count_active(session, organization_id, number_id)
-    added = saved - len(known) + deactivated
+    known = await saving.known_groups(session, organization_id, number_id)
+    active = {jid: group.membership_id for jid, group in known.items() if group.is_active}
+    verdict = rules.judge(listing, active)
+    plan = rules.plan(listing, known)
+    await saving.add_groups(session, organization_id, number_id, plan.new, at)
+    await saving.change_groups(session, organization_id, plan.changed, at)
+    await saving.move_memberships(session, organization_id, plan.moved, at)
     trusted = verdict.deactivates(confirmed=confirmed)
+    gone = [active[jid] for jid in sorted(verdict.missing)] if trusted else []
+    deactivated = await saving.deactivate(session, organization_id, gone, at)
+    saved = await saving.count_active(session, organization_id, number_id)
+    added = saved - len(active) + deactivated
     return SyncResult(
         vps_count=_reported(listing),
         saved_count=saved,
@@ -308,7 +310,7 @@ async def _note_sync(
         .where(WhatsappNumber.id == run.number_id)
         .values(last_sync=answer, groups_sync_due_at=next_at)
     )
-    await saving.end_turn(session, run.number_id, run.token)
+    await turns.end_turn(session, run.number_id, run.token)
     await announce(
         session, "numbers", organization_id=run.organization_id, subject_id=run.number_id
     )
@@ -349,7 +351,7 @@ async def _record(
 async def _already_running(
     session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
 ) -> Conflict:
-    since = (await saving.running_since(session, [number_id], now)).get(number_id, now)
+    since = (await turns.running_since(session, [number_id], now)).get(number_id, now)
     organization = await session.get_one(Organization, organization_id)
     local = since.astimezone(ZoneInfo(organization.timezone))
     detail = f"A sync is running since {local:%H:%M:%S %Z}."

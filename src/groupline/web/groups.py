@@ -14,7 +14,7 @@ from groupline.errors import NotFound
 from groupline.gateways.phone import display_phone
 from groupline.gateways.port import ParticipantListing
 from groupline.groups.overview import sync_states
-from groupline.groups.queries import count_groups, list_groups
+from groupline.groups.queries import has_groups, list_groups
 from groupline.groups.rules import groups as groups_in_words
 from groupline.groups.schemas import GroupCursor, GroupFilter, GroupPage
 from groupline.groups.service import GroupQuestions, group_of
@@ -116,13 +116,13 @@ async def _listing(
     page = await list_groups(
         session, organization_id, asked.filter, after=asked.after, limit=_ON_A_PAGE
     )
-    known = page.total or await count_groups(session, organization_id, GroupFilter())
+    is_known = page.total > 0 or await has_groups(session, organization_id)
     numbers = await sync_states(session, organization_id, now)
     return {
         "asked": asked,
         "shown": SHOWN,
         "page": page,
-        "has_groups": known > 0,
+        "has_groups": is_known,
         "next_url": asked.next_url(page),
         "numbers": numbers,
         "number_options": [(one.number_id, display_phone(one.phone_number)) for one in numbers],

@@ -17,7 +17,7 @@ from tests.support.clock import ManualClock
 
 from groupline.db import Database
 from groupline.errors import Conflict, DatabaseFailed, GatewayUnreachable, NumberNotConnected
-from groupline.groups.saving import LEASE_SECONDS
+from groupline.groups.turns import LEASE_SECONDS
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, WhatsappNumber, WhatsappSession
 from groupline.orgs.rules import Scope
