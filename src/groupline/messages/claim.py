@@ -8,11 +8,12 @@ then could not be started is given back (``Withheld``).
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 from uuid import UUID
 
 from sqlalchemy import (
     Row,
+    Table,
     TextClause,
     Uuid,
     bindparam,
@@ -36,6 +37,8 @@ from groupline.models import (
 )
 
 PACE_JITTER: Final = 0.1
+AnyRow: TypeAlias = Row[*tuple[Any, ...]]
+
 _CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
 
 _READY: Final = """m.status = 'pending' AND m.scheduled_for <= :now
@@ -118,7 +121,6 @@ class Claim:
     organization_id: UUID
     number_id: UUID
     gateway_id: UUID
-    session_id: UUID
     token: UUID
     started_at: datetime
     until: datetime
@@ -129,7 +131,6 @@ class Claim:
     media_type: str | None
     client_ref: str
     attempts: int
-    expires_at: datetime | None
     refusal: Refusal | None
     """Found at the last moment: it must not be sent."""
 
@@ -156,50 +157,57 @@ async def claim(
     return [_claim(row, token, now, until) for row in rows]
 
 
-async def _load(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[Row[*tuple[Any, ...]]]:
-    message, group, member = ScheduledWhatsappMessage, WhatsappGroup, WhatsappMembership
-    statement = (
-        select(
-            message.id,
-            message.organization_id,
-            message.number_id,
-            message.session_id,
-            message.content,
-            message.media_url,
-            message.media_type,
-            message.client_ref,
-            message.attempts,
-            message.expires_at,
-            group.group_jid,
-            group.is_community,
-            group.announce_only,
-            member.is_active,
-            member.is_admin,
-            WhatsappSession.gateway_id,
-            WhatsappSession.gateway_session_id,
-            WhatsappNumber.pace_seconds,
-        )
-        .join(group, group.id == message.group_id)
-        .join(WhatsappSession, WhatsappSession.id == message.session_id)
-        .join(WhatsappNumber, WhatsappNumber.id == message.number_id)
-        .outerjoin(
-            member, (member.number_id == message.number_id) & (member.group_id == message.group_id)
-        )
-        .where(message.id.in_(ids))
-        .order_by(message.priority, message.scheduled_for, message.id)
+# Plain tables, not entities: this is read for every message that leaves.
+_message: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assignment]
+_group: Final[Table] = WhatsappGroup.__table__  # type: ignore[assignment]
+_member: Final[Table] = WhatsappMembership.__table__  # type: ignore[assignment]
+_number: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
+_session: Final[Table] = WhatsappSession.__table__  # type: ignore[assignment]
+
+_CLAIMED: Final = (
+    select(
+        _message.c.id,
+        _message.c.organization_id,
+        _message.c.number_id,
+        _session.c.gateway_id,
+        _session.c.gateway_session_id,
+        _group.c.group_jid,
+        _message.c.content,
+        _message.c.media_url,
+        _message.c.media_type,
+        _message.c.client_ref,
+        _message.c.attempts,
+        _group.c.is_community,
+        _group.c.announce_only,
+        _member.c.is_active,
+        _member.c.is_admin,
+        _number.c.pace_seconds,
     )
-    return (await session.execute(statement)).all()
+    .join_from(_message, _group, _group.c.id == _message.c.group_id)
+    .join(_session, _session.c.id == _message.c.session_id)
+    .join(_number, _number.c.id == _message.c.number_id)
+    .outerjoin(
+        _member,
+        (_member.c.number_id == _message.c.number_id) & (_member.c.group_id == _message.c.group_id),
+    )
+    .where(_message.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(_message.c.priority, _message.c.scheduled_for, _message.c.id)
+)
+
+
+async def _load(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[AnyRow]:
+    return (await session.execute(_CLAIMED, {"ids": ids})).all()
 
 
 _PACE: Final = (
-    update(WhatsappNumber.__table__)  # type: ignore[arg-type]  # a declarative class has a Table
-    .where(WhatsappNumber.__table__.c.id == bindparam("number"))
+    update(_number)
+    .where(_number.c.id == bindparam("number"))
     .values(lane_free_at=bindparam("free_at"), lane_hold_reason=None, last_send_at=bindparam("at"))
 )
 
 
 async def _start_pace(
-    session: AsyncSession, rows: Sequence[Row[*tuple[Any, ...]]], now: datetime, roll: float
+    session: AsyncSession, rows: Sequence[AnyRow], now: datetime, roll: float
 ) -> None:
     """The next message of each number waits for its pace, counted from this one."""
     stretch = 1.0 + PACE_JITTER * roll
@@ -216,7 +224,7 @@ async def _start_pace(
         await session.execute(_PACE, paced)
 
 
-def _claim(row: Row[*tuple[Any, ...]], token: UUID, now: datetime, until: datetime) -> Claim:
+def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
     target = Target(
         is_community=row.is_community,
         announce_only=row.announce_only,
@@ -228,7 +236,6 @@ def _claim(row: Row[*tuple[Any, ...]], token: UUID, now: datetime, until: dateti
         organization_id=row.organization_id,
         number_id=row.number_id,
         gateway_id=row.gateway_id,
-        session_id=row.session_id,
         token=token,
         started_at=now,
         until=until,
@@ -239,6 +246,5 @@ def _claim(row: Row[*tuple[Any, ...]], token: UUID, now: datetime, until: dateti
         media_type=row.media_type,
         client_ref=row.client_ref,
         attempts=row.attempts,
-        expires_at=row.expires_at,
         refusal=refusal_of(row.content, target, has_media=row.media_url is not None),
     )
