@@ -113,9 +113,7 @@ async def find_in_database(session: AsyncSession, now: datetime) -> list[Finding
     """Contradictions that the database shows by itself. Changes nothing."""
     findings = []
     for check in _SESSION_CHECKS:
-        rows = await session.scalars(
-            select(_Session).where(*check.where(now)).order_by(_Session.id)
-        )
+        wrong = select(_Session).where(*check.where(now)).order_by(_Session.id)
         findings += [
             Finding(check.name, row.organization_id, "session", row.id, check.problem, check.remedy)
             for row in await session.scalars(wrong)
