@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Query
 from pydantic import Field
 
-from groupline.groups.queries import list_groups
+from groupline.groups.queries import MAX_COUNTED, list_groups
 from groupline.groups.rules import Unsendable
 from groupline.groups.schemas import GroupCursor, GroupFilter, GroupView
 from groupline.groups.service import GroupQuestions, group_of
@@ -16,9 +16,9 @@ from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import (
     ApiModel,
-    CountedListing,
     Cursor,
     Limit,
+    Listing,
     decode_cursor,
     encode_cursor,
     problems,
@@ -89,6 +89,10 @@ class GroupOut(ApiModel):
         )
 
 
+class GroupListing(Listing[GroupOut]):
+    total: int | None = Field(description=f"null: more than {MAX_COUNTED:,}", examples=[27])
+
+
 class ParticipantOut(ApiModel):
     id: str = Field(description="A jid or a LID, as the gateway sent it")
     phone: str | None
@@ -156,14 +160,14 @@ async def index(
     wanted: Filtered,
     cursor: Cursor = None,
     limit: Limit = 50,
-) -> CountedListing[GroupOut]:
+) -> GroupListing:
     """By name. Search ignores case and accents; every word must be found."""
     after = None if cursor is None else GroupCursor.from_keys(decode_cursor(cursor, keys=2))
     async with runtime.database.reading() as session:
         page = await list_groups(
             session, principal.organization_id, wanted, after=after, limit=limit
         )
-    return CountedListing(
+    return GroupListing(
         items=[GroupOut.of(group) for group in page.groups],
         next_cursor=None if page.next_cursor is None else encode_cursor(*page.next_cursor.keys),
         total=page.total,

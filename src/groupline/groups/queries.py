@@ -30,6 +30,8 @@ from groupline.groups.schemas import (
 )
 from groupline.models import WhatsappGroup, WhatsappMembership, WhatsappNumber
 
+MAX_COUNTED: Final = 10_000
+
 # Looking rows up one by one is slower than reading all names once a word is this common.
 _COMMON: Final = 2_000
 _INDEX: Final = table("whatsapp_groups_search", column("search_name"), column("group_id", Uuid()))
@@ -92,10 +94,6 @@ async def has_groups(session: AsyncSession, organization_id: UUID) -> bool:
     return (await session.execute(statement)).scalar_one()
 
 
-async def count_groups(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> int:
-    return await _count(session, await _matching(session, organization_id, wanted))
-
-
 async def ids_of(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> list[UUID]:
     """All groups that the filter matches, by name: what "select all" selects."""
     matching = await _matching(session, organization_id, wanted)
@@ -141,9 +139,11 @@ async def _matching(session: AsyncSession, organization_id: UUID, wanted: GroupF
     return matching
 
 
-async def _count(session: AsyncSession, matching: Matching) -> int:
-    total: int = (await session.execute(matching(func.count()))).scalar_one()
-    return total
+async def _count(session: AsyncSession, matching: Matching) -> int | None:
+    """Counting goes through all that match: at some point nobody wants to know any more."""
+    some = matching(_ONE).limit(MAX_COUNTED + 1).subquery()
+    total = (await session.execute(select(func.count()).select_from(some))).scalar_one()
+    return None if total > MAX_COUNTED else total
 
 
 def _contains(word: str) -> ColumnElement[bool]:

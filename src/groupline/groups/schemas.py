@@ -126,6 +126,6 @@ class GroupView:
 @dataclass(frozen=True, slots=True)
 class GroupPage:
     groups: tuple[GroupView, ...]
-    total: int
-    """How many the filter matches, on all pages together."""
+    total: int | None
+    """How many the filter matches, on all pages together; ``None`` for more than are counted."""
     next_cursor: GroupCursor | None

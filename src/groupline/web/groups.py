@@ -116,7 +116,7 @@ async def _listing(
     page = await list_groups(
         session, organization_id, asked.filter, after=asked.after, limit=_ON_A_PAGE
     )
-    is_known = page.total > 0 or await has_groups(session, organization_id)
+    is_known = bool(page.groups) or await has_groups(session, organization_id)
     numbers = await sync_states(session, organization_id, now)
     return {
         "asked": asked,
