@@ -58,9 +58,9 @@ async def set_up(
 
     All of it or nothing; of two that try at the same moment, one gets it.
     """
-    wanted.check()
     async with database.reading() as session:
         await _check_purpose(session, token, "first_run", now=clock.now())
+    wanted.check()
     password_hash = await hash_password(wanted.password)
     async with database.writing() as session:
         now = clock.now()
