@@ -15,6 +15,7 @@ __all__ = [
     "NAME_MAX",
     "PASSWORD_MAX",
     "PASSWORD_MIN",
+    "RENAMED_TIMEZONES",
     "SEEN_EVERY",
     "SETUP_LINK_LIFETIME",
     "SLUG_MAX",
@@ -174,9 +175,23 @@ _REGIONS = (
 )  # fmt: skip
 
 
+RENAMED_TIMEZONES = {
+    "Africa/Asmera": "Africa/Asmara",
+    "America/Buenos_Aires": "America/Argentina/Buenos_Aires",
+    "America/Godthab": "America/Nuuk",
+    "Asia/Calcutta": "Asia/Kolkata",
+    "Asia/Katmandu": "Asia/Kathmandu",
+    "Asia/Rangoon": "Asia/Yangon",
+    "Asia/Saigon": "Asia/Ho_Chi_Minh",
+    "Atlantic/Faeroe": "Atlantic/Faroe",
+    "Europe/Kiev": "Europe/Kyiv",
+}
+"""Browsers still say the old names; people look for the new ones."""
+
+
 def timezone_names(current: str = "") -> list[str]:
     """What a list to choose from offers: places, UTC, and the present choice whatever it is."""
-    names = {name for name in _timezones() if name.startswith(_REGIONS)}
+    names = {name for name in _timezones() if name.startswith(_REGIONS)} - set(RENAMED_TIMEZONES)
     return sorted(names | {"UTC"} | ({current} & _timezones()))
 
 

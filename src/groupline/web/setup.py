@@ -10,7 +10,7 @@ from groupline.errors import InvalidInput
 from groupline.http.auth import client_of, own_site_only, page_allowed, set_login_cookie
 from groupline.http.context import CurrentRuntime
 from groupline.orgs.links import open_link
-from groupline.orgs.rules import Permission, Principal, timezone_names
+from groupline.orgs.rules import RENAMED_TIMEZONES, Permission, Principal, timezone_names
 from groupline.orgs.setup import FirstRunInput, choose_password, set_up
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages, Pages
@@ -128,6 +128,7 @@ def _first_run_page(
         values=values,
         errors=errors or {},
         timezones=[(name, name) for name in timezone_names(values["timezone"])],
+        renamed_timezones=RENAMED_TIMEZONES,
     )
 
 
