@@ -285,7 +285,7 @@ async def test_public_routes_tell_nothing_and_change_nothing(
     async with running.client() as nobody:
         for route in public:
             answer = await nobody.request(route.method, route.path, **route.arguments())
-            assert answer.status_code in {200, 401, 403, 404}, route.name
+            assert answer.status_code in {200, 401, 403, 404, 503}, (route.name, answer.text)
             assert not leaks(answer, route, ids, cast), route.name
 
 
