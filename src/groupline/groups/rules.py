@@ -129,8 +129,8 @@ class Plan:
 
     new: tuple[GatewayGroup, ...]
     """The number is in these for the first time."""
-    changed: tuple[GatewayGroup, ...]
-    """Something about the group itself is different."""
+    changed: tuple[tuple[GatewayGroup, bool], ...]
+    """Something about the group itself is different; and is it the name?"""
     moved: tuple[tuple[UUID, bool | None], ...]
     """Memberships that came back or changed their role, with the role if the gateway said it."""
 
@@ -144,7 +144,7 @@ def plan(listing: GroupListing, known: Mapping[str, KnownGroup]) -> Plan:
             new.append(group)
             continue
         if _is_changed(group, before):
-            changed.append(group)
+            changed.append((group, _differs(group.name, before.name)))
         if not before.is_active or _differs(group.is_admin, before.is_admin):
             moved.append((before.membership_id, group.is_admin))
     return Plan(tuple(new), tuple(changed), tuple(moved))

@@ -129,7 +129,10 @@ async def add_groups(
 
 
 async def change_groups(
-    session: AsyncSession, organization_id: UUID, groups: Collection[GatewayGroup], at: datetime
+    session: AsyncSession,
+    organization_id: UUID,
+    changed: Collection[tuple[GatewayGroup, bool]],
+    at: datetime,
 ) -> None:
     """Writes what the gateway said; what it did not say stays."""
     known = _GROUPS.c
@@ -149,7 +152,7 @@ async def change_groups(
             synced_at=at,
         )
     )
-    rows = [_said_of(group) for group in groups]
+    rows = [_said_of(group, is_new_name=is_new_name) for group, is_new_name in changed]
     await _execute_many(session, statement, rows)
 
 
@@ -177,11 +180,11 @@ async def move_memberships(
     await _execute_many(session, statement, rows)
 
 
-def _said_of(group: GatewayGroup) -> dict[str, Any]:
+def _said_of(group: GatewayGroup, *, is_new_name: bool) -> dict[str, Any]:
     return {
         "b_jid": group.jid,
         "b_name": group.name,
-        "b_search": None if group.name is None else search_name(group.name, group.jid),
+        "b_search": search_name(group.name, group.jid) if is_new_name else None,
         "b_participants": group.participant_count,
         "b_community": group.is_community,
         "b_announce": group.is_community_announce,
@@ -191,9 +194,8 @@ def _said_of(group: GatewayGroup) -> dict[str, Any]:
 
 
 def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict[str, Any]:
-    row = {"b_id": new_id(), "b_organization": organization_id, "b_at": at} | _said_of(group)
-    row["b_search"] = search_name(group.name, group.jid)
-    return row
+    said = _said_of(group, is_new_name=True)
+    return said | {"b_id": new_id(), "b_organization": organization_id, "b_at": at}
 
 
 def _group_upsert(session: AsyncSession) -> Executable:

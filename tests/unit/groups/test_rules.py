@@ -3,6 +3,7 @@
 import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -12,6 +13,7 @@ from groupline.gateways.port import GatewayGroup, GroupListing, ListingHint, Ski
 from groupline.groups import rules
 from groupline.groups.rules import (
     GroupFacts,
+    KnownGroup,
     MemberChange,
     MembershipFacts,
     Suspicion,
@@ -186,3 +188,73 @@ def test_only_the_newest_changes_are_remembered() -> None:
     assert len(remembered) == rules.MAX_REMEMBERED_CHANGES
     assert "0" not in remembered
     assert str(rules.MAX_REMEMBERED_CHANGES + 49) in remembered
+
+
+def known(**facts: Any) -> KnownGroup:
+    values: dict[str, Any] = {
+        "membership_id": UUID(int=1),
+        "name": "Known",
+        "participant_count": 5,
+        "is_community": False,
+        "is_community_announce": False,
+        "announce_only": False,
+        "invite_link": "https://chat.whatsapp.com/AbCdEf123456",
+        "is_admin": True,
+        "is_active": True,
+    }
+    return KnownGroup(**values | facts)
+
+
+def planned(said: GatewayGroup, **facts: Any) -> rules.Plan:
+    listed = GroupListing(groups=(said,), complete=None, reported=1)
+    return rules.plan(listed, {"a": known(**facts)})
+
+
+def test_what_says_nothing_new_is_not_written() -> None:
+    same = GatewayGroup("a", name="Known", participant_count=5, is_admin=True, announce_only=False)
+
+    assert planned(GatewayGroup("a")) == rules.Plan((), (), ())
+    assert planned(same) == rules.Plan((), (), ())
+
+
+@pytest.mark.parametrize(
+    "news",
+    [
+        {"name": "Renamed"},
+        {"participant_count": 6},
+        {"invite_link": "https://chat.whatsapp.com/other"},
+        {"announce_only": True},
+        {"is_community": True},
+        {"is_community_announce": True},
+    ],
+)
+def test_what_is_different_about_a_group_is_written(news: dict[str, Any]) -> None:
+    said = GatewayGroup("a", **news)
+
+    plan = planned(said)
+
+    assert plan == rules.Plan((), ((said, "name" in news),), ())
+
+
+@pytest.mark.parametrize(
+    ("said", "facts", "moved"),
+    [
+        (None, {"is_active": False}, True),
+        (True, {}, False),
+        (False, {}, True),
+        (None, {}, False),
+        (True, {"is_admin": False}, True),
+    ],
+)
+def test_a_membership_is_written_when_it_came_back_or_changed_its_role(
+    said: bool | None, facts: dict[str, Any], moved: bool
+) -> None:
+    plan = planned(GatewayGroup("a", is_admin=said), **facts)
+
+    assert plan.moved == (((UUID(int=1), said),) if moved else ())
+
+
+def test_a_group_that_is_not_known_is_new() -> None:
+    group = GatewayGroup("b")
+
+    assert planned(group).new == (group,)
