@@ -29,6 +29,8 @@ from groupline.gateways.drivers.base import AuthScheme, HttpPool, Limits
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways, write_credentials
 from groupline.ids import new_id
+from groupline.journal import Actor
+from groupline.messages import service
 from groupline.messages.dispatch import Dispatcher
 from groupline.messages.reconcile import Reconciler
 from groupline.messages.recover import Recoverer
@@ -42,6 +44,8 @@ from groupline.models import (
 from groupline.vault import Vault
 
 OWN_CAPABILITIES = ["client_ref", "signed_webhooks", "status_events", "receipts", "simulator"]
+
+PERSON = Actor("user", "Somebody", new_id())
 
 _phones = itertools.count(919_800_000_001)
 
@@ -128,6 +132,21 @@ class Outbox:
                 )
                 group_ids.append(group.id)
         return Sender(number.id, phone, session_id, sid, tuple(group_ids), tuple(jids))
+
+    async def add_foreign_sender(self) -> Sender:
+        """A connected number of another organization on the same gateway."""
+        own = self.organization_id
+        async with self.database.writing() as session:
+            self.organization_id = (await make_organization(session)).id
+        sender = await self.add_sender()
+        self.organization_id = own
+        return sender
+
+    async def send_again(self, message_id: UUID) -> None:
+        async with self.database.writing() as session:
+            await service.send_again(
+                session, self.organization_id, message_id, actor=PERSON, now=self.clock.now()
+            )
 
     async def write(self, sender: Sender, group: int = 0, **fields: Any) -> UUID:
         """A message that is due now, unless the fields say otherwise."""
