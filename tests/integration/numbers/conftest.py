@@ -117,8 +117,7 @@ async def pool() -> AsyncIterator[HttpPool]:
         yield pool
 
 
-@pytest.fixture
-async def desk(
+async def open_desk(
     database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
 ) -> Desk:
     vault = Vault(SECRET_KEY)
@@ -140,3 +139,10 @@ async def desk(
             credentials=write_credentials(vault, KEY, AuthScheme.API_KEY),
         )
     return Desk(context, clock, scripted, row.id, cast.organization_id)
+
+
+@pytest.fixture
+async def desk(
+    database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
+) -> Desk:
+    return await open_desk(database, cast, clock, scripted, pool)
