@@ -18,7 +18,6 @@ from playwright.sync_api import (
     expect,
     sync_playwright,
 )
-from tests.support.api import DEADLINE
 
 Scheme = Literal["light", "dark"]
 PHONE: Final = (360, 740)
@@ -37,7 +36,7 @@ _FLAGS: Final = [
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
-_MILLISECONDS: Final = DEADLINE * 1000
+_MILLISECONDS: Final = 30_000.0
 
 
 def find_chromium() -> str:

@@ -1,8 +1,9 @@
 """Settings → WhatsApp connection: the numbers, connecting them, and the history of sessions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
@@ -16,7 +17,7 @@ from groupline.gateways.service import list_gateways
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import decode_cursor, encode_cursor
-from groupline.models import WhatsappSession
+from groupline.models import Gateway, WhatsappSession
 from groupline.numbers import queries, rules, service, states, views
 from groupline.numbers.ask import verify_session
 from groupline.numbers.context import Context
@@ -37,12 +38,9 @@ Connector = Annotated[Principal, Depends(page_allowed(Permission.CONNECT))]
 SessionId = Annotated[UUID | None, Query(alias="session")]
 
 _ON_A_PAGE = 20
-_EMPTY_FORM: dict[str, Any] = {
-    "values": dict.fromkeys(
-        ("gatewayId", "label", "pairingPhone", "proxyHost", "proxyPort", "proxyUsername"), ""
-    ),
-    "errors": {},
-}
+
+Start = Literal["simulator", "phone"]
+"""What somebody wants to begin with: phones that exist only here, or a real one."""
 
 
 # --- the page -------------------------------------------------------------------------------
@@ -56,10 +54,22 @@ async def index(
     pages: CurrentPages,
     principal: Reader,
     session_id: SessionId = None,
+    start: Annotated[Start | None, Query()] = None,
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
+    """With ``start`` the dialog to connect a number is open, on a gateway of this kind."""
     await _ask_for_proof(runtime, principal)
-    return await _page(request, runtime, pages, principal, session_id=session_id, cursor=cursor)
+    return await _page(
+        request, runtime, pages, principal, session_id=session_id, start=start, cursor=cursor
+    )
+
+
+def _empty_form(start: Start | None, gateways: Sequence[Gateway]) -> dict[str, Any]:
+    names = ("label", "pairingPhone", "proxyHost", "proxyPort", "proxyUsername")
+    fitting = [row.id for row in gateways if (row.engine == "simulator") == (start == "simulator")]
+    chosen = fitting[0] if start and fitting else ""
+    values = dict.fromkeys(names, "") | {"gatewayId": chosen}
+    return {"values": values, "errors": {}, "open": start is not None}
 
 
 async def _ask_for_proof(runtime: Runtime, principal: Principal) -> None:
@@ -80,6 +90,7 @@ async def _page(
     principal: Principal,
     *,
     session_id: UUID | None = None,
+    start: Start | None = None,
     cursor: str | None = None,
     status: int = 200,
     connecting: dict[str, Any] | None = None,
@@ -116,7 +127,7 @@ async def _page(
         panel=panel,
         may_connect=may_connect,
         may_operate=principal.may(Permission.OPERATE),
-        form=connecting or _EMPTY_FORM,
+        form=connecting or _empty_form(start, gateways),
         phone=display_phone,
         ended=states.ended_sentence,
         follows=follows,
@@ -277,7 +288,8 @@ async def connect(
             Context.of(runtime), principal.organization_id, wish, actor=principal.actor
         )
     except InvalidInput as error:
-        form = {"values": values, "errors": error.fields or {"": error.detail}}
+        errors = error.fields or {"": error.detail}
+        form = {"values": values, "errors": errors, "open": True}
         return await _page(request, runtime, pages, principal, status=422, connecting=form)
     return pages.redirect(f"{HERE}?session={row.id}")
 

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Form, Request
 from starlette.responses import Response
 
 from groupline.errors import InvalidInput
+from groupline.gateways.service import list_gateways
 from groupline.http.auth import client_of, own_site_only, page_allowed, set_login_cookie
 from groupline.http.context import CurrentRuntime
 from groupline.orgs.links import open_link
@@ -97,12 +98,19 @@ async def first_password(
 
 
 @router.get("/welcome")
-async def welcome(request: Request, pages: CurrentPages, principal: Reader) -> Response:
+async def welcome(
+    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Reader
+) -> Response:
     """What to do first: try it with phones that exist only here, or connect a real one."""
+    async with runtime.database.reading() as session:
+        engines = {row.engine for row in await list_gateways(session) if row.enabled}
     return pages.render(
         request,
         "setup_welcome.html",
         may_connect=principal.may(Permission.CONNECT),
+        may_register=principal.may(Permission.INSTALLATION),
+        has_simulator="simulator" in engines,
+        has_whatsapp=bool(engines - {"simulator"}),
     )
 
 
