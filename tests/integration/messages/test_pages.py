@@ -1,0 +1,188 @@
+"""Sending and following messages in the dashboard, as a person without JavaScript."""
+
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+
+import httpx
+import pytest
+from tests.integration.messages.desk import Desk, put_message
+from tests.support.app import BASE_URL, RunningApp
+from tests.support.cast import PASSWORD, Cast
+from tests.support.clock import NOW
+
+from groupline.db import Database
+from groupline.models import WhatsappSession
+from groupline.web.messages import whatsapp_markup
+
+
+@pytest.fixture
+async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
+    headers = {"Accept": "text/html", "Origin": BASE_URL}
+    async with running.client(headers=headers, follow_redirects=True) as browser:
+        await browser.post("/login", data={"email": cast.operator.email, "password": PASSWORD})
+        yield browser
+
+
+def words(response: httpx.Response) -> str:
+    """What a person reads, without the markup."""
+    body = response.text.partition('id="content"')[2]
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+async def test_sending_leads_to_the_list_of_what_was_just_sent(
+    desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    form = await browser.get("/send")
+    assert "Pottery" in words(form)
+    assert "This is a community" in words(form), "what cannot be written to says why"
+
+    page = await browser.post(
+        "/send",
+        data={
+            "number_id": str(desk.number_id),
+            "groups": [str(each) for each in desk.groups],
+            "content": "Line one\r\nLine two",
+        },
+    )
+
+    assert page.status_code == 200
+    assert page.url.path == "/messages"
+    assert "What you just sent" in words(page)
+    assert "Pottery" in words(page)
+    assert "Yoga <b>" in words(page)
+    assert "2 of 2 messages" in words(page)
+
+
+async def test_all_groups_means_all_that_can_be_written_to(
+    desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    page = await browser.post(
+        "/send",
+        data={
+            "number_id": str(desk.number_id),
+            "groups": [str(desk.groups[0])],
+            "groups_all": "1",
+            "content": "To all",
+        },
+    )
+    assert "2 of 2 messages" in words(page)
+
+
+@pytest.mark.parametrize(
+    ("content", "groups", "why"),
+    [
+        ("Hi {name}", 1, "The text still contains {name}."),
+        ("", 1, "The message is empty."),
+        ("Hello", 0, "Choose at least one group."),
+    ],
+)
+async def test_a_refused_form_says_why_and_keeps_what_was_typed(
+    desk: Desk, browser: httpx.AsyncClient, content: str, groups: int, why: str
+) -> None:
+    page = await browser.post(
+        "/send",
+        data={
+            "number_id": str(desk.number_id),
+            "groups": [str(each) for each in desk.groups[:groups]],
+            "content": content,
+            "media_url": "",
+        },
+    )
+    assert page.status_code == 422
+    assert why in words(page)
+    assert content in unescape(page.text)
+    assert len(re.findall(r"\schecked\s", page.text)) == groups
+
+
+async def test_a_message_says_why_it_waits(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        await put_message(session, desk, "pending")
+        pairing = await session.get(WhatsappSession, desk.session_id)
+        assert pairing is not None
+        pairing.status, pairing.disconnected_at = "disconnected", NOW
+        pairing.ended_reason = "logged_out"
+
+    page = await browser.get("/messages?tab=waiting")
+
+    assert "The number is not connected." in words(page)
+    assert "is not connected" in words(await browser.get("/send"))
+
+
+async def test_an_uncertain_message_offers_both_decisions(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(
+            session, desk, "uncertain", error_message="The gateway did not answer in time."
+        )
+    page = await browser.get("/messages?tab=attention")
+    assert "The gateway did not answer in time." in words(page)
+    assert "It arrived" in words(page)
+    assert "Send again" in words(page)
+
+    after = await browser.post(
+        f"/messages/{message_id}/resolve",
+        data={"arrived": "true", "back": f"/messages/{message_id}"},
+    )
+
+    assert "Noted: it arrived." in after.text
+    assert "A person has seen it in the group." in words(after)
+
+
+async def test_failed_messages_are_sent_again_or_put_away(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        first = await put_message(session, desk, "failed", vps_error="HTTP 400: no such group")
+        second = await put_message(session, desk, "failed", 1)
+    story = await browser.get(f"/messages/{first}")
+    assert "HTTP 400: no such group" in words(story)
+
+    again = await browser.post(f"/messages/{first}/send-again")
+    away = await browser.post(f"/messages/{second}/cancel")
+
+    assert "It is sent again." in again.text
+    assert "Put away." in away.text
+
+
+async def test_a_refused_decision_is_a_conflict_with_its_reason(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(session, desk, "sent")
+    page = await browser.post(f"/messages/{message_id}/cancel")
+    assert page.status_code == 409
+    assert "This message is sent already." in unescape(page.text)
+
+
+async def test_what_is_not_ours_does_not_exist(desk: Desk, browser: httpx.AsyncClient) -> None:
+    assert (await browser.get(f"/messages/{desk.foreign_message}")).status_code == 404
+    assert (await browser.get("/messages/nonsense")).status_code == 404
+    assert (await browser.post(f"/messages/{desk.foreign_message}/cancel")).status_code == 404
+
+
+async def test_the_pages_of_a_long_list_go_on(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        for n in range(60):
+            await put_message(session, desk, "sent", scheduled_for=NOW - timedelta(minutes=n))
+    first = await browser.get("/messages?tab=sent")
+    link = re.search(r'href="(/messages\?[^"]*cursor=[^"]*)"', first.text)
+    assert link is not None
+    second = await browser.get(unescape(link.group(1)))
+    rows = [re.findall(r'data-key="([^"]+)"', page.text) for page in (first, second)]
+    assert [len(each) for each in rows] == [50, 10]
+    assert set(rows[0]).isdisjoint(rows[1])
+
+
+def test_text_is_shown_as_whatsapp_shows_it_and_cannot_bring_markup() -> None:
+    shown = whatsapp_markup("*bold* _it_ ~no~ ```x*y*```\n<script>a * b * c</script>")
+    assert shown == (
+        "<strong>bold</strong> <em>it</em> <s>no</s> <code>x*y*</code><br>"
+        "&lt;script&gt;a * b * c&lt;/script&gt;"
+    )
