@@ -93,7 +93,7 @@ async def test_a_refused_form_says_why_and_keeps_what_was_typed(
     assert page.status_code == 422
     assert why in words(page)
     assert content in unescape(page.text)
-    assert len(re.findall(r"\schecked\s", page.text)) == groups
+    assert len(re.findall(r"\schecked[\s>]", page.text)) == groups
 
 
 async def test_a_message_says_why_it_waits(
