@@ -42,7 +42,7 @@ logger = structlog.get_logger(__name__)
 BATCH: Final = 100
 CAPACITY: Final = 200
 WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
-_LONGEST_REQUEST: Final = timedelta(seconds=35)
+LONGEST_REQUEST: Final = timedelta(seconds=35)
 """A request is not started when its answer could come after the lease has ended."""
 _RETRY_SECONDS: Final = 0.5
 
@@ -60,9 +60,9 @@ class Dispatcher:
         policy: Policy | None = None,
         batch: int = BATCH,
         capacity: int = CAPACITY,
-        wake: asyncio.Event | None = None,
+        longest_request: timedelta = LONGEST_REQUEST,
     ) -> None:
-        self.wake = wake or asyncio.Event()
+        self.wake = asyncio.Event()
         self._database = database
         self._gateways = gateways
         self._clock = clock
@@ -70,6 +70,7 @@ class Dispatcher:
         self._policy = policy or Policy()
         self._batch = batch
         self._capacity = capacity
+        self._longest_request = longest_request
         self._worker = str(new_id())
         self._results: deque[Result] = deque()
         self._requests: set[asyncio.Task[None]] = set()
@@ -169,7 +170,7 @@ class Dispatcher:
 
     async def _request(self, each: Claim, driver: GatewayDriver) -> None:
         can_look_up = Capability.CLIENT_REF in driver.capabilities
-        if self._clock.now() + _LONGEST_REQUEST > each.until:
+        if self._clock.now() + self._longest_request > each.until:
             self._finish(each, Withheld("the lease is too old"), can_look_up=can_look_up)
             return
         try:

@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.db import announce
 from groupline.messages.changes import MessageRow, Step
 from groupline.messages.rules import Hold
-from groupline.models import WhatsappNumber, WhatsappSession
+from groupline.models import WhatsappNumber
+from groupline.numbers.queries import ask_about
 
 NUMBERS: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
 
@@ -41,11 +42,8 @@ async def _hold_lane(session: AsyncSession, row: MessageRow, hold: Hold, now: da
 
 async def _ask_verifier(session: AsyncSession, row: MessageRow, now: datetime) -> None:
     """A send that says "not connected" is a reading: the gateway is asked again at once."""
-    await session.execute(
-        update(WhatsappSession)
-        .where(WhatsappSession.id == row.session_id, WhatsappSession.status == "connected")
-        .values(next_verify_at=now)
-    )
+    if row.session_id is not None:
+        await ask_about(session, row.organization_id, row.session_id, now)
     await announce(
         session, "sessions", organization_id=row.organization_id, subject_id=row.session_id
     )

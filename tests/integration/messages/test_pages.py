@@ -63,7 +63,7 @@ async def test_all_groups_means_all_that_can_be_written_to(
         data={
             "number_id": str(desk.number_id),
             "groups": [str(desk.groups[0])],
-            "groups_all": "1",
+            "groups_matching": "",
             "content": "To all",
         },
     )
