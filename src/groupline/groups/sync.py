@@ -30,7 +30,8 @@ from groupline.groups import rules, saving, turns
 from groupline.groups.failures import database_errors, failure_facts, not_connected
 from groupline.ids import new_id
 from groupline.journal import Actor
-from groupline.models import Gateway, Organization, WhatsappNumber, WhatsappSession
+from groupline.models import Gateway, Organization, WhatsappNumber
+from groupline.numbers.queries import ask_about
 
 log = structlog.get_logger(__name__)
 
@@ -325,12 +326,7 @@ async def _tell_gateway_state(
             session, run.gateway.id, code=failure.code, detail=failure.detail, now=now
         )
     if isinstance(failure, GatewaySessionUnknown | GatewayRefused):
-        await session.execute(
-            update(WhatsappSession)
-            .where(WhatsappSession.organization_id == run.organization_id)
-            .where(WhatsappSession.id == run.session_id)
-            .values(next_verify_at=now)
-        )
+        await ask_about(session, run.organization_id, run.session_id, now)
 
 
 async def _record(

@@ -238,9 +238,9 @@ async def following(
         WhatsappMembership.number_id == number,
         WhatsappMembership.is_active.is_(True),
     )
+    # Without the organization, which the number implies, an index alone answers.
     messages = _count_of(
         ScheduledWhatsappMessage,
-        ScheduledWhatsappMessage.organization_id == organization_id,
         ScheduledWhatsappMessage.number_id == number,
         ScheduledWhatsappMessage.status == "pending",
     )
@@ -314,6 +314,25 @@ async def ask_to_verify(
         .values(next_verify_at=now)
     )
     return int(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE answers with a count
+
+
+async def ask_about(
+    session: AsyncSession, organization_id: UUID, session_id: UUID, now: datetime
+) -> None:
+    """Ask the verifier about one live session at once: something has cast a doubt on it.
+
+    For transactions that hold other rows: whoever holds this one is writing news about it.
+    """
+    live = select(WhatsappSession.id).where(
+        WhatsappSession.organization_id == organization_id,
+        WhatsappSession.id == session_id,
+        WhatsappSession.status != "disconnected",
+    )
+    await session.execute(
+        update(WhatsappSession)
+        .where(WhatsappSession.id.in_(live.with_for_update(skip_locked=True)))
+        .values(next_verify_at=now)
+    )
 
 
 async def gateways_by_id(session: AsyncSession, gateway_ids: Sequence[UUID]) -> dict[UUID, Gateway]:

@@ -39,7 +39,7 @@ async def test_a_failing_gateway_changes_no_session(
     before = [await desk.session(row.id) for row in (connected, pairing)]
     desk.gateway.failing = failure
     since = desk.clock.now() + timedelta(seconds=60)
-    await desk.period(3)
+    await desk.period(2)
 
     after = [await desk.session(row.id) for row in (connected, pairing)]
     for old, new in zip(before, after, strict=True):
@@ -310,6 +310,7 @@ async def test_cleaning_up_does_not_touch_a_pairing_under_way(desk: Desk) -> Non
     with pytest.raises(Conflict) as refused:
         await delete_session(desk.context, desk.organization_id, scanning.id, actor=OWNER)
     assert refused.value.extra["state"] == "pairing"
+    assert desk.gateway.count("disconnect", scanning.gateway_session_id) == 0
 
 
 async def test_deleting_old_sessions_loses_nothing_that_lasts(desk: Desk) -> None:
