@@ -1,6 +1,6 @@
 """Reading groups: pages of a list, search, one group, the choice of a person."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -31,6 +31,7 @@ from groupline.groups.schemas import (
 from groupline.models import WhatsappGroup, WhatsappMembership, WhatsappNumber
 
 MAX_COUNTED: Final = 10_000
+_PORTION: Final = 500
 
 # Looking rows up one by one is slower than reading all names once a word is this common.
 _COMMON: Final = 2_000
@@ -94,27 +95,43 @@ async def has_groups(session: AsyncSession, organization_id: UUID) -> bool:
     return (await session.execute(statement)).scalar_one()
 
 
+async def groups_by_ids(
+    session: AsyncSession,
+    organization_id: UUID,
+    group_ids: Collection[UUID],
+    number_id: UUID | None = None,
+) -> tuple[GroupView, ...]:
+    """Those of the ids that are groups of the organization, by name."""
+    found: list[Any] = []
+    for some in _portions(group_ids):
+        statement = (
+            select(*_GROUP_COLUMNS)
+            .where(WhatsappGroup.organization_id == organization_id)
+            .where(WhatsappGroup.id.in_(some))
+        )
+        found += (await session.execute(statement)).all()
+    found.sort(key=lambda row: (row.search_name, row.id))
+    return await _views(session, organization_id, found, number_id)
+
+
+def _portions(group_ids: Collection[UUID]) -> Iterator[list[UUID]]:
+    """Databases take so many values in a statement, and no more."""
+    ids = list(dict.fromkeys(group_ids))
+    for start in range(0, len(ids), _PORTION):
+        yield ids[start : start + _PORTION]
+
+
+async def matching_count(
+    session: AsyncSession, organization_id: UUID, wanted: GroupFilter
+) -> int | None:
+    """How many the filter matches; ``None`` for more than are counted."""
+    return await _count(session, await _matching(session, organization_id, wanted))
+
+
 async def ids_of(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> list[UUID]:
     """All groups that the filter matches, by name: what "select all" selects."""
     matching = await _matching(session, organization_id, wanted)
     return list(await session.scalars(matching(WhatsappGroup.id).order_by(*_BY_NAME)))
-
-
-async def existing_ids(
-    session: AsyncSession, organization_id: UUID, group_ids: Collection[UUID]
-) -> list[UUID]:
-    """Those of the ids that are groups of the organization, in the order given."""
-    found: set[UUID] = set()
-    wanted = list(dict.fromkeys(group_ids))
-    for start in range(0, len(wanted), 500):
-        found.update(
-            await session.scalars(
-                select(WhatsappGroup.id)
-                .where(WhatsappGroup.organization_id == organization_id)
-                .where(WhatsappGroup.id.in_(wanted[start : start + 500]))
-            )
-        )
-    return [group_id for group_id in wanted if group_id in found]
 
 
 # What matches
@@ -246,25 +263,26 @@ def _view(row: Any, memberships: Sequence[MembershipView], number_id: UUID | Non
 async def _memberships(
     session: AsyncSession, organization_id: UUID, group_ids: Collection[UUID]
 ) -> list[MembershipView]:
-    if not group_ids:
-        return []
-    rows = await session.execute(
-        select(
-            WhatsappMembership.group_id,
-            WhatsappMembership.number_id,
-            WhatsappNumber.phone_number,
-            WhatsappNumber.display_name,
-            WhatsappMembership.is_admin,
-            WhatsappMembership.is_active,
-            WhatsappMembership.missing_since,
+    found: list[MembershipView] = []
+    for some in _portions(group_ids):
+        rows = await session.execute(
+            select(
+                WhatsappMembership.group_id,
+                WhatsappMembership.number_id,
+                WhatsappNumber.phone_number,
+                WhatsappNumber.display_name,
+                WhatsappMembership.is_admin,
+                WhatsappMembership.is_active,
+                WhatsappMembership.missing_since,
+            )
+            .join(
+                WhatsappNumber,
+                (WhatsappNumber.organization_id == WhatsappMembership.organization_id)
+                & (WhatsappNumber.id == WhatsappMembership.number_id),
+            )
+            .where(WhatsappMembership.organization_id == organization_id)
+            .where(WhatsappMembership.group_id.in_(some))
+            .order_by(WhatsappNumber.created_at, WhatsappNumber.id)
         )
-        .join(
-            WhatsappNumber,
-            (WhatsappNumber.organization_id == WhatsappMembership.organization_id)
-            & (WhatsappNumber.id == WhatsappMembership.number_id),
-        )
-        .where(WhatsappMembership.organization_id == organization_id)
-        .where(WhatsappMembership.group_id.in_(group_ids))
-        .order_by(WhatsappNumber.created_at, WhatsappNumber.id)
-    )
-    return [MembershipView(*row) for row in rows]
+        found += [MembershipView(*row) for row in rows]
+    return found

@@ -150,12 +150,17 @@ def plan(listing: GroupListing, known: Mapping[str, KnownGroup]) -> Plan:
     return Plan(tuple(new), tuple(changed), tuple(moved))
 
 
+def only_admins_write(said: GatewayGroup) -> bool | None:
+    """In the announcements of a community nobody else can, whether the gateway says so or not."""
+    return True if said.is_community_announce else said.announce_only
+
+
 def _is_changed(said: GatewayGroup, known: KnownGroup) -> bool:
     return (
         _differs(said.participant_count, known.participant_count)
         or _differs(said.name, known.name)
         or _differs(said.invite_link, known.invite_link)
-        or _differs(said.announce_only, known.announce_only)
+        or _differs(only_admins_write(said), known.announce_only)
         or _differs(said.is_community, known.is_community)
         or _differs(said.is_community_announce, known.is_community_announce)
     )
@@ -208,7 +213,7 @@ def unsendable(group: GroupFacts, memberships: Collection[MembershipFacts]) -> U
 def sentence(reason: Unsendable) -> str:
     match reason:
         case Unsendable.COMMUNITY_PARENT:
-            return "This is the community itself. Send to one of its groups instead."
+            return "This is a community; messages go to the groups in it."
         case Unsendable.NOT_A_MEMBER:
             return "No number of yours is in this group any more."
         case Unsendable.ADMINS_ONLY:

@@ -25,7 +25,7 @@ from sqlalchemy.sql.base import ReadOnlyColumnCollection
 from groupline.db import UtcDateTime
 from groupline.gateways.port import GatewayGroup
 from groupline.groups.names import search_name
-from groupline.groups.rules import KnownGroup
+from groupline.groups.rules import KnownGroup, only_admins_write
 from groupline.ids import new_id
 from groupline.models import (
     Organization,
@@ -188,7 +188,7 @@ def _said_of(group: GatewayGroup, *, is_new_name: bool) -> dict[str, Any]:
         "b_participants": group.participant_count,
         "b_community": group.is_community,
         "b_announce": group.is_community_announce,
-        "b_admins_only": group.announce_only,
+        "b_admins_only": only_admins_write(group),
         "b_link": group.invite_link,
     }
 

@@ -16,7 +16,7 @@ from groupline.gateways.port import ParticipantListing
 from groupline.groups.overview import sync_states
 from groupline.groups.queries import has_groups, list_groups
 from groupline.groups.rules import groups as groups_in_words
-from groupline.groups.schemas import GroupCursor, GroupFilter, GroupPage
+from groupline.groups.schemas import GroupCursor, GroupFilter, GroupPage, GroupView
 from groupline.groups.service import GroupQuestions, group_of
 from groupline.groups.sync import GroupSync, SyncResult
 from groupline.http.auth import page_allowed, safe_next
@@ -193,7 +193,17 @@ async def show(
         participants=listing,
         phone=display_phone,
         may_ask=principal.may(Permission.OPERATE),
+        write_url=_write_url(principal, group),
     )
+
+
+def _write_url(principal: Principal, group: GroupView) -> str | None:
+    """The form of a message to the group, from a number that can write there."""
+    members = group.active_memberships
+    if group.unsendable is not None or not principal.may(Permission.SEND):
+        return None
+    number = max(members, key=lambda one: one.is_admin)
+    return "/send?" + urlencode({"number": number.number_id, "group": group.id})
 
 
 @router.post("/{group_id}/invite-link")

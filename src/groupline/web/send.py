@@ -14,9 +14,10 @@ from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.messages import queries, service
-from groupline.messages.schemas import GroupsRefused, NewMessages, SendableGroup, SendingNumber
+from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.group_picker import Picker, chosen_ids, picker
 from groupline.web.rendering import CurrentPages, Pages
 
 router = APIRouter(prefix="/send")
@@ -30,6 +31,8 @@ class Typed:
 
     number_id: UUID | None = None
     group_ids: frozenset[UUID] = frozenset()
+    matching: tuple[str, ...] = ()
+    """Searches of which every group that can be written to was chosen."""
     content: str = ""
     media_url: str = ""
 
@@ -58,33 +61,33 @@ async def send(
     principal: Sender,
     number_id: Annotated[UUID | None, Form()] = None,
     groups: Annotated[list[UUID] | None, Form()] = None,
-    groups_all: Annotated[bool, Form()] = False,
+    groups_matching: Annotated[list[str] | None, Form()] = None,
     content: Annotated[str, Form()] = "",
     media_url: Annotated[str, Form()] = "",
 ) -> Response:
     # A browser sends line breaks as CR LF, whatever the person typed.
     text = content.replace("\r\n", "\n")
-    typed = Typed(number_id, frozenset(groups or ()), text, media_url.strip())
+    matching = tuple(groups_matching or ())
+    typed = Typed(number_id, frozenset(groups or ()), matching, text, media_url.strip())
     try:
-        return await _send(runtime, pages, principal, typed, whole_list=groups_all)
+        return await _send(runtime, pages, principal, typed)
     except InvalidInput as error:
         return await _page(request, runtime, pages, principal, typed, refused=error)
 
 
-async def _send(
-    runtime: Runtime, pages: Pages, principal: Principal, typed: Typed, *, whole_list: bool
-) -> Response:
+async def _send(runtime: Runtime, pages: Pages, principal: Principal, typed: Typed) -> Response:
     if typed.number_id is None:
         why = "Choose the number to send from."
         raise InvalidInput(why, fields={"number": why})
     now = runtime.clock.now()
     async with runtime.database.writing() as session:
-        group_ids: Sequence[UUID] = sorted(typed.group_ids)
-        if whole_list:
-            listed = await queries.groups_for_sending(
-                session, principal.organization_id, typed.number_id
-            )
-            group_ids = [each.id for each in listed if each.refusal is None]
+        group_ids = await chosen_ids(
+            session,
+            principal.organization_id,
+            typed.number_id,
+            chosen=sorted(typed.group_ids),
+            matching=typed.matching,
+        )
         ids = await service.schedule(
             session,
             principal.organization_id,
@@ -129,15 +132,16 @@ async def _page(
 async def _context(session: AsyncSession, principal: Principal, typed: Typed) -> dict[str, Any]:
     numbers = await queries.sending_numbers(session, principal.organization_id)
     number = _chosen(numbers, typed.number_id)
-    groups: list[SendableGroup] = []
+    picked: Picker | None = None
     if number is not None:
-        groups = await queries.groups_for_sending(session, principal.organization_id, number.id)
-    return {
-        "numbers": numbers,
-        "number": number,
-        "groups": groups,
-        "sendable": sum(each.refusal is None for each in groups),
-    }
+        picked = await picker(
+            session,
+            principal.organization_id,
+            number.id,
+            chosen=typed.group_ids,
+            matching=typed.matching,
+        )
+    return {"numbers": numbers, "number": number, "picker": picked}
 
 
 def _chosen(numbers: Sequence[SendingNumber], number_id: UUID | None) -> SendingNumber | None:

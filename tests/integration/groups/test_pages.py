@@ -143,7 +143,7 @@ async def test_why_a_group_cannot_be_written_to_is_a_sentence(
     page = await browser.get("/groups", params={"show": "unsendable"})
 
     assert "Only admins can write here, and your number is not an admin." in words(page)
-    assert "This is the community itself. Send to one of its groups instead." in words(page)
+    assert "This is a community; messages go to the groups in it." in words(page)
 
 
 async def test_a_name_is_shown_as_text_whatever_is_in_it(

@@ -554,6 +554,8 @@ const clicks = {
   "[data-theme-choice]": (item) => chooseTheme(item.dataset.themeChoice),
   "[data-select-filter]": (item) => selectAll(item.closest("[data-selection]"), true),
   "[data-select-none]": (item) => selectAll(item.closest("[data-selection]"), false),
+  "[data-picker-all]": pickAll,
+  "[data-picker-drop]": dropChip,
 };
 
 document.addEventListener("click", (event) => {
@@ -568,19 +570,23 @@ document.addEventListener("click", (event) => {
 document.addEventListener("input", ({ target }) => {
   forgetError(target);
   if (target.dataset.limit) count(target);
-  if (target.form?.matches("[data-search]")) searchSoon(target.form);
+  if (target.matches("[data-picker-search]")) searchPickerSoon(target.closest("[data-picker]"));
+  else if (target.form?.matches("[data-search]")) searchSoon(target.form);
   if (target.dataset.filter) filterRows(target);
 });
 
 document.addEventListener("change", ({ target }) => {
   if (target.matches("[data-submit-on-change]")) target.form.requestSubmit();
   if (target.matches("[data-select-all]")) for (const box of boxes(target.dataset.selectAll)) if (canChoose(box)) box.checked = target.checked;
+  if (target.matches("[data-pick]")) pick(target);
   if (target.type === "checkbox") showSelections(target);
 });
 
 document.addEventListener("reset", () => setTimeout(showSelections));
 
 document.addEventListener("keydown", (event) => {
+  const picker = event.target.matches("[data-picker-search]") && event.target.closest("[data-picker]");
+  if (picker && event.key === "Enter") return event.preventDefault(), void searchPicker(picker); // the form is not done yet
   if (event.key !== "/" || event.target.closest("input, textarea, select, [contenteditable]")) return;
   const field = $("[data-search] input[type=search]");
   if (field) event.preventDefault(), field.focus();
@@ -658,6 +664,88 @@ function showSelections(touched) {
   }
 }
 
+// ------------------------------------------------------------------ choosing groups
+
+// What was chosen stays chosen, whatever the list shows after the next search: a choice is a chip with a hidden field.
+
+async function searchPicker(picker) {
+  clearTimeout(timers.get(picker));
+  searches.get(picker)?.abort();
+  const turn = new AbortController();
+  searches.set(picker, turn);
+  const url = new URL(picker.dataset.src, location.href);
+  url.searchParams.set("q", $("[data-picker-search]", picker).value);
+  const list = $("#picker-list", picker);
+  list.ariaBusy = "true";
+  try {
+    const { response, page } = await ask(url, { signal: turn.signal });
+    if (!response.ok) throw problemOnPage(page, response.status);
+    show(page, "#picker-list");
+  } catch (error) {
+    if (!turn.signal.aborted) complain(error);
+  } finally {
+    if (searches.get(picker) === turn) list.ariaBusy = null;
+  }
+}
+
+function searchPickerSoon(picker) {
+  clearTimeout(timers.get(picker));
+  timers.set(picker, setTimeout(() => searchPicker(picker), 180));
+}
+
+function addChip(picker, attribute, key, words, field) {
+  const chip = make("span", { class: "tag", [attribute]: key }, make("bdi", {}, words), make("input", { type: "hidden", name: field, value: key }));
+  $("[data-picker-chosen]", picker).append(chip);
+}
+
+const chipOf = (picker, attribute, key) => $(`[${attribute}="${CSS.escape(key)}"]`, picker);
+
+function pick(box) {
+  const picker = box.closest("[data-picker]");
+  const chip = chipOf(picker, "data-chip", box.value);
+  if (box.checked && !chip) addChip(picker, "data-chip", box.value, box.dataset.pick, picker.dataset.picker);
+  if (!box.checked) chip?.remove();
+  showPickers();
+}
+
+function pickAll(button) {
+  const picker = button.closest("[data-picker]");
+  const { query, total } = $("#picker-list", picker).dataset;
+  if (chipOf(picker, "data-chip-matching", query)) return;
+  const words = `All ${total ? `${Number(total).toLocaleString("en")} ` : ""}groups${query ? ` with “${query}”` : ""}`;
+  addChip(picker, "data-chip-matching", query, words, `${picker.dataset.picker}_matching`);
+  showPickers();
+}
+
+/** Brings boxes, chips and the sentence below them in line with what is chosen. */
+function showPickers() {
+  for (const picker of $$("[data-picker]")) {
+    const list = $("#picker-list", picker);
+    for (const box of $$("[data-pick][checked]", list)) {
+      box.removeAttribute("checked"); // from here on the chip says it
+      if (!chipOf(picker, "data-chip", box.value)) addChip(picker, "data-chip", box.value, box.dataset.pick, picker.dataset.picker);
+    }
+    const whole = Boolean(chipOf(picker, "data-chip-matching", list.dataset.query ?? ""));
+    for (const box of $$("[data-pick]:not([aria-describedby])", list)) {
+      box.checked = whole || Boolean(chipOf(picker, "data-chip", box.value));
+      box.disabled = whole;
+    }
+    for (const chip of $$(".tag:not(:has(button))", picker)) {
+      const close = make("button", { type: "button", class: "tag-close", "data-picker-drop": "", "aria-label": `Remove ${chip.textContent}` }, drawIcon("x"));
+      chip.append(close);
+    }
+    const single = $$("[data-chip]", picker).length;
+    const some = `${single.toLocaleString("en")} ${single === 1 ? "group" : "groups"} chosen`;
+    const all = $$("[data-chip-matching]", picker).map((chip) => $("bdi", chip).textContent.replace(/^All/, "all"));
+    $("[data-picker-count]", picker).textContent = [single || !all.length ? some : "", ...all].filter(Boolean).join(", and ");
+  }
+}
+
+function dropChip(button) {
+  button.closest(".tag").remove();
+  showPickers();
+}
+
 // ------------------------------------------------------------------ time
 
 const skew = document.body.dataset.now ? Date.parse(document.body.dataset.now) - Date.now() : 0;
@@ -714,6 +802,7 @@ function settle() {
   raiseToasts();
   showTheme();
   showSelections();
+  showPickers();
   openWanted();
   for (const note of $$(".pager[data-rows] [data-shown]")) {
     const { rows, total, noun } = note.closest(".pager").dataset;
