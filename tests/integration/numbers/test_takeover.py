@@ -237,6 +237,34 @@ async def test_the_older_pairing_loses_also_when_it_is_reported_first_or_last(de
     assert desk.gateway.count("disconnect", older.gateway_session_id) == 1
 
 
+async def test_an_older_pairing_that_comes_back_does_not_end_a_newer_one_under_way(
+    desk: Desk,
+) -> None:
+    now = desk.clock.now()
+    async with desk.database.writing() as session:
+        number = await make_number(
+            session, organization_id=desk.organization_id, phone_number=PHONE
+        )
+        facts: dict[str, Any] = {
+            "organization_id": desk.organization_id,
+            "gateway_id": desk.gateway_id,
+            "number_id": number.id,
+        }
+        older = await make_session(
+            session, status="disconnected", ended_reason="disconnected", **facts
+        )
+        newer = await make_session(
+            session, status="connecting", pairing_started_at=now + timedelta(seconds=1), **facts
+        )
+    await report_connected(desk, older.id)
+    assert (await desk.session(older.id)).status == "connected"
+    assert (await desk.session(newer.id)).status == "connecting"
+    desk.clock.advance(1)
+    await report_connected(desk, newer.id)
+    assert (await desk.session(newer.id)).status == "connected"
+    assert (await desk.session(older.id)).replaced_by_id == newer.id
+
+
 async def test_the_logout_of_the_replaced_one_is_retried_until_it_is_confirmed(desk: Desk) -> None:
     older = await desk.paired()
     desk.clock.advance(1)

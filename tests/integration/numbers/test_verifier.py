@@ -11,6 +11,7 @@ from tests.support.scripted_gateway import Failure
 from groupline.errors import Conflict
 from groupline.gateways.outcomes import FailureKind
 from groupline.numbers import queries, service, views
+from groupline.numbers.ask import verify_session
 from groupline.numbers.history import clean_up, delete_session
 from groupline.numbers.verify import Verifier
 
@@ -119,6 +120,16 @@ async def test_one_bad_reading_between_good_ones_is_forgotten(desk: Desk) -> Non
         await desk.verify()
     assert (await desk.session(row.id)).status == "connected"
     assert (await desk.session(row.id)).doubted_at is None
+
+
+async def test_doubts_in_quick_succession_add_up(desk: Desk) -> None:
+    row = await desk.paired()
+    desk.gateway.says(row.gateway_session_id, "disconnected")
+    desk.clock.advance(60)
+    for expected in ("connected", "connected", "disconnected"):
+        await verify_session(desk.context, desk.organization_id, row.id)
+        assert (await desk.session(row.id)).status == expected
+        desk.clock.advance(1.5)
 
 
 @pytest.mark.parametrize(
@@ -437,6 +448,24 @@ async def test_reconnect_pairs_anew_where_the_gateway_wants_a_new_scan(desk: Des
     await desk.verify()
     connected = await desk.session(fresh.id)
     assert (connected.status, connected.number_id) == ("connected", number.id)
+
+
+async def test_a_revived_pairing_that_does_not_come_back_is_not_logged_out(desk: Desk) -> None:
+    """It may still come back by itself, so nobody has to scan again."""
+    row = await desk.paired()
+    number = await desk.number()
+    desk.gateway.says(row.gateway_session_id, "disconnected")
+    await desk.period(2)
+    desk.gateway.says(row.gateway_session_id, "connecting")
+    await service.reconnect(desk.context, desk.organization_id, number.id, actor=OWNER)
+    desk.clock.advance(600)
+    await desk.sweep()
+    ended = await desk.session(row.id)
+    assert (ended.status, ended.ended_reason) == ("disconnected", "disconnected")
+    assert ended.logout_requested_at is None
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period()
+    assert (await desk.session(row.id)).status == "connected"
 
 
 async def test_a_gateway_that_refuses_to_revive_leaves_the_session_as_it_was(desk: Desk) -> None:
