@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
@@ -141,6 +142,19 @@ def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:
     )
 
 
+class _RollsBackOnClose(sqlite3.Connection):
+    """When a task is cancelled in the middle of a statement, its connection is closed with the
+    statement still open. SQLite then keeps the transaction, and the lock on the file, for as long
+    as the statement lives: so the transaction ends first.
+    """
+
+    def close(self) -> None:
+        try:
+            self.rollback()
+        finally:
+            super().close()
+
+
 def _sqlite_engine(
     url: URL, *, begin: str, query_only: bool = False, foreign_keys: bool = True, **pool: Any
 ) -> AsyncEngine:
@@ -149,7 +163,11 @@ def _sqlite_engine(
     # The driver must not begin transactions by itself: it would begin them late and deferred.
     engine = create_async_engine(
         url,
-        connect_args={"isolation_level": None, "timeout": _BUSY_SECONDS},
+        connect_args={
+            "isolation_level": None,
+            "timeout": _BUSY_SECONDS,
+            "factory": _RollsBackOnClose,
+        },
         hide_parameters=True,
         **pool,
     )
