@@ -64,7 +64,7 @@ _SESSION_CHECKS: Final = (
     _SessionCheck(
         "session.stuck",
         lambda now: (
-            _Session.status.in_(queries.PAIRING),
+            queries.IS_BEING_PAIRED,
             _Session.pairing_started_at <= now - rules.PAIRING_LASTS - _SWEEPER_MAY_TAKE,
         ),
         "It has been waiting for a scan for longer than a pairing lasts.",

@@ -31,6 +31,7 @@ EndedReason = Literal[
 
 _CONNECTED = text("status = 'connected'")
 _SYNC_DUE = text("groups_sync_due_at IS NOT NULL")
+_BEING_PAIRED = text("status IN ('connecting', 'qr_pending')")
 _TO_VERIFY = text("next_verify_at IS NOT NULL")
 _TO_LOG_OUT = text("logout_requested_at IS NOT NULL AND logout_confirmed_at IS NULL")
 
@@ -107,6 +108,12 @@ class WhatsappSession(OfOrganization):
             "next_verify_at",
             sqlite_where=_TO_VERIFY,
             postgresql_where=_TO_VERIFY,
+        ),
+        Index(
+            "ix_whatsapp_sessions_pairing",
+            "pairing_started_at",
+            sqlite_where=_BEING_PAIRED,
+            postgresql_where=_BEING_PAIRED,
         ),
         Index(
             "ix_whatsapp_sessions_logout",

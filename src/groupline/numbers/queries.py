@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, ScalarSelect, exists, func, select, update
+from sqlalchemy import ColumnElement, ScalarSelect, exists, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import NotFound
@@ -25,6 +25,10 @@ from groupline.models import (
 from groupline.numbers.rules import PAIRING_LASTS, SessionFacts
 
 PAIRING: Final = ("connecting", "qr_pending")
+IS_BEING_PAIRED: Final = WhatsappSession.status.in_(
+    [literal_column(f"'{status}'") for status in PAIRING]
+)
+"""In words that the partial index on these rows is recognised by."""
 FOLLOWING: Final = ("workshops", "webinars", "campaigns", "groups", "messages", "organizations")
 """The kinds of what a number serves."""
 
@@ -194,7 +198,7 @@ async def pairing_for(
             WhatsappSession.organization_id == organization_id,
             (WhatsappSession.expected_number_id == number_id)
             | (WhatsappSession.number_id == number_id),
-            WhatsappSession.status.in_(PAIRING),
+            IS_BEING_PAIRED,
             WhatsappSession.pairing_started_at > now - PAIRING_LASTS,
         )
         .order_by(WhatsappSession.created_at.desc(), WhatsappSession.id.desc())

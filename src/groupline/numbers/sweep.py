@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import ColumnElement, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
 from groupline.journal import SYSTEM
@@ -38,44 +39,42 @@ class Sweeper:
     async def _expire_pairings(self) -> int:
         now = self._context.clock.now()
         due = (
-            WhatsappSession.status.in_(queries.PAIRING),
-            WhatsappSession.pairing_started_at <= now - rules.PAIRING_LASTS,
-            Gateway.unreachable_since.is_(None)
-            | (WhatsappSession.pairing_started_at <= now - _GATEWAY_MAY_BE_AWAY),
-        )
-        statement = select(WhatsappSession).join(Gateway, Gateway.id == WhatsappSession.gateway_id)
-        async with self._context.database.reading() as session:
-            if (
-                await session.scalar(statement.with_only_columns(WhatsappSession.id).where(*due))
-                is None
-            ):
-                return 0
-        async with self._context.database.writing() as session:
-            rows = await session.scalars(
-                statement.where(*due)
-                .limit(_BATCH)
-                .with_for_update(skip_locked=True, of=WhatsappSession)
+            select(WhatsappSession)
+            .join(Gateway, Gateway.id == WhatsappSession.gateway_id)
+            .where(
+                queries.IS_BEING_PAIRED,
+                WhatsappSession.pairing_started_at <= now - rules.PAIRING_LASTS,
+                Gateway.unreachable_since.is_(None)
+                | (WhatsappSession.pairing_started_at <= now - _GATEWAY_MAY_BE_AWAY),
             )
-            ended = 0
-            for row in rows.all():
-                if row.number_id is None:
-                    end_session(row, "expired", source="sweeper", at=now, now=now)
-                    request_logout(row, now)
-                else:  # it may come back by itself: its pairing is left alone
-                    end_session(row, "disconnected", source="sweeper", at=now, now=now)
-                    row.next_verify_at = now + self._context.verify_every
-                await session.flush()
-                await record_end(session, row, was_connected=False, actor=SYSTEM, now=now)
-                await announce(
-                    session, "sessions", organization_id=row.organization_id, subject_id=row.id
-                )
-                ended += 1
-        return ended
+            .limit(_BATCH)
+        )
+        async with self._context.database.reading() as session:
+            if (await session.scalars(due)).first() is None:
+                return 0  # the usual case costs no write transaction
+        async with self._context.database.writing() as session:
+            claimed = due.with_for_update(skip_locked=True, of=WhatsappSession)
+            rows = (await session.scalars(claimed)).all()
+            for row in rows:
+                await self._expire(session, row, now)
+        return len(rows)
+
+    async def _expire(self, session: AsyncSession, row: WhatsappSession, now: datetime) -> None:
+        if row.number_id is None:
+            end_session(row, "expired", source="sweeper", at=now, now=now)
+            request_logout(row, now)
+        else:  # it may come back by itself: its pairing is left alone
+            end_session(row, "disconnected", source="sweeper", at=now, now=now)
+            row.next_verify_at = now + self._context.verify_every
+        await session.flush()
+        await record_end(session, row, was_connected=False, actor=SYSTEM, now=now)
+        await announce(session, "sessions", organization_id=row.organization_id, subject_id=row.id)
 
     async def _drop_stale_codes(self) -> None:
         """A code that can no longer be scanned is not kept."""
         now = self._context.clock.now()
         stale = (
+            queries.IS_BEING_PAIRED,
             WhatsappSession.status == "qr_pending",
             WhatsappSession.qr_expires_at <= now,
         )
@@ -119,7 +118,7 @@ class Sweeper:
         return [Target(row, gateways[row.gateway_id]) for row in rows]
 
 
-def _logout_due(now: object) -> tuple[ColumnElement[bool], ...]:
+def _logout_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
         WhatsappSession.logout_requested_at.is_not(None),
         WhatsappSession.logout_confirmed_at.is_(None),

@@ -65,7 +65,8 @@ async def take_over(
     phone = normalise_phone(report.phone)
     await queries.lock_phone(session, organization_id, phone)
     row = await queries.lock_session(session, organization_id, session_id)
-    number = await _number_of(session, organization_id, phone, report.now)
+    number = await _number_of(session, row, phone, report.now)
+    restriction_before = number.restriction
     if row.number_id is not None and row.number_id != number.id:
         row = await _give_to_other_phone(session, row, number, report)
     others = await queries.other_sessions(session, row, number.id)
@@ -74,17 +75,25 @@ async def take_over(
         return await _superseded(session, row, number, newer, report)
     if row.status == "connected":
         _note_proof(row, number, report)
-        return Takeover("unchanged", row, number)
-    return await _connect(session, row, number, others, report)
+        done = Takeover("unchanged", row, number)
+    else:
+        done = await _connect(session, row, number, others, report)
+    await _tell_restriction(session, number, restriction_before, report)
+    return done
 
 
 async def _number_of(
-    session: AsyncSession, organization_id: UUID, phone: str, now: datetime
+    session: AsyncSession, row: WhatsappSession, phone: str, now: datetime
 ) -> WhatsappNumber:
-    number = await queries.find_number(session, organization_id, phone)
+    """A number that is new is called as its pairing was."""
+    number = await queries.find_number(session, row.organization_id, phone)
     if number is None:
         number = WhatsappNumber(
-            id=new_id(), organization_id=organization_id, phone_number=phone, created_at=now
+            id=new_id(),
+            organization_id=row.organization_id,
+            phone_number=phone,
+            display_name=row.label,
+            created_at=now,
         )
         session.add(number)
         await session.flush()
@@ -236,6 +245,21 @@ async def _tell(session: AsyncSession, done: Takeover, report: Report) -> None:
         await _record_number(session, "number.taken_over", number, report, counts)
     await _announce(session, row, number)
     await announce(session, "messages", organization_id=row.organization_id, subject_id=None)
+
+
+async def _tell_restriction(
+    session: AsyncSession, number: WhatsappNumber, before: str | None, report: Report
+) -> None:
+    if number.restriction == before:
+        return
+    until = number.restricted_until
+    data: dict[str, object] = {
+        "restriction": number.restriction,
+        "until": None if until is None else until.isoformat(),
+    }
+    action = "number.restricted" if number.restriction else "number.unrestricted"
+    await _record_number(session, action, number, report, data)
+    await announce(session, "numbers", organization_id=number.organization_id, subject_id=number.id)
 
 
 async def _announce(session: AsyncSession, row: WhatsappSession, number: WhatsappNumber) -> None:

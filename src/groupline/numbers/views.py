@@ -202,7 +202,7 @@ async def _pairings(
         select(WhatsappSession)
         .where(
             WhatsappSession.organization_id == organization_id,
-            WhatsappSession.status.in_(queries.PAIRING),
+            queries.IS_BEING_PAIRED,
             WhatsappSession.pairing_started_at > now - rules.PAIRING_LASTS,
             WhatsappSession.expected_number_id.in_(number_ids)
             | WhatsappSession.number_id.in_(number_ids),

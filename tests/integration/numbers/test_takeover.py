@@ -22,6 +22,7 @@ from groupline.errors import InvalidInput
 from groupline.gateways.outcomes import SessionConnected
 from groupline.models import (
     Event,
+    Gateway,
     NotificationCampaign,
     Organization,
     ScheduledWhatsappMessage,
@@ -282,6 +283,30 @@ async def test_the_logout_of_the_replaced_one_is_retried_until_it_is_confirmed(d
     desk.clock.advance(7200)
     await desk.sweep()
     assert desk.gateway.count("disconnect", older.gateway_session_id) == 2
+
+
+async def test_a_new_number_is_called_as_its_pairing_and_keeps_its_name(desk: Desk) -> None:
+    for label in ("Front desk", "Another"):
+        row = await desk.connect(label=label)
+        await report_connected(desk, row.id)
+        desk.clock.advance(1)
+    assert (await desk.number()).display_name == "Front desk"
+
+
+async def test_a_restriction_is_told_when_it_begins_and_when_it_ends(desk: Desk) -> None:
+    row = await desk.paired()
+    async with desk.database.writing() as session:
+        gateway = await session.get_one(Gateway, desk.gateway_id)
+        gateway.capabilities = ["restriction_info"]
+    said = {"phoneNumber": PHONE, "restriction": {"kind": "restricted"}}
+    desk.gateway.says(row.gateway_session_id, "connected", **said)
+    await desk.period(2)
+    assert (await desk.number()).restriction == "restricted"
+    assert len(await desk.journal("number.restricted")) == 1
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period(2)
+    assert (await desk.number()).restriction is None
+    assert len(await desk.journal("number.unrestricted")) == 1
 
 
 async def test_two_organizations_may_hold_the_same_phone(desk: Desk, cast: Cast) -> None:

@@ -1,5 +1,6 @@
 """Scenarios 5 to 10: what gateways say, do not say, and say late, while nobody looks."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -239,8 +240,7 @@ async def test_several_workers_ask_once(desk: Desk) -> None:
     await desk.paired()
     desk.clock.advance(60)
     before = desk.gateway.count("status")
-    for _ in range(3):
-        await Verifier(desk.context).run_once()
+    await asyncio.gather(*(Verifier(desk.context).run_once() for _ in range(3)))
     assert desk.gateway.count("status") == before + 1
 
 

@@ -281,6 +281,13 @@ def _whatsapp_sessions_indexes() -> None:
     )
     op.create_index("ix_whatsapp_sessions_number", "whatsapp_sessions", ["number_id", "created_at"])
     op.create_index(
+        "ix_whatsapp_sessions_pairing",
+        "whatsapp_sessions",
+        ["pairing_started_at"],
+        sqlite_where=sa.text("status IN ('connecting', 'qr_pending')"),
+        postgresql_where=sa.text("status IN ('connecting', 'qr_pending')"),
+    )
+    op.create_index(
         "ix_whatsapp_sessions_verify",
         "whatsapp_sessions",
         ["next_verify_at"],
