@@ -298,9 +298,11 @@ async def _page_figures(
     what = f"page of 50 of {SEARCHED:,} groups, {search.what}, {kind}"
     ours = await _median_milliseconds(page)
     bare = await _median_milliseconds(lambda: _bare_page(place, search))
+    # A list of one number is asked for by its own groups, however many the organization has.
+    limit = None if "numberId" in search.params else 1.0
     return [
         Figure(what, ours, bare, "ms", "the bare query"),
-        Figure(what, ours, PAGE_MILLISECONDS, "ms", "the limit", 1.0),
+        Figure(what, ours, PAGE_MILLISECONDS, "ms", "the limit", limit),
     ]
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import (
     ColumnElement,
     Executable,
     Table,
+    Update,
     bindparam,
     case,
     false,
@@ -134,16 +135,28 @@ async def change_groups(
     changed: Collection[tuple[GatewayGroup, bool]],
     at: datetime,
 ) -> None:
-    """Writes what the gateway said; what it did not say stays."""
+    """Writes what the gateway said; what it did not say stays.
+
+    Names are written only where they are new: they stand in two indexes.
+    """
+    names = {
+        "group_name": _said("b_name", _GROUPS.c.group_name),
+        "search_name": _said("b_search", _GROUPS.c.search_name),
+    }
+    for is_new_name, written in ((True, names), (False, {})):
+        rows = [_said_of(group, is_new_name=new) for group, new in changed if new is is_new_name]
+        statement = _group_update(organization_id, at).values(**written)
+        await _execute_many(session, statement, rows)
+
+
+def _group_update(organization_id: UUID, at: datetime) -> Update:
     known = _GROUPS.c
-    statement = (
+    return (
         update(_GROUPS)
         .where(known.organization_id == organization_id)
         .where(known.group_jid == bindparam("b_jid"))
         .where(_is_older(known, at))
         .values(
-            group_name=_said("b_name", known.group_name),
-            search_name=_said("b_search", known.search_name),
             participant_count=_said("b_participants", known.participant_count),
             is_community=_said("b_community", known.is_community),
             is_community_announce=_said("b_announce", known.is_community_announce),
@@ -152,8 +165,6 @@ async def change_groups(
             synced_at=at,
         )
     )
-    rows = [_said_of(group, is_new_name=is_new_name) for group, is_new_name in changed]
-    await _execute_many(session, statement, rows)
 
 
 async def move_memberships(

@@ -113,6 +113,32 @@ async def test_what_a_later_list_says_differently_is_taken_over(phone: Phone) ->
     assert not saved.membership.is_admin
 
 
+async def test_a_new_count_of_members_is_written_and_nothing_else(
+    phone: Phone, clock: ManualClock
+) -> None:
+    await phone.synced([listed(1, participants=10), listed(2, participants=10)])
+    clock.advance(60)
+
+    await phone.synced([listed(1, participants=11), listed(2, participants=10)])
+
+    changed, same = (await phone.saved()).values()
+    assert (changed.group.participant_count, changed.group.group_name) == (11, "Workshop 0001")
+    assert (changed.group.search_name, changed.group.synced_at) == (
+        "workshop 0001 000001",
+        clock.now(),
+    )
+    assert (
+        same.group.synced_at == changed.membership.synced_at == clock.now() - timedelta(minutes=1)
+    )
+
+
+async def test_only_admins_write_in_the_announcements_of_a_community(phone: Phone) -> None:
+    await phone.synced([listed(1, isCommunityAnnounce=True, isAdmin=False)])
+
+    (saved,) = (await phone.saved()).values()
+    assert saved.group.announce_only
+
+
 async def test_a_group_of_two_numbers_is_one_row_with_two_memberships(
     phone: Phone, runtime: Runtime, sync: GroupSync, gateway: ScriptedGateway
 ) -> None:
