@@ -41,9 +41,11 @@ AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 _CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
 
-_READY: Final = """m.status = 'pending' AND m.scheduled_for <= :now
+_DUE: Final = """m.status = 'pending' AND m.scheduled_for <= :now
       AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
-      AND (m.expires_at IS NULL OR m.expires_at > :now)
+      AND (m.expires_at IS NULL OR m.expires_at > :now)"""
+
+_READY: Final = f"""{_DUE}
       AND (m.campaign_id IS NULL OR NOT EXISTS (
           SELECT 1 FROM notification_campaigns c
           WHERE c.id = m.campaign_id AND c.status IN ('draft', 'paused', 'cancelled')))"""
@@ -54,6 +56,8 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
       WHERE m.number_id = lane.number_id AND m.priority = {priority} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
+# A message may change between the snapshot and its lock: what can change is asked of the locked row
+# once more, where PostgreSQL looks at it as it is by then.
 _CLAIM: Final = """
 WITH lane AS MATERIALIZED (
     SELECT n.id AS number_id, s.id AS session_id, s.gateway_id, g.max_in_flight
@@ -74,7 +78,7 @@ flying AS (
     WHERE f.status = 'sending' GROUP BY s.gateway_id
 ),
 ranked AS (
-    SELECT head.message_id, head.session_id, m.priority, m.scheduled_for,
+    SELECT head.message_id, head.number_id, head.session_id, m.priority, m.scheduled_for,
            head.max_in_flight - COALESCE(flying.requests, 0) AS free,
            row_number() OVER (PARTITION BY head.gateway_id
                               ORDER BY m.priority, m.scheduled_for, m.id) AS place
@@ -85,7 +89,7 @@ ranked AS (
 picked AS MATERIALIZED (
     SELECT m.id AS message_id, ranked.session_id AS by_session
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
-    WHERE ranked.place <= ranked.free AND m.status = 'pending'
+    WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {due}
     ORDER BY ranked.priority, ranked.scheduled_for, m.id
     LIMIT :limit {locking}
 )
@@ -102,7 +106,7 @@ def claim_statement(dialect: str) -> TextClause:
     """The statement itself: its plan is tested on both databases."""
     first = ",\n    ".join(_FIRST.format(priority=each, ready=_READY) for each in PRIORITIES)
     locking = "FOR UPDATE OF m SKIP LOCKED" if dialect == "postgresql" else ""
-    statement = text(_CLAIM.format(first=first, locking=locking))
+    statement = text(_CLAIM.format(first=first, due=_DUE, locking=locking))
     return statement.bindparams(
         bindparam("now", type_=UtcDateTime),
         bindparam("until", type_=UtcDateTime),
