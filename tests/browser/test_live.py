@@ -1,0 +1,121 @@
+"""Open pages follow what happens, also when the server or the gateway goes away for a while."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from playwright.sync_api import Page, expect
+from tests.browser.conftest import Visit
+from tests.browser.house import set_up
+from tests.support.api import Api, pair, send, sendable_groups, sync, until, until_status
+from tests.support.browser import Visitor
+from tests.support.processes import Installation, Process, installation
+
+pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("live")]
+
+_AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
+
+
+@dataclass
+class Shed:
+    """An installation with a connected phone, to be broken."""
+
+    place: Installation
+    process: Process
+    cookies: dict[str, str]
+    api: Api
+    number_id: str
+    group_ids: list[str]
+
+
+@pytest.fixture(scope="module")
+def shed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shed]:
+    settings = {"GROUPLINE_PACE_SECONDS": "0", "GROUPLINE_VERIFY_SECONDS": "2"}
+    with installation(tmp_path_factory.mktemp("shed"), **settings) as place:
+        process = place.up()
+        cookies = set_up(place, process)
+        api = place.api_of("morning-workshops")
+        session, _ = pair(api, place.simulator())
+        sync(api, session["numberId"])
+        groups = [group["id"] for group in sendable_groups(api, session["numberId"])]
+        yield Shed(place, process, cookies, api, session["numberId"], groups)
+
+
+@pytest.fixture
+def me(shed: Shed, visit: Visit) -> Visitor:
+    return visit(shed.place.url, cookies=shed.cookies)
+
+
+def test_what_happens_elsewhere_shows_on_the_overview(shed: Shed, me: Visitor) -> None:
+    page = me.go("/")
+    _touch(page)
+    body = {
+        "numberId": shed.number_id,
+        "groupIds": shed.group_ids[:1],
+        "content": "Planned from somewhere else.",
+        "scheduledFor": "2099-01-01T09:00:00",
+    }
+    shed.api.post("/messages", body, expect=201)
+    expect(page.get_by_role("cell", name="Planned from somewhere else.")).to_be_visible()
+    _assert_untouched(page)
+
+
+def test_a_page_finds_back_to_a_server_that_was_started_anew(shed: Shed, me: Visitor) -> None:
+    me.expect_complaint(_AWAY)
+    page = me.go("/messages")
+    _touch(page)
+    assert shed.process.terminate() == 0
+    expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_visible()
+    shed.process = shed.place.up()
+    expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
+    (sent,) = send(shed.api, shed.number_id, shed.group_ids[:1], "Sent after the restart.")
+    until_status(shed.api, sent["id"])
+    row = page.get_by_role("row", name="Sent after the restart.")
+    expect(row.get_by_text("Sent", exact=True)).to_be_visible()
+    _assert_untouched(page)
+
+
+def test_a_gateway_that_is_gone_is_unreachable_and_the_number_not_disconnected(
+    shed: Shed, me: Visitor
+) -> None:
+    page = me.go("/settings/connection")
+    card = page.locator(".card", has_text="+91 98765 43210")
+    expect(card.get_by_text("Connected", exact=True)).to_be_visible()
+    _touch(page)
+    page.evaluate(
+        """() => {
+            window.said = new Set();
+            const look = () => window.said.add(document.querySelector(".card .badge").innerText);
+            new MutationObserver(look).observe(document.body, { childList: true, subtree: true,
+                characterData: true, attributes: true });
+        }"""
+    )
+    _kill_gateway_twice(shed.process)
+    expect(card.get_by_text("Gateway unreachable", exact=True)).to_be_visible()
+    expect(card.get_by_text("Connected", exact=True)).to_be_visible()
+    said = set(page.evaluate("[...window.said]"))
+    assert said <= {"Connected", "Gateway unreachable", "Verifying…"}, said
+    _assert_untouched(page)
+
+
+def _kill_gateway_twice(process: Process) -> None:
+    """The second time it is started again later: long enough to be seen."""
+    killed: set[int] = set()
+    for _ in range(2):
+
+        def reborn() -> list[int]:
+            return [pid for pid in process.children() if pid not in killed]
+
+        for pid in until("a gateway runs", reborn):
+            os.kill(pid, signal.SIGKILL)
+            killed.add(pid)
+
+
+def _touch(page: Page) -> None:
+    page.evaluate("window.untouched = true")
+
+
+def _assert_untouched(page: Page) -> None:
+    assert page.evaluate("window.untouched") is True, "the page was loaded anew"
