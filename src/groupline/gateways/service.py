@@ -23,6 +23,7 @@ from groupline.vault import Vault
 
 MAX_IN_FLIGHT = 50
 _MAX_NAME = 80
+_MOST_IN_FLIGHT = 100  # as many connections as the pool keeps for one gateway
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,10 +268,10 @@ def _clean_name(name: str) -> str:
 
 
 def _check_max_in_flight(value: int) -> int:
-    if not 1 <= value <= 10_000:
+    if not 1 <= value <= _MOST_IN_FLIGHT:
         raise InvalidInput(
             "The limit of requests in flight is out of range.",
-            fields={"maxInFlight": "between 1 and 10000"},
+            fields={"maxInFlight": f"between 1 and {_MOST_IN_FLIGHT}"},
         )
     return value
 

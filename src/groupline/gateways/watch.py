@@ -9,7 +9,9 @@ from sqlalchemy import select
 
 from groupline.clock import Clock
 from groupline.db import Database
-from groupline.gateways.port import GatewayDriver, Probe
+from groupline.errors import GrouplineError
+from groupline.gateways.outcomes import FailureKind
+from groupline.gateways.port import Probe
 from groupline.gateways.service import Gateways, note_probe
 from groupline.models import Gateway
 
@@ -29,9 +31,9 @@ class GatewayWatch:
     async def run_once(self) -> bool:
         """Probes the gateways that are due, all at once, and stores what was found."""
         due = await self._due()
-        probes = await asyncio.gather(*(driver.probe() for _, driver in due))
-        for (gateway_id, _), probe in zip(due, probes, strict=True):
-            await self._store(gateway_id, probe)
+        probes = await asyncio.gather(*map(self._probe, due))
+        for gateway, probe in zip(due, probes, strict=True):
+            await self._store(gateway.id, probe)
         return False
 
     async def next_due(self) -> float | None:
@@ -40,12 +42,26 @@ class GatewayWatch:
             return None
         return max(0.0, (min(self._next.values()) - self._clock.now()).total_seconds())
 
-    async def _due(self) -> Sequence[tuple[UUID, GatewayDriver]]:
+    async def _probe(self, gateway: Gateway) -> Probe:
+        """One that we cannot even address says so, and stops nobody else's."""
+        try:
+            driver = self._gateways.driver(gateway)
+        except GrouplineError as error:
+            return Probe(
+                reachable=False,
+                authenticated=None,
+                latency_ms=None,
+                error=error.detail,
+                failure=FailureKind.AUTH,
+            )
+        return await driver.probe()
+
+    async def _due(self) -> Sequence[Gateway]:
         now = self._clock.now()
         async with self._database.reading() as session:
             rows = (await session.scalars(select(Gateway).where(Gateway.enabled.is_(True)))).all()
         self._next = {row.id: self._next.get(row.id, now) for row in rows}
-        return [(row.id, self._gateways.driver(row)) for row in rows if self._next[row.id] <= now]
+        return [row for row in rows if self._next[row.id] <= now]
 
     async def _store(self, gateway_id: UUID, probe: Probe) -> None:
         now = self._clock.now()

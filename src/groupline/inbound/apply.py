@@ -66,12 +66,12 @@ async def _send_callback(
 async def _message_error(
     session: AsyncSession, event: InboundEvent, session_name: str, now: datetime
 ) -> InboundOutcome:
-    code = text_of(event.payload, "errorCode", "code")
+    code = text_of(event.payload, "errorCode", "code") or ""
     return await apply_message_error(
         session,
         Source(event.gateway_id, session_name),
         _about(event),
-        code=int(code) if code is not None and code.isascii() and code.isdigit() else None,
+        code=int(code) if len(code) < 10 and code.isascii() and code.isdigit() else None,
         error=text_of(event.payload, "errorMessage", "error"),
         now=now,
     )

@@ -4,7 +4,6 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from groupline.clock import Clock
 from groupline.db import Database
@@ -13,18 +12,21 @@ from groupline.inbound.apply import apply_event
 
 logger = structlog.get_logger()
 
-_BATCH = 200
+_BATCH = 100
 
 
 async def process_event(database: Database, event_id: UUID, now: datetime) -> None:
-    """Applies one stored event. A failure is logged, and the event stays for the replay."""
+    """Applies one stored event. A failure is its own: it is logged and counted, and the event is
+    tried again later, without holding up any other."""
     try:
         async with database.writing() as session:
             event = await store.load(session, event_id)
             if event is not None:
                 await store.settle(session, event, await apply_event(session, event, now), now)
-    except SQLAlchemyError:
+    except Exception as error:
         logger.exception("inbound.failed", event_id=str(event_id))
+        async with database.writing() as session:
+            await store.note_failure(session, event_id, error, now)
 
 
 class Replay:
@@ -37,7 +39,13 @@ class Replay:
     async def run_once(self) -> bool:
         now = self._clock.now()
         async with self._database.reading() as session:
-            event_ids = await store.waiting(session, now, _BATCH)
+            event_ids = await store.due(session, now, _BATCH)
         for event_id in event_ids:
             await process_event(self._database, event_id, now)
-        return False
+        return len(event_ids) == _BATCH
+
+    async def next_due(self) -> float | None:
+        """Seconds until the next event is tried again."""
+        async with self._database.reading() as session:
+            at = await store.next_due(session)
+        return None if at is None else max(0.0, (at - self._clock.now()).total_seconds())

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -40,8 +41,22 @@ class Report:
     content_hash: str
 
 
+def storable(value: Any) -> Any:
+    """The same JSON without what a database cannot hold: NUL, half characters, NaN."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode().replace("\0", "")
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {storable(name): storable(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [storable(each) for each in value]
+    return value
+
+
 def read_report(kind: InboundKind, data: dict[str, Any], *, received_at: datetime) -> Report:
     """A report from one of the paths of the owner's gateway."""
+    data = storable(data)
     occurred_at = read_time(data.get("timestamp"), received_at)
     # The same words without a time may be said again and mean it: only a timed one can repeat.
     stamp = "" if occurred_at is not None else received_at.isoformat()
@@ -50,6 +65,7 @@ def read_report(kind: InboundKind, data: dict[str, Any], *, received_at: datetim
 
 def read_envelope(envelope: dict[str, Any], *, received_at: datetime) -> Report:
     """A report in the one envelope ``{"id", "type", "at", "data"}``; its id tells repetitions."""
+    envelope = storable(envelope)
     kind = ENVELOPE_KINDS.get(str(envelope.get("type")), "unknown")
     data = envelope.get("data")
     fields = data if isinstance(data, dict) else {"value": data}

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +15,9 @@ from groupline.models import Gateway, InboundEvent, InboundOutcome
 
 WAITS_FOR = timedelta(days=1)
 """How long an event waits for what it refers to."""
+KEPT_FOR = timedelta(days=30)
+FAILING_TRIES = 8
+_LONGEST_PAUSE = timedelta(hours=1)
 
 
 async def keep(
@@ -33,6 +36,8 @@ async def keep(
             payload=report.data,
             occurred_at=report.occurred_at,
             received_at=received_at,
+            tries=0,
+            next_try_at=received_at,
         )
         .on_conflict_do_nothing(index_elements=["gateway_id", "content_hash"])
         .returning(InboundEvent.id)
@@ -53,24 +58,60 @@ async def load(session: AsyncSession, event_id: UUID) -> InboundEvent | None:
     )
 
 
-async def waiting(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
-    """Events that found nothing to apply to yet, oldest first."""
+async def due(session: AsyncSession, now: datetime, limit: int) -> Sequence[UUID]:
+    """Events whose next try has come. Each try moves one back, so that none holds up others."""
     statement = (
         select(InboundEvent.id)
-        .where(InboundEvent.processed_at.is_(None), InboundEvent.received_at > now - WAITS_FOR)
-        .order_by(InboundEvent.received_at, InboundEvent.id)
+        .where(InboundEvent.next_try_at <= now)
+        .order_by(InboundEvent.next_try_at, InboundEvent.id)
         .limit(limit)
     )
     return (await session.scalars(statement)).all()
 
 
+async def next_due(session: AsyncSession) -> datetime | None:
+    statement = select(func.min(InboundEvent.next_try_at)).where(
+        InboundEvent.next_try_at.is_not(None)
+    )
+    return (await session.execute(statement)).scalar_one()
+
+
 async def settle(
     session: AsyncSession, event: InboundEvent, outcome: InboundOutcome, now: datetime
 ) -> None:
-    """What became of it. One that found nothing stays open and is tried again."""
+    """What became of it. One that found nothing stays open, and is tried again for a day."""
     event.outcome = outcome
-    event.processed_at = None if outcome == "unmatched" else now
+    event.tries += 1
+    if outcome == "unmatched":
+        event.next_try_at = next_try(event.received_at, event.tries, now)
+    else:
+        event.processed_at, event.next_try_at = now, None
     await session.flush()
+
+
+async def note_failure(
+    session: AsyncSession, event_id: UUID, error: BaseException, now: datetime
+) -> None:
+    """It could not be applied. One that fails every time is put aside as not understood."""
+    event = await load(session, event_id)
+    if event is None:
+        return
+    event.error = type(error).__name__
+    if event.tries + 1 >= FAILING_TRIES:
+        await settle(session, event, "invalid", now)
+    else:
+        await settle(session, event, "unmatched", now)
+
+
+def next_try(received_at: datetime, tries: int, now: datetime) -> datetime | None:
+    """Soon at first, for what was merely overtaken; then ever more seldom; then no more."""
+    pause = min(_LONGEST_PAUSE, timedelta(seconds=2.0 ** min(tries - 1, 12)))
+    return now + pause if now + pause <= received_at + WAITS_FOR else None
+
+
+async def forget_old(session: AsyncSession, now: datetime) -> None:
+    """Reports that nobody asks about any more."""
+    await session.execute(delete(InboundEvent).where(InboundEvent.received_at < now - KEPT_FOR))
 
 
 async def count_rejection(session: AsyncSession, gateway_id: UUID, now: datetime) -> None:

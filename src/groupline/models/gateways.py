@@ -63,15 +63,16 @@ class InboundEvent(Identified):
         UniqueConstraint("gateway_id", "content_hash"),
         Index(
             "ix_inbound_events_waiting",
-            "gateway_session_id",
-            "received_at",
-            sqlite_where=text("processed_at IS NULL"),
-            postgresql_where=text("processed_at IS NULL"),
+            "next_try_at",
+            sqlite_where=text("next_try_at IS NOT NULL"),
+            postgresql_where=text("next_try_at IS NOT NULL"),
         ),
         Index("ix_inbound_events_received", "received_at"),
         one_of("kind", InboundKind),
         one_of("outcome", InboundOutcome),
         check("processed", "processed_at IS NULL OR outcome IS NOT NULL"),
+        check("next_try", "next_try_at IS NULL OR processed_at IS NULL"),
+        check("tries", "tries >= 0"),
     )
 
     gateway_id: Mapped[UUID] = mapped_column(ForeignKey("gateways.id"))
@@ -86,5 +87,8 @@ class InboundEvent(Identified):
     received_at: Mapped[datetime]
     processed_at: Mapped[datetime | None]
     """Empty while the event waits for what it refers to; ``outcome`` then says why."""
+    tries: Mapped[int] = mapped_column(default=0)
+    next_try_at: Mapped[datetime | None]
+    """When it is tried again; empty once it has been dealt with, or has waited too long."""
     outcome: Mapped[InboundOutcome | None]
     error: Mapped[str | None]

@@ -1,7 +1,8 @@
-"""Forgets what nobody needs any more: ended logins, old attempts, answers kept for repetitions."""
+"""Forgets what nobody needs any more: ended logins, old attempts, old webhooks."""
 
 from groupline.clock import Clock
 from groupline.db import Database
+from groupline.inbound import store
 from groupline.orgs.access import forget_outdated
 
 
@@ -13,4 +14,5 @@ class Housekeeping:
     async def run_once(self) -> bool:
         async with self._database.writing() as session:
             await forget_outdated(session, now=self._clock.now())
+            await store.forget_old(session, self._clock.now())
         return False

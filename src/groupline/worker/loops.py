@@ -75,7 +75,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 wakes_on=frozenset(("gateways",)),
             ),
             Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
-            Loop("inbound", replay.run_once, idle_seconds=5),
+            Loop("inbound", replay.run_once, idle_seconds=5, next_due=replay.next_due),
             Loop("verifier", verifier.run_once, idle_seconds=1, next_due=verifier.next_due),
             Loop("sweeper", sweeper.run_once, idle_seconds=2, wakes_on=frozenset(("sessions",))),
             Loop(

@@ -36,6 +36,10 @@ BREACHES: dict[str, list[Breach]] = {
         ({}, {"response_body": "{}"}),
     ],
     "ck_idempotency_keys_key": [({}, {"key": ""}), ({}, {"key": "k" * 256})],
+    "ck_inbound_events_next_try": [
+        ({}, {"next_try_at": NOW, "processed_at": NOW, "outcome": "applied"})
+    ],
+    "ck_inbound_events_tries": [({}, {"tries": -1})],
     "ck_inbound_events_kind": [({}, {"kind": "rumour"})],
     "ck_inbound_events_outcome": [({}, {"outcome": "maybe"})],
     "ck_inbound_events_processed": [({}, {"processed_at": NOW})],

@@ -72,6 +72,8 @@ def _inbound_events() -> None:
         sa.Column("occurred_at", INSTANT, nullable=True),
         sa.Column("received_at", INSTANT, nullable=False),
         sa.Column("processed_at", INSTANT, nullable=True),
+        sa.Column("tries", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", INSTANT, nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("error", sa.Text(), nullable=True),
         sa.CheckConstraint(
@@ -86,6 +88,10 @@ def _inbound_events() -> None:
         sa.CheckConstraint(
             "processed_at IS NULL OR outcome IS NOT NULL", name="ck_inbound_events_processed"
         ),
+        sa.CheckConstraint(
+            "next_try_at IS NULL OR processed_at IS NULL", name="ck_inbound_events_next_try"
+        ),
+        sa.CheckConstraint("tries >= 0", name="ck_inbound_events_tries"),
         sa.ForeignKeyConstraint(
             ["gateway_id"], ["gateways.id"], name="fk_inbound_events_gateway_id"
         ),
@@ -101,9 +107,9 @@ def _inbound_events() -> None:
     op.create_index(
         "ix_inbound_events_waiting",
         "inbound_events",
-        ["gateway_session_id", "received_at"],
-        sqlite_where=sa.text("processed_at IS NULL"),
-        postgresql_where=sa.text("processed_at IS NULL"),
+        ["next_try_at"],
+        sqlite_where=sa.text("next_try_at IS NOT NULL"),
+        postgresql_where=sa.text("next_try_at IS NOT NULL"),
     )
 
 
