@@ -12,7 +12,8 @@ A route that creates or sends takes ``CurrentIdempotency`` and hands it what it 
 ``in_transaction`` stores the answer in the transaction of the effect: both are there, or neither,
 and a second request waits for the first. What talks to a gateway cannot be one transaction:
 ``around`` marks the key first, and a second request meanwhile is told to come again.
-Without the header both simply do it.
+Without the header both simply do it. A page whose form carries a key of its own takes the
+``Answer`` of ``once_in_transaction``, and goes where it leads.
 """
 
 import hashlib
@@ -43,6 +44,22 @@ class IdempotencyInProgress(Conflict):
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """What a request answers, or what an earlier one with the same key answered."""
+
+    status: int
+    body: bytes
+    replayed: bool = False
+
+    @property
+    def response(self) -> Response:
+        response = Response(self.body, status_code=self.status, media_type="application/json")
+        if self.replayed:
+            response.headers["Idempotent-Replayed"] = "true"
+        return response
+
+
+@dataclass(frozen=True, slots=True)
 class Idempotency:
     """One request, with the key it came with."""
 
@@ -58,15 +75,24 @@ class Idempotency:
         status: int = 200,
     ) -> Response:
         """Runs the effect and stores its answer, in one transaction: both or neither."""
+        return (await self.once_in_transaction(principal, effect, status=status)).response
+
+    async def once_in_transaction(
+        self,
+        principal: Principal,
+        effect: Callable[[AsyncSession], Awaitable[BaseModel]],
+        *,
+        status: int = 200,
+    ) -> Answer:
         async with self.runtime.database.writing() as session:
             if self.key is None:
-                return _answer(_json(await effect(session)), status)
+                return Answer(status, _json(await effect(session)))
             row = await self._claim(session, principal.organization_id)
             if row is None:
                 return await self._earlier(session, principal.organization_id)
             body = _json(await effect(session))
             await self._store(session, row, status, body)
-            return _answer(body, status)
+            return Answer(status, body)
 
     async def around(
         self, principal: Principal, effect: Callable[[], Awaitable[BaseModel]], *, status: int = 200
@@ -77,11 +103,11 @@ class Idempotency:
         made again. After a crash the key stays taken for some minutes, and is then free again.
         """
         if self.key is None:
-            return _answer(_json(await effect()), status)
+            return Answer(status, _json(await effect())).response
         async with self.runtime.database.writing() as session:
             row = await self._claim(session, principal.organization_id)
             if row is None:
-                return await self._earlier(session, principal.organization_id)
+                return (await self._earlier(session, principal.organization_id)).response
         try:
             body = _json(await effect())
         except GrouplineError:
@@ -90,7 +116,12 @@ class Idempotency:
             raise
         async with self.runtime.database.writing() as session:
             await self._store(session, row, status, body)
-        return _answer(body, status)
+        return Answer(status, body).response
+
+    async def answered(self, session: AsyncSession, organization_id: UUID) -> Answer | None:
+        """What the key stands for already, whatever the request was."""
+        row = self.key and await answers.find(session, organization_id, self.key)
+        return self._stored(row) if row else None
 
     async def _claim(self, session: AsyncSession, organization_id: UUID) -> UUID | None:
         assert self.key is not None
@@ -103,25 +134,29 @@ class Idempotency:
             now=self._now(),
         )
 
-    async def _earlier(self, session: AsyncSession, organization_id: UUID) -> Response:
+    async def _earlier(self, session: AsyncSession, organization_id: UUID) -> Answer:
         assert self.key is not None
         row = await answers.find(session, organization_id, self.key)
         if row is None:
             raise _in_progress()
         return self._replay(row)
 
-    def _replay(self, row: IdempotencyKey) -> Response:
+    def _replay(self, row: IdempotencyKey) -> Answer:
         if row.request_hash != self.request_hash:
             raise IdempotencyConflict(
                 "This Idempotency-Key came with another request before.",
                 hint="Use a new key for each new request.",
             )
-        if row.status_code is None or row.response_body is None:
+        answer = self._stored(row)
+        if answer is None:
             raise _in_progress()
-        body = self.runtime.vault.decrypt(row.response_body).encode()
-        answer = _answer(body, row.status_code)
-        answer.headers["Idempotent-Replayed"] = "true"
         return answer
+
+    def _stored(self, row: IdempotencyKey) -> Answer | None:
+        if row.status_code is None or row.response_body is None:
+            return None
+        body = self.runtime.vault.decrypt(row.response_body).encode()
+        return Answer(row.status_code, body, replayed=True)
 
     async def _store(self, session: AsyncSession, row: UUID, status: int, body: bytes) -> None:
         # Encrypted, because an answer may hold what is shown once: the secret of a new API key.
@@ -142,10 +177,6 @@ def _in_progress() -> IdempotencyInProgress:
 
 def _json(model: BaseModel) -> bytes:
     return model.model_dump_json(by_alias=True).encode()
-
-
-def _answer(body: bytes, status: int) -> Response:
-    return Response(body, status_code=status, media_type="application/json")
 
 
 async def idempotency(

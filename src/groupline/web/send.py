@@ -1,18 +1,27 @@
-"""Send now: one text to the groups of a number, and then what becomes of it."""
+"""Send now: one text to the groups of a number, and then what becomes of it.
 
+Each form is a draft with a key of its own, which is part of its address. A draft is sent once:
+sent twice, or after going back, it leads to what was sent the first time.
+"""
+
+import hashlib
+import re
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Annotated, Any
+from dataclasses import astuple, dataclass
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from groupline.errors import InvalidInput
+from groupline.errors import IdempotencyConflict, InvalidInput
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
+from groupline.http.idempotency import Idempotency
 from groupline.messages import queries, service
 from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.orgs.rules import Permission, Principal
@@ -23,6 +32,9 @@ from groupline.web.rendering import CurrentPages, Pages
 router = APIRouter(prefix="/send")
 
 Sender = Annotated[Principal, Depends(page_allowed(Permission.SEND))]
+
+
+_DRAFT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +48,27 @@ class Typed:
     content: str = ""
     media_url: str = ""
 
+    @property
+    def fingerprint(self) -> str:
+        facts = (self.number_id, sorted(self.group_ids), sorted(self.matching), *astuple(self)[3:])
+        return hashlib.sha256(repr(facts).encode(errors="backslashreplace")).hexdigest()
+
+
+class Batch(BaseModel):
+    """What a draft became."""
+
+    first: UUID
+    last: UUID
+    count: int
+
+    @property
+    def url(self) -> str:
+        return f"/messages?batch={self.first}.{self.last}"
+
+    @property
+    def groups(self) -> str:
+        return "1 group" if self.count == 1 else f"{self.count:,} groups"
+
 
 @router.get("")
 async def form(
@@ -46,10 +79,16 @@ async def form(
     principal: Sender,
     number: Annotated[str, Query(max_length=50)] = "",
     group: Annotated[list[str] | None, Query()] = None,
+    draft: Annotated[str, Query(max_length=200)] = "",
 ) -> Response:
+    if not _DRAFT.fullmatch(draft):
+        fresh = request.url.include_query_params(draft=_new_draft())
+        return pages.redirect(f"{fresh.path}?{fresh.query}")
     chosen = frozenset(each for each in map(_uuid_or_none, group or ()) if each is not None)
     typed = Typed(number_id=_uuid_or_none(number), group_ids=chosen)
-    return await _page(request, runtime, pages, principal, typed)
+    async with runtime.database.reading() as session:
+        earlier = await _sent_as(session, runtime, principal, draft)
+    return await _page(request, runtime, pages, principal, typed, draft=draft, earlier=earlier)
 
 
 @router.post("")
@@ -64,44 +103,101 @@ async def send(
     groups_matching: Annotated[list[str] | None, Form()] = None,
     content: Annotated[str, Form()] = "",
     media_url: Annotated[str, Form()] = "",
+    draft: Annotated[str, Form()] = "",
 ) -> Response:
     # A browser sends line breaks as CR LF, whatever the person typed.
     text = content.replace("\r\n", "\n")
     matching = tuple(groups_matching or ())
     typed = Typed(number_id, frozenset(groups or ()), matching, text, media_url.strip())
     try:
-        return await _send(runtime, pages, principal, typed)
+        return await _send(runtime, pages, principal, typed, draft)
     except InvalidInput as error:
-        return await _page(request, runtime, pages, principal, typed, refused=error)
+        return await _page(request, runtime, pages, principal, typed, draft=draft, refused=error)
+    except IdempotencyConflict:
+        return await _offer_as_new(request, runtime, pages, principal, typed, draft=draft)
 
 
-async def _send(runtime: Runtime, pages: Pages, principal: Principal, typed: Typed) -> Response:
+async def _send(
+    runtime: Runtime, pages: Pages, principal: Principal, typed: Typed, draft: str
+) -> Response:
+    async def effect(session: AsyncSession) -> Batch:
+        ids = await _schedule(session, runtime, principal, typed)
+        return Batch(first=ids[0], last=ids[-1], count=len(ids))
+
+    answer = await _once(runtime, draft, typed).once_in_transaction(principal, effect)
+    batch = Batch.model_validate_json(answer.body)
+    if answer.replayed:
+        said = ("warning", "This was already sent. It was not sent again.")
+    else:
+        said = ("success", f"Sending to {batch.groups}.")
+    return pages.redirect(batch.url, toast=said)
+
+
+async def _schedule(
+    session: AsyncSession, runtime: Runtime, principal: Principal, typed: Typed
+) -> list[UUID]:
     if typed.number_id is None:
         why = "Choose the number to send from."
         raise InvalidInput(why, fields={"number": why})
-    now = runtime.clock.now()
-    async with runtime.database.writing() as session:
-        group_ids = await chosen_ids(
-            session,
-            principal.organization_id,
-            typed.number_id,
-            chosen=sorted(typed.group_ids),
-            matching=typed.matching,
-        )
-        ids = await service.schedule(
-            session,
-            principal.organization_id,
-            NewMessages(
-                number_id=typed.number_id,
-                group_ids=group_ids,
-                content=typed.content,
-                media_url=typed.media_url or None,
-            ),
-            actor=principal.actor,
-            now=now,
-        )
-    said = "Sending to 1 group." if len(ids) == 1 else f"Sending to {len(ids):,} groups."
-    return pages.redirect(f"/messages?batch={ids[0]}.{ids[-1]}", toast=("success", said))
+    group_ids = await chosen_ids(
+        session,
+        principal.organization_id,
+        typed.number_id,
+        chosen=sorted(typed.group_ids),
+        matching=typed.matching,
+    )
+    return await service.schedule(
+        session,
+        principal.organization_id,
+        NewMessages(
+            number_id=typed.number_id,
+            group_ids=group_ids,
+            content=typed.content,
+            media_url=typed.media_url or None,
+        ),
+        actor=principal.actor,
+        now=runtime.clock.now(),
+    )
+
+
+def _new_draft() -> str:
+    return secrets.token_urlsafe(12)
+
+
+def _once(runtime: Runtime, draft: str, typed: Typed) -> Idempotency:
+    key = f"draft:{draft}" if _DRAFT.fullmatch(draft) else None
+    return Idempotency(runtime, key, typed.fingerprint)
+
+
+async def _sent_as(
+    session: AsyncSession, runtime: Runtime, principal: Principal, draft: str
+) -> Batch | None:
+    answer = await _once(runtime, draft, Typed()).answered(session, principal.organization_id)
+    return Batch.model_validate_json(answer.body) if answer else None
+
+
+async def _offer_as_new(
+    request: Request,
+    runtime: Runtime,
+    pages: Pages,
+    principal: Principal,
+    typed: Typed,
+    *,
+    draft: str,
+) -> Response:
+    """The draft was sent, and something else is in it now: that may be meant, or a mistake."""
+    async with runtime.database.reading() as session:
+        earlier = await _sent_as(session, runtime, principal, draft)
+    return await _page(
+        request,
+        runtime,
+        pages,
+        principal,
+        typed,
+        draft=_new_draft(),
+        earlier=earlier,
+        refused=InvalidInput("This form was sent before with other content."),
+    )
 
 
 async def _page(
@@ -111,6 +207,8 @@ async def _page(
     principal: Principal,
     typed: Typed,
     *,
+    draft: str,
+    earlier: Batch | None = None,
     refused: InvalidInput | None = None,
 ) -> Response:
     async with runtime.database.reading() as session:
@@ -121,7 +219,10 @@ async def _page(
         principal=principal,
         nav="send",
         status=200 if refused is None else refused.status,
+        toasts=[("warning", f"Nothing was sent. {refused.detail}")] if refused and earlier else [],
         typed=typed,
+        draft=draft if _DRAFT.fullmatch(draft) else _new_draft(),
+        earlier=earlier,
         errors=_errors(refused),
         limit=service.MAX_CONTENT,
         phone=display_phone,

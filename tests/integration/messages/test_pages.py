@@ -1,5 +1,6 @@
 """Sending and following messages in the dashboard, as a person without JavaScript."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -7,13 +8,14 @@ from html import unescape
 
 import httpx
 import pytest
+from sqlalchemy import func, select
 from tests.integration.messages.desk import Desk, put_message
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import NOW
 
 from groupline.db import Database
-from groupline.models import WhatsappSession
+from groupline.models import ScheduledWhatsappMessage, WhatsappSession
 from groupline.web.messages import whatsapp_markup
 
 
@@ -94,6 +96,101 @@ async def test_a_refused_form_says_why_and_keeps_what_was_typed(
     assert why in words(page)
     assert content in unescape(page.text)
     assert len(re.findall(r"\schecked[\s>]", page.text)) == groups
+
+
+def draft_of(page: httpx.Response) -> str:
+    """The one-time key that the form carries."""
+    found = re.search(r'name="draft" value="([^"]+)"', page.text)
+    assert found is not None
+    return found.group(1)
+
+
+async def count_messages(database: Database) -> int:
+    message = ScheduledWhatsappMessage
+    async with database.reading() as session:
+        own = select(func.count()).where(message.status != "failed")
+        return await session.scalar(own.select_from(message)) or 0
+
+
+def filled(desk: Desk, page: httpx.Response, content: str = "Once") -> dict[str, str]:
+    return {
+        "draft": draft_of(page),
+        "number_id": str(desk.number_id),
+        "groups": str(desk.groups[0]),
+        "content": content,
+    }
+
+
+async def test_a_form_that_is_sent_twice_sends_once(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    data = filled(desk, await browser.get("/send"))
+    first = await browser.post("/send", data=data)
+    second = await browser.post("/send", data=data)
+
+    assert await count_messages(database) == 1
+    assert second.url == first.url, "the batch that was sent"
+    assert "This was already sent" in second.text
+    assert "This was already sent" not in first.text
+
+
+async def test_a_form_that_is_sent_twice_at_once_sends_once(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    data = filled(desk, await browser.get("/send"))
+    both = await asyncio.gather(*(browser.post("/send", data=data) for _ in range(2)))
+    assert [page.status_code for page in both] == [200, 200]
+    assert await count_messages(database) == 1
+
+
+async def test_going_back_shows_the_same_form_and_says_that_it_was_sent(
+    desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    page = await browser.get("/send")
+    assert "already sent" not in words(page)
+    await browser.post("/send", data=filled(desk, page))
+    again = await browser.get(str(page.url))
+    assert draft_of(again) == draft_of(page)
+    assert "This message was already sent" in words(again)
+
+
+async def test_each_visit_is_a_new_message(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    for _ in range(2):
+        page = await browser.get(f"/send?number={desk.number_id}")
+        assert page.url.params["number"] == str(desk.number_id)
+        await browser.post("/send", data=filled(desk, page))
+    assert await count_messages(database) == 2
+
+
+async def test_a_form_that_was_sent_with_other_content_can_be_sent_as_a_new_message(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    page = await browser.get("/send")
+    await browser.post("/send", data=filled(desk, page))
+    other = await browser.post("/send", data=filled(desk, page, "Something else"))
+
+    assert other.status_code == 422
+    assert "was sent before with other content" in words(other)
+    assert "Send as a new message" in words(other)
+    assert "Something else" in other.text
+    assert await count_messages(database) == 1
+    assert draft_of(other) != draft_of(page)
+
+    await browser.post("/send", data=filled(desk, other, "Something else"))
+    assert await count_messages(database) == 2
+
+
+async def test_a_refused_form_can_be_corrected(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    page = await browser.get("/send")
+    refused = await browser.post("/send", data=filled(desk, page, ""))
+    assert refused.status_code == 422
+    assert draft_of(refused) == draft_of(page)
+    await browser.post("/send", data=filled(desk, refused))
+    assert await count_messages(database) == 1
 
 
 async def test_a_message_says_why_it_waits(
