@@ -6,13 +6,13 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, Table, bindparam, func, select, update
+from sqlalchemy import Boolean, Select, Table, bindparam, case, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.db import announce
 from groupline.journal import Actor
-from groupline.messages.rules import Change, Facts
+from groupline.messages.rules import NOTHING_LEFT, Change, Facts
 from groupline.models import MessageStatus, ScheduledWhatsappMessage
 
 MESSAGES: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assignment]
@@ -32,15 +32,16 @@ class MessageRow:
     started_at: datetime | None
     message_id: str | None
     token: UUID | None
+    carried_ref: bool | None
 
-    def facts(self, *, can_look_up: bool = False) -> Facts:
+    def facts(self) -> Facts:
         return Facts(
             status=self.status,
             attempts=self.attempts,
             expires_at=self.expires_at,
             started_at=self.started_at,
             message_id=self.message_id,
-            can_look_up=can_look_up,
+            can_look_up=bool(self.carried_ref),
         )
 
 
@@ -55,6 +56,7 @@ _COLUMNS: Final = (
     MESSAGES.c.request_started_at,
     MESSAGES.c.gateway_message_id,
     MESSAGES.c.claim_token,
+    MESSAGES.c.carried_ref,
 )
 
 
@@ -82,6 +84,7 @@ _WRITE: Final = (
         next_attempt_at=bindparam("again"),
         next_check_at=bindparam("check"),
         claim_token=bindparam("kept"),
+        gateway_id=case((bindparam("unsent", type_=Boolean), null()), else_=MESSAGES.c.gateway_id),
         updated_at=bindparam("at"),
     )
 )
@@ -128,6 +131,7 @@ def _values(step: Step, now: datetime) -> dict[str, Any]:
         "again": change.next_attempt_at,
         "check": change.next_check_at,
         "kept": step.row.token if change.keeps_claim else None,
+        "unsent": change.action in NOTHING_LEFT,
         "at": now,
     }
 

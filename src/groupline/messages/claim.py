@@ -27,16 +27,16 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.db import UtcDateTime
 from groupline.ids import new_id
 from groupline.messages.refusals import Refusal, Target, refusal_of
-from groupline.messages.rules import PRIORITIES
+from groupline.messages.rules import PRIORITIES, Policy
 from groupline.models import (
     ScheduledWhatsappMessage,
     WhatsappGroup,
     WhatsappMembership,
     WhatsappNumber,
-    WhatsappSession,
 )
 
 PACE_JITTER: Final = 0.1
+_POLICY: Final = Policy()
 AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 _CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
@@ -45,7 +45,10 @@ _DUE: Final = """m.status = 'pending' AND m.scheduled_for <= :now
       AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
       AND (m.expires_at IS NULL OR m.expires_at > :now)"""
 
-_READY: Final = f"""{_DUE}
+# An attempt that may still arrive is only repeated where its reference is known.
+_READY: Final = """{due}
+      AND (m.gateway_id IS NULL OR m.gateway_id = lane.gateway_id
+           OR m.request_started_at <= :over)
       AND (m.campaign_id IS NULL OR NOT EXISTS (
           SELECT 1 FROM notification_campaigns c
           WHERE c.id = m.campaign_id AND c.status IN ('draft', 'paused', 'cancelled')))"""
@@ -60,7 +63,8 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
 # once more, where PostgreSQL looks at it as it is by then.
 _CLAIM: Final = """
 WITH lane AS MATERIALIZED (
-    SELECT n.id AS number_id, s.id AS session_id, s.gateway_id, g.max_in_flight
+    SELECT n.id AS number_id, s.id AS session_id, s.gateway_id, s.gateway_session_id,
+           g.max_in_flight, {keeps_refs} AS carries_ref
     FROM whatsapp_sessions s
     JOIN whatsapp_numbers n ON n.organization_id = s.organization_id AND n.id = s.number_id
     JOIN gateways g ON g.id = s.gateway_id
@@ -78,7 +82,8 @@ flying AS (
     WHERE f.status = 'sending' GROUP BY s.gateway_id
 ),
 ranked AS (
-    SELECT head.message_id, head.number_id, head.session_id, m.priority, m.scheduled_for,
+    SELECT head.message_id, head.number_id, head.session_id, head.gateway_id,
+           head.gateway_session_id, head.carries_ref, m.priority, m.scheduled_for,
            head.max_in_flight - COALESCE(flying.requests, 0) AS free,
            row_number() OVER (PARTITION BY head.gateway_id
                               ORDER BY m.priority, m.scheduled_for, m.id) AS place
@@ -87,7 +92,8 @@ ranked AS (
     LEFT JOIN flying ON flying.gateway_id = head.gateway_id
 ),
 picked AS MATERIALIZED (
-    SELECT m.id AS message_id, ranked.session_id AS by_session
+    SELECT m.id AS message_id, ranked.session_id AS by_session, ranked.gateway_id AS to_gateway,
+           ranked.gateway_session_id AS session_name, ranked.carries_ref
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
     WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {due}
     ORDER BY ranked.priority, ranked.scheduled_for, m.id
@@ -95,20 +101,32 @@ picked AS MATERIALIZED (
 )
 UPDATE scheduled_whatsapp_messages
 SET status = 'sending', claimed_by = :worker, claimed_until = :until, claim_token = :token,
-    session_id = picked.by_session, request_started_at = :now, gateway_message_id = NULL,
-    next_check_at = NULL, updated_at = :now
+    session_id = picked.by_session, gateway_id = picked.to_gateway,
+    gateway_session_id = picked.session_name, carried_ref = picked.carries_ref,
+    request_started_at = :now, gateway_message_id = NULL,
+    next_check_at = NULL,
+    updated_at = :now
 FROM picked WHERE scheduled_whatsapp_messages.id = picked.message_id
 RETURNING id
 """
 
 
+_KEEPS_REFS: Final = {
+    "sqlite": "EXISTS (SELECT 1 FROM json_each(g.capabilities) WHERE value = 'client_ref')",
+    "postgresql": """g.capabilities @> '["client_ref"]'""",
+}
+
+
 def claim_statement(dialect: str) -> TextClause:
     """The statement itself: its plan is tested on both databases."""
-    first = ",\n    ".join(_FIRST.format(priority=each, ready=_READY) for each in PRIORITIES)
+    ready = _READY.format(due=_DUE)
+    first = ",\n    ".join(_FIRST.format(priority=each, ready=ready) for each in PRIORITIES)
     locking = "FOR UPDATE OF m SKIP LOCKED" if dialect == "postgresql" else ""
-    statement = text(_CLAIM.format(first=first, due=_DUE, locking=locking))
+    source = _CLAIM.format(first=first, due=_DUE, keeps_refs=_KEEPS_REFS[dialect], locking=locking)
+    statement = text(source)
     return statement.bindparams(
         bindparam("now", type_=UtcDateTime),
+        bindparam("over", type_=UtcDateTime),
         bindparam("until", type_=UtcDateTime),
         bindparam("token", type_=Uuid),
     )
@@ -134,13 +152,22 @@ class Claim:
     media_url: str | None
     media_type: str | None
     client_ref: str
+    carries_ref: bool
+    """The gateway knows our references, and is told this one."""
     attempts: int
     refusal: Refusal | None
     """Found at the last moment: it must not be sent."""
 
 
 async def claim(
-    session: AsyncSession, *, worker: str, now: datetime, lease: timedelta, limit: int, roll: float
+    session: AsyncSession,
+    *,
+    worker: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    roll: float,
+    policy: Policy = _POLICY,
 ) -> list[Claim]:
     """Marks up to ``limit`` due messages as ``sending``: first things first, one per number."""
     dialect = session.get_bind().dialect.name
@@ -151,7 +178,14 @@ async def claim(
     until = now + lease
     claimed = await session.execute(
         _STATEMENTS[dialect].columns(id=Uuid),
-        {"now": now, "until": until, "token": token, "worker": worker, "limit": limit},
+        {
+            "now": now,
+            "over": now - policy.unsent_after,
+            "until": until,
+            "token": token,
+            "worker": worker,
+            "limit": limit,
+        },
     )
     ids = claimed.scalars().all()
     if not ids:
@@ -166,20 +200,20 @@ _message: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assi
 _group: Final[Table] = WhatsappGroup.__table__  # type: ignore[assignment]
 _member: Final[Table] = WhatsappMembership.__table__  # type: ignore[assignment]
 _number: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
-_session: Final[Table] = WhatsappSession.__table__  # type: ignore[assignment]
 
 _CLAIMED: Final = (
     select(
         _message.c.id,
         _message.c.organization_id,
         _message.c.number_id,
-        _session.c.gateway_id,
-        _session.c.gateway_session_id,
+        _message.c.gateway_id,
+        _message.c.gateway_session_id,
         _group.c.group_jid,
         _message.c.content,
         _message.c.media_url,
         _message.c.media_type,
         _message.c.client_ref,
+        _message.c.carried_ref,
         _message.c.attempts,
         _group.c.is_community,
         _group.c.announce_only,
@@ -188,7 +222,6 @@ _CLAIMED: Final = (
         _number.c.pace_seconds,
     )
     .join_from(_message, _group, _group.c.id == _message.c.group_id)
-    .join(_session, _session.c.id == _message.c.session_id)
     .join(_number, _number.c.id == _message.c.number_id)
     .outerjoin(
         _member,
@@ -249,6 +282,7 @@ def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
         media_url=row.media_url,
         media_type=row.media_type,
         client_ref=row.client_ref,
+        carries_ref=row.carried_ref,
         attempts=row.attempts,
         refusal=refusal_of(row.content, target, has_media=row.media_url is not None),
     )

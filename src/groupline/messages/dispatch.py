@@ -81,6 +81,11 @@ class Dispatcher:
     def in_flight(self) -> int:
         return len(self._requests)
 
+    async def answers(self) -> None:
+        """Waits until every request that runs now has ended; nothing is stored by that."""
+        if self._requests:
+            await asyncio.wait(self._requests)
+
     async def run_once(self) -> bool:
         """One turn. False: nothing to store, and nothing that can be sent now."""
         room = min(self._batch, self._capacity - len(self._requests))
@@ -139,11 +144,10 @@ class Dispatcher:
                 lease=self._lease,
                 limit=room,
                 roll=self._random.random(),
+                policy=self._policy,
             )
             refused = [
-                Result(each, each.refusal, can_look_up=False, roll=0.0)
-                for each in claims
-                if each.refusal is not None
+                Result(each, each.refusal, roll=0.0) for each in claims if each.refusal is not None
             ]
             await settle(session, refused, now=now, policy=self._policy)
             used = {each.gateway_id for each in claims}
@@ -162,16 +166,18 @@ class Dispatcher:
 
     def _start(self, each: Claim, driver: GatewayDriver | NotSent) -> None:
         if isinstance(driver, NotSent):
-            self._finish(each, driver, can_look_up=False)
+            self._finish(each, driver)
             return
         task = asyncio.create_task(self._request(each, driver))
         self._requests.add(task)
         task.add_done_callback(self._requests.discard)
 
     async def _request(self, each: Claim, driver: GatewayDriver) -> None:
-        can_look_up = Capability.CLIENT_REF in driver.capabilities
+        if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
+            self._finish(each, Withheld("the gateway has just changed"))
+            return
         if self._clock.now() + self._longest_request > each.until:
-            self._finish(each, Withheld("the lease is too old"), can_look_up=can_look_up)
+            self._finish(each, Withheld("the lease is too old"))
             return
         try:
             outcome = await driver.send(
@@ -186,10 +192,10 @@ class Dispatcher:
             logger.exception("message.driver_failed", message=str(each.id))
             detail = type(error).__name__
             outcome = Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
-        self._finish(each, outcome, can_look_up=can_look_up)
+        self._finish(each, outcome)
 
-    def _finish(self, each: Claim, outcome: SendOutcome | Withheld, *, can_look_up: bool) -> None:
-        self._results.append(Result(each, outcome, can_look_up, self._random.random()))
+    def _finish(self, each: Claim, outcome: SendOutcome | Withheld) -> None:
+        self._results.append(Result(each, outcome, self._random.random()))
         self.wake.set()
 
     async def _store_stubbornly(self) -> None:

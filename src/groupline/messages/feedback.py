@@ -20,6 +20,7 @@ from groupline.ids import new_id
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
+from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
 from groupline.messages.rules import Change, Policy
 from groupline.messages.settle import overtake
@@ -129,10 +130,7 @@ async def apply_receipt(
         return match
     row = match.row
     if row.status not in ("sent", "sending"):
-        change = rules.after_evidence(row.facts(), about.message_id)
-        if change is None:
-            return "outdated"
-        await write(session, [Step(row, change, {"by": "receipt"})], actor=SYSTEM, now=now)
+        await store_evidence(session, row, about.message_id, by="receipt", now=now)
     counted = await _count(session, row, kind, reader.strip(), at)
     if not counted:
         return "repeated"
@@ -210,11 +208,8 @@ async def _apply_sent(
     if row.status == "sending":
         await overtake(session, row, evidence)
         return "applied"
-    change = rules.after_evidence(row.facts(), evidence)
-    if change is None:
-        return "repeated" if row.status == "sent" else "outdated"
-    await write(session, [Step(row, change, {"by": "callback"})], actor=SYSTEM, now=now)
-    return "applied"
+    stored = await store_evidence(session, row, evidence, by="callback", now=now)
+    return "applied" if stored else "repeated"
 
 
 async def _apply_failed(

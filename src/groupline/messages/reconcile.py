@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
 from groupline.db import Database
+from groupline.errors import GrouplineError
 from groupline.gateways.outcomes import LookupAnswer, LookupUnknown
 from groupline.gateways.port import Capability, GatewayDriver
 from groupline.gateways.service import Gateways
@@ -22,7 +23,7 @@ from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.rules import Later, Policy
-from groupline.models import Gateway, WhatsappGroup, WhatsappSession
+from groupline.models import Gateway, WhatsappGroup
 
 logger = structlog.get_logger(__name__)
 
@@ -40,6 +41,7 @@ class Question:
     id: UUID
     started_at: datetime | None
     client_ref: str
+    carried_ref: bool | None
     gateway_id: UUID | None
     gateway_session_id: str | None
     group_jid: str
@@ -69,8 +71,10 @@ class Reconciler:
             drivers = await self._drivers(session, questions)
         answers = await asyncio.gather(*(_ask(each, drivers) for each in questions))
         async with self._database.writing() as session:
-            for question, (answer, can_look_up) in zip(questions, answers, strict=True):
-                await self._apply(session, question, answer, can_look_up)
+            for question, answer in zip(questions, answers, strict=True):
+                await apply_answer(
+                    session, question, answer, now=self._clock.now(), policy=self._policy
+                )
         return bool(questions)
 
     async def next_due(self) -> float | None:
@@ -96,19 +100,13 @@ class Reconciler:
         rows = await session.scalars(
             select(Gateway).where(Gateway.id.in_(ids), Gateway.enabled.is_(True))
         )
-        return {row.id: self._gateways.driver(row) for row in rows}
-
-    async def _apply(
-        self, session: AsyncSession, question: Question, answer: LookupAnswer, can_look_up: bool
-    ) -> None:
-        await apply_answer(
-            session,
-            question,
-            answer,
-            can_look_up=can_look_up,
-            now=self._clock.now(),
-            policy=self._policy,
-        )
+        drivers = {}
+        for row in rows:
+            try:
+                drivers[row.id] = self._gateways.driver(row)
+            except GrouplineError:  # its messages are asked about later, and the others now
+                logger.exception("gateway.unusable", gateway=str(row.id))
+        return drivers
 
 
 _UNSETTLED: Final = MESSAGES.c.status.in_(("accepted", "uncertain"))
@@ -121,12 +119,12 @@ async def reserve(session: AsyncSession, *, now: datetime) -> list[Question]:
             MESSAGES.c.id,
             MESSAGES.c.request_started_at,
             MESSAGES.c.client_ref,
-            WhatsappSession.gateway_id,
-            WhatsappSession.gateway_session_id,
+            MESSAGES.c.carried_ref,
+            MESSAGES.c.gateway_id,
+            MESSAGES.c.gateway_session_id,
             WhatsappGroup.group_jid,
         )
         .join(WhatsappGroup, WhatsappGroup.id == MESSAGES.c.group_id)
-        .outerjoin(WhatsappSession, WhatsappSession.id == MESSAGES.c.session_id)
         .where(_UNSETTLED, MESSAGES.c.next_check_at <= now)
         .order_by(MESSAGES.c.next_check_at)
         .limit(_BATCH)
@@ -141,22 +139,21 @@ async def reserve(session: AsyncSession, *, now: datetime) -> list[Question]:
     return questions
 
 
-async def _ask(question: Question, drivers: dict[UUID, GatewayDriver]) -> tuple[LookupAnswer, bool]:
-    """What the gateway says, and whether it can say no for certain."""
+async def _ask(question: Question, drivers: dict[UUID, GatewayDriver]) -> LookupAnswer:
+    """What the gateway of the attempt says. Only one that was told our reference can say no."""
     driver = drivers.get(question.gateway_id) if question.gateway_id is not None else None
     if driver is None or question.gateway_session_id is None:
-        return LookupUnknown("Its gateway cannot be asked."), False
-    can_look_up = Capability.CLIENT_REF in driver.capabilities
+        return LookupUnknown("Its gateway cannot be asked now.")
+    exact = bool(question.carried_ref) and Capability.CLIENT_REF in driver.capabilities
     try:
-        answer = await driver.message_status(
+        return await driver.message_status(
             question.gateway_session_id,
-            client_ref=question.client_ref if can_look_up else None,
+            client_ref=question.client_ref if exact else None,
             group_jid=question.group_jid,
         )
     except Exception as error:  # a defect of a driver proves nothing about the message
         logger.exception("message.look_failed", message=str(question.id))
-        answer = LookupUnknown(type(error).__name__)
-    return answer, can_look_up
+        return LookupUnknown(type(error).__name__)
 
 
 async def apply_answer(
@@ -164,7 +161,6 @@ async def apply_answer(
     question: Question,
     answer: LookupAnswer,
     *,
-    can_look_up: bool,
     now: datetime,
     policy: Policy,
 ) -> MessageRow | None:
@@ -174,7 +170,7 @@ async def apply_answer(
         return None
     row = rows[0]
     found = rules.after_look(
-        row.facts(can_look_up=can_look_up),
+        row.facts(),
         answer,
         now=now,
         roll=random.random(),  # noqa: S311 - spreads retries

@@ -7,12 +7,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
 from groupline.db import Database
-from groupline.gateways.port import Capabilities, Capability
 from groupline.journal import SYSTEM
 from groupline.messages import rules
-from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
 from groupline.messages.rules import Policy
-from groupline.models import Gateway, WhatsappSession
 
 EVERY_SECONDS = 5.0
 _BATCH = 200
@@ -39,36 +37,10 @@ async def recover(session: AsyncSession, *, now: datetime, policy: Policy) -> in
     """Makes messages with an expired lease ``uncertain``; says how many were found."""
     statement = for_change().where(*_abandoned(now)).limit(_BATCH)
     rows = await fetch(session, statement.with_for_update(of=MESSAGES, skip_locked=True))
-    looked_up = await sessions_that_look_up(session, rows)
-    steps = [
-        Step(
-            row,
-            rules.after_lease(
-                row.facts(can_look_up=row.session_id in looked_up), now=now, policy=policy
-            ),
-        )
-        for row in rows
-    ]
+    steps = [Step(row, rules.after_lease(row.facts(), now=now, policy=policy)) for row in rows]
     await write(session, steps, actor=SYSTEM, now=now)
     return len(rows)
 
 
 def _abandoned(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (MESSAGES.c.status == "sending", MESSAGES.c.claimed_until < now)
-
-
-async def sessions_that_look_up(session: AsyncSession, rows: list[MessageRow]) -> set[object]:
-    """The sessions, of those that sent the rows, whose gateway keeps our references."""
-    ids = {row.session_id for row in rows if row.session_id is not None}
-    if not ids:
-        return set()
-    statement = (
-        select(WhatsappSession.id, Gateway.capabilities)
-        .join(Gateway, Gateway.id == WhatsappSession.gateway_id)
-        .where(WhatsappSession.id.in_(ids))
-    )
-    return {
-        session_id
-        for session_id, words in await session.execute(statement)
-        if Capability.CLIENT_REF in Capabilities.parse(words)
-    }

@@ -48,7 +48,11 @@ Action = Literal[
     "message.discarded",
     "message.resolved",
     "message.requeued",
+    "message.arrived",
 ]
+
+NOTHING_LEFT: Final[frozenset[Action]] = frozenset({"message.waiting", "message.rejected"})
+"""These say that the attempt sent nothing and never will."""
 
 TRANSITIONS: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
     "pending": frozenset({"sending", "cancelled", "expired", "failed", "sent"}),
@@ -58,7 +62,7 @@ TRANSITIONS: Final[Mapping[MessageStatus, frozenset[MessageStatus]]] = {
     "sent": frozenset({"failed"}),
     "failed": frozenset({"pending", "cancelled", "sent"}),
     "expired": frozenset({"pending", "sent"}),
-    "cancelled": frozenset(),
+    "cancelled": frozenset({"sent"}),
 }
 """Evidence that a message arrived counts whenever it comes: hence ``sent`` after an end."""
 
@@ -90,6 +94,9 @@ class Policy:
     first_look: timedelta = timedelta(seconds=1)
     """Until the gateway is asked about an unanswered request for the first time."""
     rarest_look: timedelta = timedelta(minutes=10)
+    unsent_after: timedelta = timedelta(seconds=60)
+    """A request that nobody has seen so long after its claim will not be carried out any more: it
+    starts within ten seconds, and takes at most 35. Until then a no proves nothing."""
     looks_end: timedelta = timedelta(days=3)
     wait_not_connected: timedelta = timedelta(seconds=15)
     wait_unreachable: timedelta = timedelta(seconds=5)
@@ -115,7 +122,7 @@ class Facts:
     """While ``sending``: from a callback that overtook the answer. While ``accepted``: what the
     gateway intends to call it."""
     can_look_up: bool = False
-    """The gateway keeps our references for good, so that its no is a no."""
+    """The gateway was told our reference and keeps it for good, so that its no is a no."""
 
     @property
     def overtaken(self) -> str | None:
@@ -321,7 +328,7 @@ def after_look(
             if answer.by_client_ref or answer.message_id == facts.message_id:
                 return _sent(facts, answer.message_id)
         case NotFound():
-            if facts.status != "accepted" or _patience_is_over(facts, now, policy):
+            if not _may_still_arrive(facts, now, policy):
                 return _proven_unsent(facts, answer, now, roll, policy)
         case LookupUnknown():
             pass
@@ -330,6 +337,13 @@ def after_look(
     if facts.status == "accepted" and _patience_is_over(facts, now, policy):
         return _uncertain(facts, Trouble("no_callback", NO_CALLBACK), now, policy)
     return Later(next_look(facts, now, policy))
+
+
+def _may_still_arrive(facts: Facts, now: datetime, policy: Policy) -> bool:
+    """The gateway may hold the request, and not have written down that it has it."""
+    if facts.status == "accepted" and not _patience_is_over(facts, now, policy):
+        return True
+    return facts.started_at is not None and now < facts.started_at + policy.unsent_after
 
 
 def _patience_is_over(facts: Facts, now: datetime, policy: Policy) -> bool:
@@ -359,7 +373,9 @@ def next_look(facts: Facts, now: datetime, policy: Policy) -> datetime | None:
     age = now - facts.started_at
     if age > policy.looks_end:
         return None
-    return now + min(max(age / 4, policy.first_look), policy.rarest_look)
+    soon = now + min(max(age / 4, policy.first_look), policy.rarest_look)
+    over = facts.started_at + policy.unsent_after
+    return min(soon, over) if now < over else soon  # from then on, a no is an answer
 
 
 # --- what gateways report by themselves -----------------------------------------------------
@@ -370,6 +386,11 @@ def after_evidence(facts: Facts, message_id: str) -> Change | None:
     if "sent" not in TRANSITIONS[facts.status]:
         return None
     return _sent(facts, message_id)
+
+
+def arrived_although_replaced(facts: Facts, message_id: str) -> Change:
+    """It was cancelled, and another message has taken its place: it keeps its end."""
+    return Change(facts.status, "message.arrived", facts.attempts, message_id=message_id)
 
 
 def after_failed_callback(

@@ -17,6 +17,7 @@ from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
 from groupline.messages.claim import Claim
+from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
 from groupline.messages.refusals import Refusal
 from groupline.messages.rules import Change, Policy
@@ -35,7 +36,6 @@ class Withheld:
 class Result:
     claim: Claim
     outcome: SendOutcome | Withheld | Refusal
-    can_look_up: bool
     roll: float
 
 
@@ -139,17 +139,13 @@ async def _keep_evidence(session: AsyncSession, fenced: Sequence[Result], now: d
     """Its claim was given to somebody else, and yet this request sent the message."""
     by_id = {result.claim.id: result for result in fenced}
     rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(by_id)))
-    steps = []
     for row in rows:
         evidence = _message_id(by_id[row.id])
         logger.warning("message.late_answer", message=str(row.id), status=row.status)
         if row.status == "sending":
             await overtake(session, row, evidence)
-            continue
-        change = rules.after_evidence(row.facts(), evidence)
-        if change is not None:
-            steps.append(Step(row, change))
-    await write(session, steps, actor=SYSTEM, now=now)
+        else:
+            await store_evidence(session, row, evidence, by="late_answer", now=now)
 
 
 async def overtake(session: AsyncSession, row: MessageRow, message_id: str) -> None:
@@ -183,7 +179,7 @@ async def _settle_others(
 
 
 def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> Change:
-    facts = row.facts(can_look_up=result.can_look_up)
+    facts = row.facts()
     match result.outcome:
         case Withheld():
             return rules.withheld(facts)

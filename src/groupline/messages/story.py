@@ -27,6 +27,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "message.discarded": "Put away",
     "message.resolved": "Decided by a person",
     "message.requeued": "To be sent again",
+    "message.arrived": "Arrived although it was cancelled",
     "message.moved": "Moved to another number",
 }
 

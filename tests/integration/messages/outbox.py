@@ -178,6 +178,12 @@ class Outbox:
     async def statuses(self, ids: Sequence[UUID]) -> list[str]:
         return [(await self.message(each)).status for each in ids]
 
+    async def has_work(self) -> bool:
+        message = ScheduledWhatsappMessage
+        async with self.database.reading() as session:
+            statement = select(message.id).where(message.status.in_(("pending", "sending")))
+            return await session.scalar(statement.limit(1)) is not None
+
     async def number(self, sender: Sender) -> WhatsappNumber:
         async with self.database.reading() as session:
             row = await session.get(WhatsappNumber, sender.number_id)

@@ -50,7 +50,7 @@ async def test_an_unclear_answer_to_an_unsent_message_is_sent_after_the_gateways
 
     await outbox.work()
     assert (await outbox.message(message_id)).status == "uncertain"
-    await look(outbox)
+    await look(outbox, Policy().unsent_after.total_seconds())
     waiting = await outbox.message(message_id)
     assert (waiting.status, waiting.attempts) == ("pending", 0)
 
@@ -104,9 +104,7 @@ async def test_a_lost_worker_leaves_an_uncertain_message_which_is_looked_up(
     await outbox.recoverer.run_once()
     message = await outbox.message(message_id)
     assert message.status == "uncertain"
-    while lost.in_flight:
-        await lost.wake.wait()
-        lost.wake.clear()
+    await lost.answers()
     await look(outbox)
     await outbox.work()
 

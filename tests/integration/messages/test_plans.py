@@ -1,0 +1,183 @@
+"""The hot queries stay quick with a long history: every one goes by an index."""
+
+import re
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import event, insert, text
+from sqlalchemy.engine import Engine
+from sqlalchemy.ext.asyncio import AsyncSession
+from tests.support.clock import NOW
+from tests.support.factories import (
+    make_gateway,
+    make_group,
+    make_number,
+    make_organization,
+    make_session,
+)
+
+from groupline.db import Database
+from groupline.gateways.outcomes import Sent
+from groupline.ids import new_id
+from groupline.messages.changes import MESSAGES
+from groupline.messages.claim import claim
+from groupline.messages.expire import expire
+from groupline.messages.outlook import outlook
+from groupline.messages.queries import list_views
+from groupline.messages.reconcile import reserve
+from groupline.messages.recover import recover
+from groupline.messages.rules import Policy
+from groupline.messages.schemas import After, Filter
+from groupline.messages.settle import Result, settle
+
+NUMBERS, FINISHED_EACH, PENDING_EACH = 20, 500, 10
+
+
+async def fill(session: AsyncSession) -> UUID:
+    organization = await make_organization(session)
+    gateway = await make_gateway(session)
+    rows = []
+    for _ in range(NUMBERS):
+        number = await make_number(session, organization_id=organization.id)
+        group = await make_group(session, organization_id=organization.id)
+        await make_session(
+            session,
+            organization_id=organization.id,
+            number_id=number.id,
+            gateway_id=gateway.id,
+        )
+        for n in range(FINISHED_EACH + PENDING_EACH):
+            done = n < FINISHED_EACH
+            at = NOW - timedelta(minutes=n) if done else NOW - timedelta(seconds=1)
+            rows.append(
+                {
+                    "id": new_id(),
+                    "organization_id": organization.id,
+                    "number_id": number.id,
+                    "group_id": group.id,
+                    "content": "Hello",
+                    "scheduled_for": at,
+                    "expires_at": NOW + timedelta(days=1),
+                    "priority": n % 3,
+                    "status": "sent" if done else "pending",
+                    "sent_at": at if done else None,
+                    "gateway_message_id": "3EB0" if done else None,
+                    "client_ref": str(new_id()),
+                    "created_at": NOW,
+                    "updated_at": NOW,
+                }
+            )
+    await session.execute(insert(MESSAGES), rows)
+    return organization.id
+
+
+@pytest.fixture
+async def organization_id(database: Database) -> UUID:
+    async with database.writing() as session:
+        made = await fill(session)
+    async with database.writing() as session:
+        await session.execute(text("ANALYZE"))
+    return made
+
+
+@dataclass(slots=True)
+class Heard:
+    """The statements that went to the database, as it got them."""
+
+    statements: list[tuple[str, Any]] = field(default_factory=list)
+
+    def note(self, _c: Any, _k: Any, statement: str, parameters: Any, *_: Any) -> None:
+        self.statements.append((statement, parameters))
+
+
+async def plans(database: Database, ask: Callable[[AsyncSession], Awaitable[object]]) -> str:
+    """How the database carries out what ``ask`` asks. Nothing of it is kept."""
+    heard = Heard()
+    kind = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
+    lines: list[str] = []
+    with suppress(_RolledBack):
+        async with database.writing() as session:
+            event.listen(Engine, "before_cursor_execute", heard.note)
+            try:
+                await ask(session)
+            finally:
+                event.remove(Engine, "before_cursor_execute", heard.note)
+            raise _RolledBack
+    with suppress(_RolledBack):
+        async with database.writing() as session:
+            connection = await session.connection()
+            for statement, parameters in heard.statements:
+                if "scheduled_whatsapp_messages" not in statement:
+                    continue
+                first = parameters[0] if isinstance(parameters, list) else parameters
+                rows = await connection.exec_driver_sql(f"{kind} {statement}", first)
+                lines += [str(row[-1]).strip() for row in rows]
+            raise _RolledBack
+    assert lines, "nothing was asked of the messages"
+    return "\n".join(lines)
+
+
+class _RolledBack(Exception):
+    """Leaves the database as it was."""
+
+
+def walked_through(plan: str) -> list[str]:
+    """The parts of a plan that read the whole table of messages."""
+    whole = re.compile(r"Seq Scan on scheduled_whatsapp_messages|SCAN (m|f|scheduled_\w+)$")
+    return [line for line in plan.splitlines() if whole.search(line)]
+
+
+Ask = Callable[[AsyncSession, UUID], Awaitable[object]]
+
+
+async def claim_batch(session: AsyncSession, _: UUID) -> object:
+    return await claim(
+        session, worker="w", now=NOW, lease=timedelta(minutes=1), limit=100, roll=0.5
+    )
+
+
+async def settle_batch(session: AsyncSession, _: UUID) -> object:
+    claims = await claim(
+        session, worker="w", now=NOW, lease=timedelta(minutes=1), limit=100, roll=0.5
+    )
+    results = [Result(each, Sent("3EB1"), roll=0.5) for each in claims]
+    await settle(session, results, now=NOW, policy=Policy())
+    return results
+
+
+async def page_of_states(session: AsyncSession, organization_id: UUID) -> object:
+    wanted = Filter(states=frozenset(("failed", "uncertain", "sent")))
+    after = After(NOW - timedelta(minutes=100), new_id())
+    return await list_views(session, organization_id, wanted, after=after, limit=50, now=NOW)
+
+
+HOT: dict[str, Ask] = {
+    "claim": claim_batch,
+    "settle": settle_batch,
+    "outlook": lambda session, _: outlook(session, NOW),
+    "recover": lambda session, _: recover(session, now=NOW, policy=Policy()),
+    "expire": lambda session, _: expire(session, now=NOW),
+    "reconcile": lambda session, _: reserve(session, now=NOW),
+    "page": page_of_states,
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+async def test_nothing_hot_walks_through_the_history(
+    database: Database, organization_id: UUID, name: str
+) -> None:
+    plan = await plans(database, lambda session: HOT[name](session, organization_id))
+    assert not walked_through(plan), plan
+
+
+async def test_the_claim_asks_each_lane_by_its_index(
+    database: Database, organization_id: UUID
+) -> None:
+    plan = await plans(database, lambda session: claim_batch(session, organization_id))
+    assert "ix_scheduled_whatsapp_messages_next" in plan, plan
+    assert "uq_scheduled_whatsapp_messages_lane" in plan, plan

@@ -1,0 +1,223 @@
+"""Several workers at once, waking, stopping, and what an idle one costs."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import event, update
+from sqlalchemy.engine import Engine
+from tests.integration.messages.outbox import PERSON, Outbox
+from tests.support.factories import make_campaign
+
+from groupline.db import PostgresListener
+from groupline.messages import dispatch, service
+from groupline.messages.dispatch import Dispatcher
+from groupline.messages.expire import Expirer
+from groupline.messages.schemas import NewMessages
+from groupline.models import Gateway, NotificationCampaign
+from groupline.worker.loop import Loop, keep_running
+
+MESSAGES_EACH, SENDERS, CAP = 24, 6, 4
+
+
+async def test_three_workers_send_each_message_once_one_at_a_time_and_within_the_cap(
+    outbox: Outbox,
+) -> None:
+    await outbox.change(Gateway, outbox.gateway_id, max_in_flight=CAP)
+    senders = [await outbox.add_sender(groups=2) for _ in range(SENDERS)]
+    ids = [
+        await outbox.write(sender, n % 2, content=f"{n}", priority=n % 3)
+        for n in range(MESSAGES_EACH)
+        for sender in senders
+    ]
+    await outbox.gateway.fault("delay", route="send", seconds=0.01)
+    workers = [outbox.new_worker() for _ in range(3)]
+
+    await asyncio.gather(*(until_empty(outbox, worker) for worker in workers))
+
+    assert set(await outbox.statuses(ids)) == {"sent"}
+    copies = await outbox.gateway.copies()
+    assert (len(copies), set(copies.values())) == (len(ids), {1})
+    limits = await outbox.gateway.get("/sim/limits")
+    assert limits["peakSends"] == CAP, "used to the full, and never beyond"
+    assert limits["peakSendsOfAPhone"] == 1
+
+
+async def until_empty(outbox: Outbox, worker: Dispatcher) -> None:
+    async with asyncio.timeout(60):
+        while await outbox.has_work():
+            worker.wake.clear()
+            if not await worker.run_once():
+                await asyncio.sleep(0.005)
+        await worker.drain()
+
+
+# --- waking
+
+
+@asynccontextmanager
+async def looping(outbox: Outbox) -> AsyncIterator[Loop]:
+    """A dispatcher in its loop, on a clock that stands still: only an announcement wakes it."""
+    worker = outbox.new_worker()
+    loop = Loop(
+        "dispatch",
+        worker.run_once,
+        idle_seconds=3600,
+        wakes_on=dispatch.WAKES_ON,
+        wake=worker.wake,
+    )
+    stopping = asyncio.Event()
+
+    async def listen() -> None:
+        async with outbox.database.announcements.subscribe() as heard:
+            async for announcement in heard:
+                if announcement.topic in (*loop.wakes_on, "everything"):
+                    loop.wake.set()
+
+    tasks = [asyncio.create_task(listen())]
+    if outbox.database.dialect == "postgresql":
+        listener = PostgresListener(outbox.database, outbox.clock)
+        tasks.append(asyncio.create_task(listener.run()))
+    running = asyncio.create_task(keep_running(loop, outbox.clock, stopping))
+    try:
+        yield loop
+    finally:
+        stopping.set()
+        await running
+        await worker.drain()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_a_message_sent_now_leaves_without_waiting_for_the_next_look(
+    outbox: Outbox,
+) -> None:
+    sender = await outbox.add_sender()
+    heard = outbox.database.announcements.subscribe()
+    async with looping(outbox), heard as announcements:
+        await outbox.clock.sleepers()
+        async with outbox.database.writing() as session:
+            ids = await service.schedule(
+                session,
+                outbox.organization_id,
+                NewMessages(sender.number_id, [sender.group_ids[0]], "Now"),
+                actor=PERSON,
+                now=outbox.clock.now(),
+            )
+        async with asyncio.timeout(10):
+            async for _ in announcements:
+                if await outbox.statuses(ids) == ["sent"]:
+                    break
+
+
+# --- an idle worker
+
+
+@contextmanager
+def counted_statements() -> Iterator[list[str]]:
+    seen: list[str] = []
+
+    def count(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+
+
+async def test_a_look_that_finds_nothing_is_one_statement(outbox: Outbox) -> None:
+    sender = await outbox.add_sender()
+    await outbox.write(sender, status="sent")
+    expirer = Expirer(outbox.database, outbox.clock)
+    for look in (
+        outbox.dispatcher.run_once,
+        outbox.reconciler.run_once,
+        outbox.recoverer.run_once,
+        expirer.run_once,
+    ):
+        with counted_statements() as seen:
+            assert await look() is False
+        assert len([each for each in seen if each.lstrip().startswith("SELECT")]) == 1, seen
+        assert not [each for each in seen if each.lstrip().startswith(("UPDATE", "INSERT"))]
+
+
+# --- campaigns
+
+
+@pytest.mark.parametrize("status", ["draft", "paused", "cancelled"])
+async def test_a_campaign_that_stands_still_sends_nothing_and_holds_up_nobody(
+    outbox: Outbox, status: str
+) -> None:
+    sender = await outbox.add_sender()
+    async with outbox.database.writing() as session:
+        campaign = await make_campaign(
+            session,
+            organization_id=outbox.organization_id,
+            number_id=sender.number_id,
+            status=status,
+        )
+    held = await outbox.write(sender, campaign_id=campaign.id, priority=2)
+    other = await outbox.write(sender, 1, priority=2)
+
+    await outbox.work()
+    assert await outbox.statuses([held, other]) == ["pending", "sent"]
+
+    async with outbox.database.writing() as session:
+        await session.execute(update(NotificationCampaign).values(status="sending"))
+    await outbox.work()
+    assert await outbox.statuses([held]) == ["sent"]
+
+
+async def test_a_long_campaign_delays_a_reminder_by_one_pace_at_most(outbox: Outbox) -> None:
+    sender = await outbox.add_sender(groups=2, pace_seconds=1.0)
+    for n in range(20):
+        await outbox.write(sender, content=f"campaign {n}", priority=2)
+    await outbox.work()
+    reminder = await outbox.write(sender, 1, content="reminder", priority=1)
+
+    outbox.clock.advance(1.1)
+    await outbox.work()
+
+    assert await outbox.statuses([reminder]) == ["sent"]
+    texts = [each["text"] for each in await outbox.gateway.deliveries()]
+    assert texts == ["campaign 0", "reminder"]
+
+
+# --- a database that fails
+
+
+async def test_results_survive_a_database_that_fails_while_they_are_stored(
+    outbox: Outbox,
+) -> None:
+    """The connection is cut between the answer and the commit: nothing is sent again."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    worker = outbox.new_worker()
+    await worker.run_once()
+    await worker.answers()
+
+    with failing(), pytest.raises(ConnectionError):
+        await worker.run_once()
+    assert await outbox.statuses([message_id]) == ["sending"]
+    await outbox.work(worker)
+
+    assert await outbox.statuses([message_id]) == ["sent"]
+    assert await outbox.copies(sender.jids[0]) == 1
+
+
+@contextmanager
+def failing() -> Iterator[None]:
+    def fail(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if "gateway_message_id" in statement and statement.startswith("UPDATE"):
+            raise ConnectionError("cut")
+
+    event.listen(Engine, "before_cursor_execute", fail)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "before_cursor_execute", fail)
