@@ -175,6 +175,12 @@ class ScheduledWhatsappMessage(OfOrganization):
     claim_token: Mapped[UUID | None]
     """Fences off a worker whose lease ran out: results are stored by id and token."""
     session_id: Mapped[UUID | None]
+    gateway_id: Mapped[UUID | None]
+    """The gateway of the last attempt, unless that is known to have sent nothing. No foreign key."""
+    gateway_session_id: Mapped[str | None]
+    """What that gateway calls the session; it can be asked when the session is history."""
+    carried_ref: Mapped[bool | None]
+    """That attempt told the gateway our reference: only then is its no about this message."""
     request_started_at: Mapped[datetime | None]
     """Committed before the request is written: while it is empty, nothing left under this claim."""
 
