@@ -168,7 +168,8 @@ def test_an_ended_lease_with_evidence_is_sent() -> None:
 # --- looking
 
 
-UNCERTAIN = Facts("uncertain", started_at=NOW - timedelta(seconds=4), can_look_up=True)
+UNCERTAIN = Facts("uncertain", started_at=NOW - POLICY.unsent_after, can_look_up=True)
+YOUNG = replace(UNCERTAIN, started_at=NOW - timedelta(seconds=59))
 
 
 def test_found_by_our_reference_is_sent() -> None:
@@ -192,6 +193,23 @@ def test_a_definite_no_sends_again_if_there_is_time_and_burns_no_attempt() -> No
     late = look(replace(UNCERTAIN, expires_at=NOW + timedelta(seconds=1)), NotFound())
     assert isinstance(late, Change)
     assert late.status == "failed"
+
+
+@pytest.mark.parametrize("status", ["uncertain", "accepted"])
+@pytest.mark.parametrize("answer", [NotFound(), NotFound("group is full")])
+def test_a_no_proves_nothing_while_the_request_may_still_arrive(
+    status: MessageStatus, answer: NotFound
+) -> None:
+    patient = replace(POLICY, callback_within=timedelta(seconds=1))
+    young = replace(YOUNG, status=status)
+    found = rules.after_look(young, answer, now=NOW, roll=0.5, policy=patient)
+    assert not isinstance(found, Change) or found.status == "uncertain"
+    assert isinstance(look(YOUNG, Found("3EB0", by_client_ref=True)), Change)
+
+
+def test_the_first_no_that_counts_is_asked_for_on_time() -> None:
+    half = replace(UNCERTAIN, started_at=NOW - timedelta(seconds=58))
+    assert look(half, NotFound()) == Later(NOW + timedelta(seconds=2))
 
 
 def test_a_no_with_a_reason_is_a_rejection() -> None:
@@ -320,6 +338,7 @@ def test_nothing_uncertain_becomes_pending_without_proof(
     found = look(facts, answer)
     if isinstance(found, Change) and found.status == "pending":
         assert isinstance(answer, NotFound)
+        assert facts.started_at is None or NOW - facts.started_at >= POLICY.unsent_after
 
 
 def test_every_state_can_be_reached_and_left_as_the_diagram_says() -> None:
