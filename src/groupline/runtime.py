@@ -1,17 +1,20 @@
 """The parts a process runs on. Composition roots build one, everything else is handed it."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+
+from sqlalchemy.exc import SQLAlchemyError
 
 from groupline.clock import Clock, SystemClock
 from groupline.db import Announcements, Database, PostgresListener
 from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
-from groupline.settings import Settings
+from groupline.settings import PREFIX, Settings, SettingsError
 from groupline.vault import Vault
 
 
@@ -34,6 +37,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         announcements = Announcements()
         database = Database(settings.effective_database_url, announcements=announcements)
         stack.push_async_callback(database.dispose)
+        await require_database(database)
         if database.dialect == "postgresql":
             await stack.enter_async_context(_listening(database, clock))
         vault = Vault(settings.effective_secret_key)
@@ -47,6 +51,19 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
             gateways=Gateways(DriverRegistry(http), vault),
             started_at=clock.now(),
         )
+
+
+async def require_database(database: Database) -> None:
+    """A database that cannot be used stops the start, with the name of the setting."""
+    try:
+        if database.dialect == "sqlite" and database.url.database is not None:
+            # Asked here and not by the driver, whose thread would outlive the refusal.
+            sqlite3.connect(database.url.database).close()
+        await database.ping()
+    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
+        cause = getattr(error, "orig", None) or error
+        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
+        raise SettingsError(f"{PREFIX}DATABASE_URL: cannot be used: {reason}") from error
 
 
 @asynccontextmanager

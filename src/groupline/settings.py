@@ -31,7 +31,12 @@ class Settings(BaseSettings):
     """Read from ``GROUPLINE_*`` environment variables and ``.env``."""
 
     model_config = SettingsConfigDict(
-        env_prefix=PREFIX, env_file=".env", extra="ignore", frozen=True, validate_default=True
+        env_prefix=PREFIX,
+        env_file=".env",
+        env_ignore_empty=True,  # an empty variable is one that nobody has set
+        extra="ignore",
+        frozen=True,
+        validate_default=True,
     )
 
     data_dir: Annotated[

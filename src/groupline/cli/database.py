@@ -4,6 +4,7 @@ import typer
 
 from groupline.cli.output import JsonOption, command, emit, fail
 from groupline.db import Announcements, Database, migrate
+from groupline.runtime import require_database
 from groupline.settings import load_settings
 
 app = typer.Typer(help="The database.", no_args_is_help=True)
@@ -13,7 +14,7 @@ app = typer.Typer(help="The database.", no_args_is_help=True)
 @command
 async def upgrade(as_json: JsonOption = False) -> None:
     """Bring the schema up to date. Safe to run again, and from several machines at once."""
-    database = _open()
+    database = await _open()
     try:
         before = await migrate.upgrade(database)
         after = await migrate.current(database)
@@ -31,7 +32,7 @@ async def upgrade(as_json: JsonOption = False) -> None:
 @command
 async def check(as_json: JsonOption = False) -> None:
     """Say whether the schema is what this build expects. Exit code 1 if it is not."""
-    database = _open()
+    database = await _open()
     try:
         at = await migrate.current(database)
     finally:
@@ -46,7 +47,9 @@ async def check(as_json: JsonOption = False) -> None:
         fail("run 'groupline db upgrade'")
 
 
-def _open() -> Database:
+async def _open() -> Database:
     settings = load_settings()
     settings.prepare_data_dir()
-    return Database(settings.effective_database_url, announcements=Announcements())
+    database = Database(settings.effective_database_url, announcements=Announcements())
+    await require_database(database)
+    return database

@@ -2,7 +2,7 @@
 
 import typer
 
-from groupline.cli import database, gateways, installation, people, processes, send
+from groupline.cli import database, doctor, gateways, installation, people, processes, send
 
 app = typer.Typer(
     name="groupline",
@@ -16,6 +16,7 @@ processes.register(app)
 installation.register(app)
 people.register(app)
 send.register(app)
+doctor.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(gateways.app, name="gateways")
 

@@ -9,9 +9,10 @@ from typing import Annotated, Final
 from uuid import UUID
 
 import typer
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
 from groupline.errors import Conflict, NotFound
 from groupline.journal import Actor
 from groupline.models import Organization, User
@@ -146,6 +147,20 @@ def _new_password() -> str:
 
 
 # Organizations
+
+
+@organizations.command(name="list")
+@command
+async def org_list(as_json: JsonOption = False) -> None:
+    """List the organizations, by their short names."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
+        found = (await session.scalars(select(Organization).order_by(Organization.slug))).all()
+    rows = [
+        {"id": each.id, "slug": each.slug, "name": each.name, "timezone": each.timezone}
+        for each in found
+    ]
+    lines = [[each.slug, each.name, each.timezone] for each in found]
+    emit(rows, as_json=as_json, line=table([["SHORT NAME", "NAME", "TIME ZONE"], *lines]))
 
 
 @organizations.command(name="add")

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import errno
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -121,8 +122,14 @@ def listening(settings: Settings) -> Iterator[socket.socket]:
             listener.bind((host, port))
             listener.listen(1024)
         except OSError as error:
+            # An address that is no port's fault: it cannot be resolved, or is not this machine's.
+            at_fault = "HOST" if _is_about_the_host(error) else "PORT"
             raise SettingsError(
-                f"{PREFIX}PORT: cannot listen on {host}:{port}: {error.strerror}"
+                f"{PREFIX}{at_fault}: cannot listen on {host}:{port}: {error.strerror}"
             ) from error
         listener.setblocking(False)
         yield listener
+
+
+def _is_about_the_host(error: OSError) -> bool:
+    return isinstance(error, socket.gaierror) or error.errno == errno.EADDRNOTAVAIL

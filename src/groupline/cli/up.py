@@ -74,15 +74,25 @@ async def _registered_gateway(runtime: Runtime) -> ManagedGateway:
 def _free_port(settings: Settings) -> int:
     """The port that the settings name; without one the next to ours, or any that is free."""
     if settings.gateway_port is not None:
-        return settings.gateway_port
-    for port in (settings.effective_gateway_port, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with contextlib.suppress(OSError, OverflowError):
-                probe.bind(("127.0.0.1", port))
-                bound: int = probe.getsockname()[1]
-                return bound
-    raise AssertionError("no free port on the loopback address")
+        try:
+            return _bindable(settings.gateway_port)
+        except OSError as error:
+            raise SettingsError(
+                f"{PREFIX}GATEWAY_PORT: cannot listen on 127.0.0.1:{settings.gateway_port}: "
+                f"{error.strerror}"
+            ) from error
+    try:
+        return _bindable(settings.effective_gateway_port)
+    except (OSError, OverflowError):
+        return _bindable(0)
+
+
+def _bindable(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+        bound: int = probe.getsockname()[1]
+        return bound
 
 
 async def _first_link(runtime: Runtime) -> str | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+import structlog
 from sqlalchemy import exists, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -19,7 +20,10 @@ from groupline.gateways.registry import DriverRegistry, GatewayFacts, check_kind
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import Gateway, InboundEvent, WhatsappSession
+from groupline.text import clean_line
 from groupline.vault import Vault
+
+logger = structlog.get_logger()
 
 MAX_IN_FLIGHT = 50
 _MAX_NAME = 80
@@ -215,6 +219,7 @@ async def note_success(session: AsyncSession, gateway_id: UUID, now: datetime) -
         .values(unreachable_since=None, last_error=None, last_error_code=None, last_seen_at=now)
     )
     if recovered.rowcount:  # type: ignore[attr-defined]  # an UPDATE answers with a count
+        logger.info("gateway.reachable", gateway=str(gateway_id))
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
         return
     await session.execute(update(Gateway).where(Gateway.id == gateway_id).values(last_seen_at=now))
@@ -230,6 +235,8 @@ async def note_failure(
     gateway.last_error, gateway.last_error_code = detail, code
     await session.flush()
     if is_news:
+        if gateway.last_seen_at is not None:  # one that is only just starting is no news
+            logger.warning("gateway.unreachable", gateway=str(gateway_id), code=code)
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
 
 
@@ -259,12 +266,7 @@ def _check_secret(secret: str) -> str:
 
 
 def _clean_name(name: str) -> str:
-    cleaned = " ".join(name.split())
-    if not 1 <= len(cleaned) <= _MAX_NAME:
-        raise InvalidInput(
-            "The gateway needs a name.", fields={"name": f"between 1 and {_MAX_NAME} characters"}
-        )
-    return cleaned
+    return clean_line(name, field="name", what="name", most=_MAX_NAME)
 
 
 def _check_max_in_flight(value: int) -> int:

@@ -257,7 +257,7 @@ class GatewayHttp:
             return await self._request(method, self._url(path, query), limit, body, mark)
         except HANDLED as error:
             failed = classify(error, mark)
-        log.info(
+        log.debug(
             "gateway.call_failed",
             call=f"{method} /{path[0]}",
             cause=str(failed.cause),
