@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import httpx
 from tests.support.api import (
@@ -21,6 +23,7 @@ from tests.support.api import (
 from tests.support.processes import Installation, Process, installation
 
 ORGANIZATION: Final = "Morning Workshops"
+ZONE: Final = "Asia/Kolkata"
 OWNER: Final = "owner@example.org"
 PASSWORD: Final = "a long password for tests"
 TEXTS: Final = (
@@ -60,6 +63,7 @@ def open_house(home: Path) -> Iterator[House]:
         session, _ = pair(api, simulator)
         number_id = session["numberId"]
         sync(api, number_id)
+        api.call("PATCH", f"/numbers/{number_id}", {"displayName": "Front desk"})
         groups = sendable_groups(api, number_id)
         messages = _messages(api, simulator, number_id, groups)
         yield House(place, process, cookies, api, simulator, number_id, groups, messages)
@@ -73,7 +77,7 @@ def set_up(place: Installation, process: Process) -> dict[str, str]:
         "name": "Example Owner",
         "email": OWNER,
         "password": PASSWORD,
-        "timezone": "Asia/Kolkata",
+        "timezone": ZONE,
     }
     return _cookies_of(f"{place.url}/api/v1/setup", body)
 
@@ -113,7 +117,17 @@ def _messages(
     simulator.post("/sim/faults", refusal, expect=201)
     (refused,) = send(api, number_id, ids[6:7], TEXTS[0])
     until_status(api, refused["id"], "failed")
-    later = {"scheduledFor": "2099-01-01T18:00:00", "content": TEXTS[2]}
-    body = {"numberId": number_id, "groupIds": ids[:2], **later}
-    (scheduled, _) = api.post("/messages", body, expect=201)["items"]
-    return {"sent": sent[0]["id"], "failed": refused["id"], "scheduled": scheduled["id"]}
+    tomorrow = (datetime.now(ZoneInfo(ZONE)) + timedelta(days=1)).date()
+    scheduled = [
+        message
+        for time, text, some in (("10:30", TEXTS[2], ids[:2]), ("18:00", TEXTS[0], ids[2:4]))
+        for message in _schedule(api, number_id, some, text, f"{tomorrow}T{time}:00")
+    ]
+    return {"sent": sent[0]["id"], "failed": refused["id"], "scheduled": scheduled[0]["id"]}
+
+
+def _schedule(
+    api: Api, number_id: str, group_ids: list[str], text: str, at: str
+) -> list[dict[str, Any]]:
+    body = {"numberId": number_id, "groupIds": group_ids, "content": text, "scheduledFor": at}
+    return list(api.post("/messages", body, expect=201)["items"])
