@@ -32,6 +32,7 @@ POLICY = Policy(
     resend_after=timedelta(seconds=0.2),
     callback_within=timedelta(seconds=2),
     first_look=timedelta(seconds=0.3),
+    unsent_after=timedelta(seconds=3),
     unsent_after=timedelta(seconds=4),
     rarest_look=timedelta(seconds=1),
     wait_not_connected=timedelta(seconds=0.3),
