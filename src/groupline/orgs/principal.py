@@ -64,7 +64,9 @@ def scope_permissions(scope: Scope) -> frozenset[Permission]:
         case Scope.READ:
             return _VIEW
         case Scope.WRITE:
-            return _VIEW | {Permission.OPERATE}
+            # A program that manages the work also manages the numbers it runs on; only who may
+            # do both can make such a key.
+            return _VIEW | {Permission.OPERATE, Permission.CONNECT}
         case Scope.SEND:
             return _VIEW | {Permission.SEND}
         case Scope.ADMIN:

@@ -42,9 +42,9 @@ ROLES = (
 )
 SCOPES = (
     (Scope.READ, "Read", "See everything in the organization."),
-    (Scope.WRITE, "Write", "Change events, campaigns and templates."),
+    (Scope.WRITE, "Write", "Change events and templates, connect numbers, sync groups."),
     (Scope.SEND, "Send", "Send messages to groups."),
-    (Scope.ADMIN, "Admin", "Everything, also numbers, members and the organization."),
+    (Scope.ADMIN, "Admin", "Everything, also members and the organization."),
 )
 
 

@@ -20,7 +20,7 @@ BY_ROLE = {
 }
 BY_SCOPE = {
     Scope.READ: {READ},
-    Scope.WRITE: {READ, OPERATE},
+    Scope.WRITE: {READ, OPERATE, CONNECT},
     Scope.SEND: {READ, SEND},
     Scope.ADMIN: {READ, OPERATE, SEND, CONNECT, MEMBERS, ORGANIZATION},
 }
@@ -67,7 +67,7 @@ def test_a_scope_may_exactly_what_its_row_says(scope: Scope, permission: Permiss
 
 
 def test_scopes_add_up() -> None:
-    assert key(Scope.WRITE, Scope.SEND).permissions == {READ, OPERATE, SEND}
+    assert key(Scope.WRITE, Scope.SEND).permissions == {READ, OPERATE, CONNECT, SEND}
 
 
 def test_a_key_without_scopes_and_a_person_without_a_role_may_nothing() -> None:
