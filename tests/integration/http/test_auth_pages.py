@@ -9,7 +9,7 @@ import pytest
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
 from tests.support.clock import NOW
-from tests.support.factories import make_member
+from tests.support.factories import make_gateway, make_member
 
 from groupline.http.auth import safe_next
 from groupline.orgs.links import make_setup_link
@@ -112,6 +112,7 @@ async def test_logging_out_forgets_the_browser(running: RunningApp, cast: Cast) 
 async def test_the_first_run_is_one_page_and_a_choice(running: RunningApp) -> None:
     async with running.runtime.database.writing() as session:
         link = f"/setup/{await make_setup_link(session, now=NOW)}"
+        await make_gateway(session, engine="simulator")
     async with running.client(headers=HEADERS) as client:
         page = await client.get(link)
         assert page.status_code == 200
@@ -124,7 +125,8 @@ async def test_the_first_run_is_one_page_and_a_choice(running: RunningApp) -> No
         assert (done.status_code, done.headers["location"]) == (303, "/welcome")
         welcome = await client.get("/welcome")
         assert "Try with simulated phones" in welcome.text
-        assert "Connect a real phone" in welcome.text
+        assert 'href="/settings/connection?start=simulator"' in welcome.text
+        assert 'href="/settings/gateways"' in welcome.text  # none of them reaches WhatsApp
         assert (await client.get(link)).status_code == 404
 
 
