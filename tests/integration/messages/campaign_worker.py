@@ -32,7 +32,6 @@ POLICY = Policy(
     resend_after=timedelta(seconds=0.2),
     callback_within=timedelta(seconds=2),
     first_look=timedelta(seconds=0.3),
-    unsent_after=timedelta(seconds=3),
     unsent_after=timedelta(seconds=4),
     rarest_look=timedelta(seconds=1),
     wait_not_connected=timedelta(seconds=0.3),
@@ -57,6 +56,7 @@ async def work(url: str) -> None:
             lease=LEASE,
             policy=POLICY,
             longest_request=timedelta(seconds=REQUEST + 0.8),
+            start_within=timedelta(seconds=1),
         )
         reconciler = Reconciler(database, gateways, clock, policy=POLICY)
         recoverer, expirer = Recoverer(database, clock, POLICY), Expirer(database, clock)

@@ -105,8 +105,9 @@ class Campaign:
         await self.start_worker()
 
     async def restart_gateway(self) -> None:
-        await self.gateway.kill()
-        # The keeper starts it again.
+        """Kills it; the keeper starts it again. A fault may have been quicker."""
+        with contextlib.suppress(ProcessLookupError):
+            await self.gateway.kill()
 
     async def cut_connections(self) -> None:
         """The database's connections of everybody else end, in the middle of what they do."""
@@ -250,6 +251,8 @@ async def open_campaign(
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
+            ended = [worker.returncode for worker in campaign.workers]
+            assert set(ended) <= {None}, f"a worker ended by itself: {ended}"
             for worker in campaign.workers:
                 worker.send_signal(signal.SIGTERM)
             for worker in campaign.workers:
