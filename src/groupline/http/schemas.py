@@ -13,6 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from groupline.errors import InvalidInput
 from groupline.http.problem import PROBLEM_JSON
+from groupline.text import is_storable
 
 T = TypeVar("T")
 
@@ -71,9 +72,15 @@ def decode_cursor(cursor: str, *, keys: int) -> list[Any]:
         values = json.loads(urlsafe_b64decode(padded.encode()))
     except ValueError as error:
         raise _no_cursor() from error
-    if not isinstance(values, list) or len(values) != keys:
+    if not isinstance(values, list) or len(values) != keys or not all(map(_is_key, values)):
         raise _no_cursor()
     return values
+
+
+def _is_key(value: object) -> bool:
+    return (
+        value is None or isinstance(value, int) or (isinstance(value, str) and is_storable(value))
+    )
 
 
 def uuid_cursor(cursor: str | None) -> UUID | None:

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from groupline.text import is_blank
+
 RefusalCode = Literal[
     "unresolved_variable",
     "no_content",
@@ -51,7 +53,7 @@ def target_refusal(target: Target) -> Refusal | None:
 
 def content_refusal(content: str, *, has_media: bool) -> Refusal | None:
     """Why the text cannot go out as it is."""
-    if not content.strip() and not has_media:
+    if not has_media and is_blank(content):
         return Refusal("no_content", "The message is empty.")
     names = unresolved_variables(content)
     if names:

@@ -21,10 +21,13 @@ from groupline.messages.requeue import requeue
 from groupline.messages.rules import PRIORITY_EVENT, PRIORITY_NOW, Policy
 from groupline.messages.schemas import Draft, GroupsRefused, NewMessages, RefusedGroup
 from groupline.models import MediaType
+from groupline.text import check_text
 
 MAX_GROUPS: Final = 5_000
 MAX_CONTENT: Final = 65_536
 _PAST_ALLOWED: Final = timedelta(minutes=1)
+_YEARS_AHEAD: Final = 2
+_FARTHEST: Final = timedelta(days=366 * _YEARS_AHEAD)
 _POLICY: Final = Policy()
 
 
@@ -40,7 +43,8 @@ async def schedule(
     """One message per group, all or none. What cannot be sent is refused with its reason."""
     group_ids = list(dict.fromkeys(wanted.group_ids))
     scheduled_for, expires_at = _times(wanted, now, policy)
-    _check(wanted, group_ids)
+    content = check_text(wanted.content, field="content", what="message")
+    _check(wanted, content, group_ids)
     media_type = _media_type(wanted)
     if await queries.get_sending_number(session, organization_id, wanted.number_id) is None:
         raise NotFound("There is no such number.")
@@ -49,7 +53,7 @@ async def schedule(
         Draft(
             number_id=wanted.number_id,
             group_id=group_id,
-            content=wanted.content,
+            content=content,
             media_url=wanted.media_url,
             media_type=media_type,
             scheduled_for=scheduled_for,
@@ -185,20 +189,29 @@ def _times(wanted: NewMessages, now: datetime, policy: Policy) -> tuple[datetime
     scheduled_for = wanted.scheduled_for or now
     if scheduled_for < now - _PAST_ALLOWED:
         raise _invalid("scheduledFor", "This time is over.")
+    _check_near("scheduledFor", scheduled_for, now)
     expires_at = wanted.expires_at or max(scheduled_for, now) + policy.late
     if expires_at <= max(scheduled_for, now):
         raise _invalid("expiresAt", "A message cannot expire before it is sent.")
+    if wanted.expires_at is not None:
+        _check_near("expiresAt", expires_at, now)
     return scheduled_for, expires_at
 
 
-def _check(wanted: NewMessages, group_ids: Sequence[UUID]) -> None:
+def _check_near(field: str, moment: datetime, now: datetime) -> None:
+    """Compared before it is converted: near the year 9999 there is no UTC for some offsets."""
+    if moment - now > _FARTHEST:
+        raise _invalid(field, f"This time is more than {_YEARS_AHEAD} years ahead.")
+
+
+def _check(wanted: NewMessages, content: str, group_ids: Sequence[UUID]) -> None:
     if not group_ids:
         raise _invalid("groupIds", "Choose at least one group.")
     if len(group_ids) > MAX_GROUPS:
         raise _invalid("groupIds", f"At most {MAX_GROUPS} groups at once.")
-    if len(wanted.content) > MAX_CONTENT:
+    if len(content) > MAX_CONTENT:
         raise _invalid("content", f"At most {MAX_CONTENT} characters.")
-    refusal = content_refusal(wanted.content, has_media=wanted.media_url is not None)
+    refusal = content_refusal(content, has_media=wanted.media_url is not None)
     if refusal is not None:
         raise _invalid("content", refusal.sentence)
 

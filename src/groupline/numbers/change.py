@@ -16,6 +16,7 @@ from groupline.errors import InvalidInput, NotFound
 from groupline.journal import Actor
 from groupline.models import WhatsappNumber
 from groupline.numbers import queries
+from groupline.text import clean_line
 
 
 class Unset(Enum):
@@ -74,10 +75,7 @@ def _facts(number: WhatsappNumber) -> dict[str, object]:
 
 
 def _name(name: str | None) -> str | None:
-    cleaned = " ".join((name or "").split())
-    if len(cleaned) > 80:
-        raise InvalidInput("The name is too long.", fields={"displayName": "at most 80 characters"})
-    return cleaned or None
+    return clean_line(name or "", field="displayName", what="name", least=0, most=80) or None
 
 
 def _pace(seconds: float | None) -> float:

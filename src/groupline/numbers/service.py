@@ -30,6 +30,7 @@ from groupline.numbers.start import (
     write_proxy,
 )
 from groupline.numbers.transitions import end_session, need_no_logout, request_logout
+from groupline.text import clean_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,14 @@ async def connect(
     context: Context, organization_id: UUID, wish: ConnectWish, *, actor: Actor
 ) -> WhatsappSession:
     """Starts a pairing and answers what was committed. A gateway that refuses leaves no row."""
-    phone = _pairing_phone(wish)
+    phone, label = _pairing_phone(wish), _label(wish.label)
     async with context.database.writing() as session:
         gateway = await _gateway(session, wish.gateway_id)
         row = new_pairing_row(
             organization_id=organization_id,
             gateway_id=gateway.id,
             expected_number_id=None,
-            label=_label(wish.label),
+            label=label,
             proxy=write_proxy(context, wish.proxy),
             created_by=actor.reference,
             now=context.clock.now(),
@@ -77,10 +78,7 @@ def _pairing_phone(wish: ConnectWish) -> str | None:
 
 
 def _label(label: str | None) -> str | None:
-    cleaned = " ".join((label or "").split())
-    if len(cleaned) > 80:
-        raise InvalidInput("The label is too long.", fields={"label": "at most 80 characters"})
-    return cleaned or None
+    return clean_line(label or "", field="label", what="label", least=0, most=80) or None
 
 
 async def _gateway(session: AsyncSession, gateway_id: UUID | None) -> Gateway:

@@ -9,6 +9,7 @@ from zoneinfo import available_timezones
 
 from groupline.errors import Conflict, Forbidden, InvalidInput
 from groupline.orgs.principal import Permission, Principal, Role, Scope, scope_permissions
+from groupline.text import clean_line
 
 __all__ = [
     "ATTEMPT_WINDOW",
@@ -128,16 +129,7 @@ NAME_MAX = 120
 
 def clean_name(text: str, *, field: str = "name") -> str:
     """One line that can be shown: no control characters, single spaces, not empty."""
-    visible = "".join(" " if character.isspace() else character for character in text)
-    name = " ".join(visible.split())
-    if not name or len(name) > NAME_MAX or any(map(_is_control, name)):
-        reason = f"needs 1 to {NAME_MAX} printable characters"
-        raise InvalidInput(f"The name {reason}.", fields={field: reason})
-    return name
-
-
-def _is_control(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cs")
+    return clean_line(text, field=field, what="name", most=NAME_MAX)
 
 
 _SLUG = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")

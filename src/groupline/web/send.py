@@ -27,7 +27,7 @@ from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.group_picker import Picker, chosen_ids, picker
-from groupline.web.rendering import CurrentPages, Pages
+from groupline.web.rendering import CurrentPages, Pages, Toast
 
 router = APIRouter(prefix="/send")
 
@@ -127,7 +127,7 @@ async def _send(
     answer = await _once(runtime, draft, typed).once_in_transaction(principal, effect)
     batch = Batch.model_validate_json(answer.body)
     if answer.replayed:
-        said = ("warning", "This was already sent. It was not sent again.")
+        said: Toast = ("warning", "This was already sent. It was not sent again.")
     else:
         said = ("success", f"Sending to {batch.groups}.")
     return pages.redirect(batch.url, toast=said)
