@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, Depends, FastAPI
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
@@ -13,6 +13,7 @@ from groupline.api.openapi import describe
 from groupline.build import current_version
 from groupline.http.auth import install_login_redirect
 from groupline.http.middleware import EdgeMiddleware
+from groupline.http.parameters import only_known_parameters
 from groupline.http.problem import install_problem_handlers
 from groupline.runtime import Runtime
 from groupline.web import WEB_ROUTERS
@@ -43,7 +44,7 @@ def create_app(opened: Opened) -> FastAPI:
     pages = app.state.pages = Pages()
     install_problem_handlers(app, pages.problem)
     install_login_redirect(app)
-    api = APIRouter(prefix=API_PREFIX)
+    api = APIRouter(prefix=API_PREFIX, dependencies=[Depends(only_known_parameters)])
     for router in API_ROUTERS:
         api.include_router(router)
     app.include_router(api)

@@ -1,0 +1,102 @@
+"""Characters and parameters that nobody means: refused with their name, on both databases."""
+
+import json
+from base64 import urlsafe_b64encode
+from typing import Any
+
+import httpx
+import pytest
+from tests.support.app import RunningApp
+from tests.support.cast import PASSWORD, Cast
+from tests.support.factories import make_number
+
+from groupline.db import Database
+
+API = "/api/v1"
+JSON = {"Content-Type": "application/json"}
+
+TEXTS: list[tuple[str, str, dict[str, Any], str]] = [
+    ("POST", "/sessions", {}, "label"),
+    ("PATCH", "/numbers/{number}", {}, "displayName"),
+    ("POST", "/gateways", {"baseUrl": "http://127.0.0.1:1", "apiKey": "k"}, "name"),
+    ("POST", "/api-keys", {"scopes": ["read"]}, "name"),
+    ("PATCH", "/organization", {}, "name"),
+    ("PATCH", "/organization", {}, "slug"),
+    ("POST", "/members", {"role": "viewer"}, "email"),
+    ("POST", "/members", {"role": "viewer", "email": "new@example.org"}, "name"),
+]
+
+
+async def refused(client: httpx.AsyncClient, method: str, path: str, body: Any) -> dict[str, Any]:
+    answer = await client.request(method, API + path, content=json.dumps(body), headers=JSON)
+    assert answer.status_code == 422, answer.text
+    fields: dict[str, Any] = answer.json()["fields"]
+    return fields
+
+
+@pytest.mark.parametrize("char", ["\x00", "\x07", "\ud800"])
+async def test_control_characters_are_refused_by_the_name_of_their_field(
+    running: RunningApp, cast: Cast, database: Database, char: str
+) -> None:
+    async with database.writing() as session:
+        number = await make_number(session, organization_id=cast.organization_id)
+    async with running.client(headers={"Sec-Fetch-Site": "same-origin"}) as owner:
+        login = {"email": cast.owner.email, "password": PASSWORD}
+        await owner.post(f"{API}/account/login", json=login)
+        for method, path, body, field in TEXTS:
+            where = path.format(number=number.id)
+            fields = await refused(owner, method, where, {**body, field: f"a{char}b"})
+            assert field in fields, path
+
+
+@pytest.mark.parametrize("char", ["\x00", "\ud800"])
+async def test_a_place_in_a_list_cannot_hold_them(
+    running: RunningApp, cast: Cast, char: str
+) -> None:
+    async with await running.client_of(cast.owner) as client:
+        for path, keys in (("/groups", [char, str(cast.organization_id)]), ("/members", [char])):
+            cursor = urlsafe_b64encode(json.dumps(keys).encode()).decode()
+            answer = await client.get(API + path, params={"cursor": cursor})
+            assert (answer.status_code, [*answer.json()["fields"]]) == (422, ["cursor"])
+
+
+async def test_a_search_for_them_finds_nothing_special(running: RunningApp, cast: Cast) -> None:
+    async with await running.client_of(cast.owner) as client:
+        assert (await client.get(f"{API}/groups?q=a%00b")).status_code == 200
+
+
+async def test_nobody_logs_in_with_them(running: RunningApp) -> None:
+    async with running.client(headers={"Sec-Fetch-Site": "same-origin"}) as client:
+        body = {"email": "a\x00b@example.org", "password": PASSWORD}
+        answer = await client.post(f"{API}/account/login", json=body)
+        assert answer.status_code in {401, 422}
+
+
+@pytest.mark.parametrize(
+    ("path", "unknown"),
+    [
+        ("/messages?state=failed", ["state"]),
+        ("/messages?limit=3&foo=1&bar=2", ["foo", "bar"]),
+        ("/numbers?number_id=1", ["number_id"]),
+        ("/groups?query=a", ["query"]),
+        ("/sessions?page=2", ["page"]),
+        ("/organization?all=1", ["all"]),
+        ("/members?offset=1", ["offset"]),
+    ],
+)
+async def test_a_parameter_that_does_not_exist_is_refused_by_name(
+    running: RunningApp, cast: Cast, path: str, unknown: list[str]
+) -> None:
+    async with await running.client_of(cast.owner) as client:
+        answer = await client.get(API + path)
+    assert answer.status_code == 422
+    assert [*answer.json()["fields"]] == unknown
+    assert unknown[0] in answer.json()["detail"]
+
+
+async def test_parameters_that_exist_are_taken_wherever_they_are_declared(
+    running: RunningApp, cast: Cast
+) -> None:
+    async with await running.client_of(cast.owner) as client:
+        for path in ("/messages?status=failed&status=sent&limit=3", "/groups?q=a&sendable=true"):
+            assert (await client.get(API + path)).status_code == 200
