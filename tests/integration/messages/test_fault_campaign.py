@@ -134,7 +134,8 @@ class Campaign:
         """Starts the gateway again whenever it has died, with its faults."""
         while True:
             await self.gateway.ended()
-            await self.gateway.start()
+            with contextlib.suppress(AssertionError):  # killed before it had started
+                await self.gateway.start()
 
     async def arm(self) -> None:
         async with self.gateway.client() as client:
