@@ -79,7 +79,7 @@ class Settings(BaseSettings):
         float, Field(ge=1, le=3600, description="How often each session is verified")
     ] = 60.0
     message_lease_seconds: Annotated[
-        float, Field(ge=30, le=3600, description="How long a worker may hold a claimed message")
+        float, Field(ge=45, le=3600, description="How long a worker may hold a claimed message")
     ] = 60.0
     metrics_token: Annotated[
         str | None,

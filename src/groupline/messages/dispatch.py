@@ -8,14 +8,14 @@ A slow gateway holds up its own lanes and nobody else.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
 from groupline.clock import Clock
 from groupline.db import Database
@@ -43,7 +43,11 @@ BATCH: Final = 100
 CAPACITY: Final = 200
 WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
 LONGEST_REQUEST: Final = timedelta(seconds=35)
-"""A request is not started when its answer could come after the lease has ended."""
+START_WITHIN: Final = timedelta(seconds=10)
+"""A request starts so soon after its claim or not at all: its answer comes within the lease, and
+``Policy.unsent_after`` its claim it is certain that it was carried out or never will be."""
+STORE_WITHIN: Final = timedelta(seconds=20)
+_TRY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 
 
@@ -61,7 +65,11 @@ class Dispatcher:
         batch: int = BATCH,
         capacity: int = CAPACITY,
         longest_request: timedelta = LONGEST_REQUEST,
+        start_within: timedelta = START_WITHIN,
+        store_within: timedelta = STORE_WITHIN,
     ) -> None:
+        if lease < longest_request + start_within:
+            raise ValueError("A request could outlive a lease this short.")
         self.wake = asyncio.Event()
         self._database = database
         self._gateways = gateways
@@ -70,7 +78,8 @@ class Dispatcher:
         self._policy = policy or Policy()
         self._batch = batch
         self._capacity = capacity
-        self._longest_request = longest_request
+        self._start_within = start_within
+        self._store_within = store_within
         self._worker = str(new_id())
         self._results: deque[Result] = deque()
         self._requests: set[asyncio.Task[None]] = set()
@@ -98,12 +107,20 @@ class Dispatcher:
         return self._next_at
 
     async def drain(self) -> None:
-        """Lets the requests that run end, and stores every result. Nothing new is claimed."""
-        while self._requests or self._results:
-            if self._requests:
-                await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
-            if self._results:
+        """Lets the requests that run end, and stores every result. Nothing new is claimed.
+
+        What cannot be stored in time is left to the lease, and is looked up when that has ended.
+        """
+        while self._requests:
+            await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
+            await self._store(list(self._results))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._store_within.total_seconds()):
                 await self._store_stubbornly()
+        while self._results:
+            lost = self._results.popleft()
+            outcome = type(lost.outcome).__name__
+            logger.error("message.result_lost", message=str(lost.claim.id), outcome=outcome)
 
     async def _anything_due(self) -> bool:
         now = self._clock.now()
@@ -176,8 +193,8 @@ class Dispatcher:
         if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
             self._finish(each, Withheld("the gateway has just changed"))
             return
-        if self._clock.now() + self._longest_request > each.until:
-            self._finish(each, Withheld("the lease is too old"))
+        if self._clock.now() > each.started_at + self._start_within:
+            self._finish(each, Withheld("the claim is too old"))
             return
         try:
             outcome = await driver.send(
@@ -198,14 +215,25 @@ class Dispatcher:
         self._results.append(Result(each, outcome, self._random.random()))
         self.wake.set()
 
+    # --- without a later turn
+
     async def _store_stubbornly(self) -> None:
-        """While draining there is no later turn, so a database that is away is waited for."""
-        results = self._take()
-        while True:
-            try:
-                async with self._database.writing() as session:
-                    await settle(session, results, now=self._clock.now(), policy=self._policy)
-                return
-            except SQLAlchemyError as error:
-                logger.warning("message.store_failed", error=type(error).__name__)
+        """A database that is away is waited for. What it refuses takes nothing else with it."""
+        while self._results:
+            if await self._store(list(self._results)):
+                continue
+            for each in list(self._results):
+                await self._store([each])
+            if self._results:
                 await self._clock.sleep(_RETRY_SECONDS)
+
+    async def _store(self, results: Sequence[Result]) -> bool:
+        try:
+            async with asyncio.timeout(_TRY_SECONDS), self._database.writing() as session:
+                await settle(session, results, now=self._clock.now(), policy=self._policy)
+        except Exception:  # whatever it is, the other results are stored
+            logger.exception("message.store_failed", results=len(results))
+            return False
+        for each in results:
+            self._results.remove(each)
+        return True

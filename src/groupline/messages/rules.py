@@ -104,6 +104,8 @@ class Policy:
     wait_misconfigured: timedelta = timedelta(seconds=60)
     wait_rate_limited: timedelta = timedelta(seconds=30)
     wait_restricted: timedelta = timedelta(minutes=15)
+    wait_withheld: timedelta = timedelta(seconds=5)
+    """After a claim that was given back: whatever the reason was, it must not spin."""
     longest_wait: timedelta = timedelta(hours=6)
     late: timedelta = timedelta(hours=24)
     """A message of a person or a program is useful for so long, unless set otherwise."""
@@ -296,9 +298,10 @@ def _hold(outcome: NotSent, now: datetime, policy: Policy) -> Hold:
     return Hold(reason, now + wait, outcome.detail)
 
 
-def withheld(facts: Facts) -> Change:
+def withheld(facts: Facts, *, now: datetime, policy: Policy) -> Change:
     """The claim was given back before anything was written: nothing left."""
-    return Change("pending", "message.waiting", facts.attempts)
+    again_at = now + policy.wait_withheld
+    return Change("pending", "message.waiting", facts.attempts, next_attempt_at=again_at)
 
 
 def refused(facts: Facts, refusal: Refusal) -> Change:
@@ -315,7 +318,7 @@ def after_lease(facts: Facts, *, now: datetime, policy: Policy) -> Change:
     if facts.overtaken is not None:
         return _sent(facts, facts.overtaken)
     if facts.started_at is None:
-        return withheld(facts)
+        return withheld(facts, now=now, policy=policy)
     return _uncertain(facts, Trouble("no_answer", LEASE_ENDED), now, policy, keeps_claim=True)
 
 

@@ -27,7 +27,7 @@ logger = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """The request was never started: the lease was too old, or the driver cannot be built."""
+    """The request was never started: it was too late for it, or the gateway has just changed."""
 
     why: str
 
@@ -182,7 +182,7 @@ def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> C
     facts = row.facts()
     match result.outcome:
         case Withheld():
-            return rules.withheld(facts)
+            return rules.withheld(facts, now=now, policy=policy)
         case Refusal():
             return rules.refused(facts, result.outcome)
         case _:

@@ -28,6 +28,8 @@ class Loop:
     """Topics of announcements that wake it."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it, and an idle loop turns at once."""
+    on_stop: Callable[[], Awaitable[None]] | None = None
+    """What it has to finish when it stops. It does not wait for the other loops."""
 
 
 async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> None:
@@ -45,6 +47,11 @@ async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> Non
             logger.exception("loop.failed", loop=loop.name, again_in=round(pause, 1))
         if pause > 0:
             await _pause(clock, pause, loop.wake, stopping)
+    if loop.on_stop is not None:
+        try:
+            await loop.on_stop()
+        except Exception:  # nor must it keep the others from ending in order
+            logger.exception("loop.failed_to_stop", loop=loop.name)
 
 
 async def _idle_pause(loop: Loop) -> float:

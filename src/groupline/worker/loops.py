@@ -40,6 +40,7 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 next_due=dispatcher.next_due,
                 wakes_on=dispatch.WAKES_ON,
                 wake=dispatcher.wake,
+                on_stop=dispatcher.drain,
             ),
             Loop(
                 "reconcile",
@@ -51,7 +52,7 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop("expire", expirer.run_once, idle_seconds=10),
         )
     finally:
-        await dispatcher.drain()
+        await dispatcher.drain()  # again, in case the loops were ended by force
 
 
 @asynccontextmanager

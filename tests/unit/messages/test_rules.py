@@ -299,7 +299,7 @@ def steps(facts: Facts, outcome: SendOutcome, answer: LookupAnswer) -> list[Chan
         found += [
             after(facts, outcome),
             rules.after_lease(facts, now=NOW, policy=POLICY),
-            rules.withheld(facts),
+            rules.withheld(facts, now=NOW, policy=POLICY),
             rules.refused(facts, Refusal("no_content", "It is empty.")),
         ]
     if facts.status in ("accepted", "uncertain"):

@@ -108,3 +108,18 @@ async def test_a_wake_up_during_a_turn_is_not_lost() -> None:
     async with running(loop, stopping):
         pass
     assert count == 2
+
+
+@pytest.mark.parametrize("failure", [None, RuntimeError("no")])
+async def test_a_loop_that_stops_finishes_what_it_holds(failure: Exception | None) -> None:
+    ended: list[str] = []
+
+    async def finish() -> None:
+        ended.append("finished")
+        if failure is not None:
+            raise failure
+
+    stopping = asyncio.Event()
+    loop = Loop("test", turns(True, stopping=stopping), idle_seconds=7, on_stop=finish)
+    await keep_running(loop, RecordedSleep(), stopping)
+    assert ended == ["finished"]
