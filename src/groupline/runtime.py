@@ -34,6 +34,8 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
     """Opens the database and the HTTP client, and closes them at the end."""
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
+        if settings.database_url is None:
+            settings.prepare_data_dir()  # where the database is then
         announcements = Announcements()
         database = Database(settings.effective_database_url, announcements=announcements)
         stack.push_async_callback(database.dispose)

@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -55,7 +56,7 @@ def test_what_happens_elsewhere_shows_on_the_overview(shed: Shed, me: Visitor) -
         "numberId": shed.number_id,
         "groupIds": shed.group_ids[:1],
         "content": "Planned from somewhere else.",
-        "scheduledFor": "2099-01-01T09:00:00",
+        "scheduledFor": f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
     }
     shed.api.post("/messages", body, expect=201)
     expect(page.get_by_role("cell", name="Planned from somewhere else.")).to_be_visible()

@@ -31,6 +31,12 @@ def test_the_database_is_upgraded_once_and_checked(place: Installation) -> None:
     assert checked == {"current": first["after"], "needed": first["after"], "upToDate": True}
 
 
+def test_a_command_on_a_database_without_a_schema_says_what_to_do(place: Installation) -> None:
+    answer = place.run("org", "add", "Morning Workshops")
+    assert (answer.code, answer.err.count("\n")) == (1, 1)
+    assert "groupline db check" in answer.err
+
+
 def test_organizations_people_and_keys_are_made(ready: Installation) -> None:
     organization = ready.run("org", "add", "Morning Workshops", "--json").json
     assert (organization["slug"], organization["timezone"]) == ("morning-workshops", "UTC")

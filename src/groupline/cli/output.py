@@ -59,7 +59,8 @@ def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
             fail(" ".join(filter(None, (error.detail, error.hint))))
         except SQLAlchemyError as error:
             cause = getattr(error, "orig", None) or error
-            fail(f"the database failed: {str(cause).splitlines()[0]}")
+            reason = str(cause).splitlines()[0]
+            fail(f"the database failed: {reason}; 'groupline db check' says if it is up to date")
 
     return run
 
