@@ -114,6 +114,8 @@ class UncertainReason(StrEnum):
     """The gateway claims success and names no message."""
     CONTRADICTION = "contradiction"
     """The answer says both that it was sent and that it was not."""
+    REFERENCE_USED = "reference_used"
+    """It knows our reference with another text: that one may have gone out."""
     UNEXPECTED = "unexpected"
     """The HTTP client failed in a way that proves nothing."""
 

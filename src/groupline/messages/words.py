@@ -35,5 +35,8 @@ UNCERTAIN: Final[Mapping[UncertainReason, str]] = {
     UncertainReason.MALFORMED: "The gateway's answer cannot be understood.",
     UncertainReason.NO_EVIDENCE: "The gateway claims success and names no message.",
     UncertainReason.CONTRADICTION: "The gateway's answer contradicts itself.",
+    UncertainReason.REFERENCE_USED: (
+        "The gateway was given this message before, with another text: that one may have arrived."
+    ),
     UncertainReason.UNEXPECTED: "The request failed in a way that proves nothing.",
 }

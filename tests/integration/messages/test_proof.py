@@ -293,3 +293,26 @@ async def test_what_a_gateway_refused_may_go_through_another_at_once(outbox: Out
 
     message = await outbox.message(message_id)
     assert (message.status, message.gateway_id) == ("pending", None)
+
+
+async def test_a_reference_with_another_text_at_the_gateway_is_looked_up(outbox: Outbox) -> None:
+    """The text was changed after an attempt that arrived: nothing is lost, and nothing twice."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    await outbox.work()
+    await outbox.change(
+        ScheduledWhatsappMessage,
+        message_id,
+        status="pending",
+        sent_at=None,
+        gateway_message_id=None,
+        content="Changed",
+    )
+
+    await outbox.work()
+    message = await outbox.message(message_id)
+    assert (message.status, message.error_code) == ("uncertain", "reference_used")
+    await look(outbox)
+
+    assert (await outbox.message(message_id)).status == "sent"
+    assert await outbox.copies(sender.jids[0]) == 1

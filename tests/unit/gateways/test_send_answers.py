@@ -90,6 +90,13 @@ def test_a_success_that_proves_nothing(document: object, reason: UncertainReason
     assert outcome.reason is reason
 
 
+def test_a_reference_that_was_used_before_is_looked_up_because_that_one_may_have_arrived() -> None:
+    words = {"error": "This clientRef was used before, for another text or recipient"}
+    outcome = answered(409, words)
+    assert isinstance(outcome, Uncertain)
+    assert outcome.reason is UncertainReason.REFERENCE_USED
+
+
 def test_an_empty_document_is_a_refusal_only_under_the_status_that_the_contract_names() -> None:
     assert isinstance(answered(202, {}), Uncertain)
 
@@ -113,7 +120,7 @@ def test_an_empty_document_is_a_refusal_only_under_the_status_that_the_contract_
         (400, {"error": "This number is not a member of the group"}, NotSentReason.NOT_IN_GROUP),
         (400, {"error": "Only admins may write in this group"}, NotSentReason.NOT_ALLOWED),
         (400, {"error": "WhatsApp has banned this number"}, NotSentReason.RESTRICTED),
-        (409, {"error": "This clientRef was used before"}, NotSentReason.BAD_REQUEST),
+        (409, {"error": "busy"}, NotSentReason.BAD_REQUEST),
         (409, {"error": "session disconnected"}, NotSentReason.NOT_CONNECTED),
         (413, NO_JSON, NotSentReason.BAD_REQUEST),
         (429, NO_JSON, NotSentReason.RATE_LIMITED),

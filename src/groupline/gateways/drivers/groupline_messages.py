@@ -56,6 +56,7 @@ _NOT_ALLOWED = re.compile(
 )
 _SESSION = re.compile(r"session", re.IGNORECASE)
 _OTHER_THING = re.compile(r"\b(?:group|phone|number|participant)s?\b", re.IGNORECASE)
+_REFERENCE = re.compile(r"client.?ref", re.IGNORECASE)
 _TIME = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 
@@ -130,9 +131,11 @@ def _message_id(document: JsonObject) -> str | None:
     return identifier(document.get("messageId")) or (identifier(key.get("id")) if key else None)
 
 
-def _refused(answer: SendAnswer) -> NotSent:
+def _refused(answer: SendAnswer) -> NotSent | Uncertain:
     """4xx: the gateway did not take the request."""
     words = answer.words
+    if answer.status == 409 and _REFERENCE.search(words):
+        return _uncertain(answer, UncertainReason.REFERENCE_USED)
     match answer.status:
         case 401:
             reason = NotSentReason.UNAUTHORIZED
