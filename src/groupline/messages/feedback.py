@@ -76,6 +76,10 @@ async def apply_send_callback(
     match = await _match(session, source, about)
     if not isinstance(match, _Match):
         return match
+    if event == "failed" and not match.exact:
+        doubt = _may_be_of_an_earlier_attempt(match.row, at)
+        if doubt is not None:
+            return doubt
     if (event == "failed" or not match.exact) and _is_older(match.row, at):
         return "outdated"
     if event == "sent":
@@ -179,7 +183,11 @@ async def _match(
             )
         ),
     )
-    return await _only(session, alone, False)
+    match = await _only(session, alone, False)
+    if isinstance(match, _Match) and about.message_id is not None:
+        known = match.row.message_id
+        return match if known in (None, about.message_id) else "unmatched"
+    return match
 
 
 async def _only(
@@ -194,6 +202,20 @@ async def _only(
 def _is_older(row: MessageRow, at: datetime | None) -> bool:
     """It happened before this attempt began, and so is about another one."""
     return at is not None and row.started_at is not None and at < row.started_at - _CLOCKS_DIFFER
+
+
+def _may_be_of_an_earlier_attempt(
+    row: MessageRow, at: datetime | None
+) -> Literal["ambiguous", "outdated"] | None:
+    """A failure that names no message would end one that is fine: clocks get no benefit here.
+
+    Gateways may cut their times to seconds; two attempts are further apart than that.
+    """
+    if at is None:
+        return "ambiguous"
+    if row.started_at is not None and at < row.started_at.replace(microsecond=0):
+        return "outdated"
+    return None
 
 
 # --- callbacks ------------------------------------------------------------------------------

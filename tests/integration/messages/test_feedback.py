@@ -103,6 +103,16 @@ async def test_of_two_messages_in_flight_to_a_group_none_is_guessed(outbox: Outb
     assert await outbox.statuses(ids) == ["accepted", "accepted"]
 
 
+async def test_a_callback_about_another_message_is_not_taken_for_ours(outbox: Outbox) -> None:
+    sender = await outbox.add_sender()
+    message_id = await accepted(outbox, sender, gateway_message_id="3EB0")
+    for event in ("sent", "failed"):
+        about = About(message_id="3EB1", group_jid=sender.jids[0])
+        assert await callback(outbox, sender, about, event) == "unmatched"
+    message = await outbox.message(message_id)
+    assert (message.status, message.gateway_message_id) == ("accepted", "3EB0")
+
+
 async def test_a_callback_for_nobody_waits(outbox: Outbox) -> None:
     sender = await outbox.add_sender()
     about = About(message_id="3EB0", group_jid=sender.jids[0])
@@ -143,6 +153,24 @@ async def test_a_failed_callback_of_an_earlier_attempt_changes_nothing(outbox: O
 
     assert await callback(outbox, sender, about, "failed", at=before) == "outdated"
     assert (await outbox.message(message_id)).status == "accepted"
+
+
+async def test_a_failed_callback_that_names_nothing_needs_a_time_of_this_attempt(
+    outbox: Outbox,
+) -> None:
+    sender = await outbox.add_sender()
+    message_id = await accepted(outbox, sender)
+    about, began = About(group_jid=sender.jids[0]), outbox.clock.now()
+
+    just_before = began - timedelta(seconds=2)
+    assert await callback(outbox, sender, about, "failed", at=just_before) == "outdated"
+    async with outbox.database.writing() as session:
+        without_time = await apply_send_callback(
+            session, source(outbox, sender), about, event="failed", error=None, at=None, now=began
+        )
+    assert without_time == "ambiguous"
+    assert (await outbox.message(message_id)).status == "accepted"
+    assert await callback(outbox, sender, about, "failed", at=began) == "applied"
 
 
 async def test_a_failed_callback_waits_while_the_request_is_under_way(outbox: Outbox) -> None:
