@@ -231,8 +231,8 @@ class Dispatcher:
         try:
             async with asyncio.timeout(_TRY_SECONDS), self._database.writing() as session:
                 await settle(session, results, now=self._clock.now(), policy=self._policy)
-        except Exception:  # whatever it is, the other results are stored
-            logger.exception("message.store_failed", results=len(results))
+        except Exception as error:  # noqa: BLE001 - it holds up no other; what stays is logged
+            logger.warning("message.store_failed", error=type(error).__name__, results=len(results))
             return False
         for each in results:
             self._results.remove(each)

@@ -176,7 +176,8 @@ class ScheduledWhatsappMessage(OfOrganization):
     """Fences off a worker whose lease ran out: results are stored by id and token."""
     session_id: Mapped[UUID | None]
     gateway_id: Mapped[UUID | None]
-    """The gateway of the last attempt, unless that is known to have sent nothing. No foreign key."""
+    """The gateway of the last attempt, unless that is known to have sent nothing: a fact as well,
+    and no foreign key."""
     gateway_session_id: Mapped[str | None]
     """What that gateway calls the session; it can be asked when the session is history."""
     carried_ref: Mapped[bool | None]
