@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
 
@@ -47,6 +47,10 @@ class NumberFacts:
     restriction: str | None = None
     restricted_until: datetime | None = None
     unacknowledged: int = 0
+    unacknowledged_for: timedelta = timedelta()
+    """At least so long ago the first of them was sent."""
+    has_receipts: bool = False
+    """The gateway reports acknowledgements at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +62,8 @@ class Shown:
 
 SUSPECT_AFTER: Final = 3
 """Sends in a row without any acknowledgement."""
+SUSPECT_WAITS: Final = timedelta(minutes=5)
+"""Phones take their time to say that something arrived; a burst of messages proves nothing."""
 
 _ENDED: Final[dict[EndedReason, str]] = {
     "logged_out": "The phone was logged out.",
@@ -130,6 +136,11 @@ def _not_connected(facts: NumberFacts) -> Shown:
     )
 
 
+def _is_suspect(facts: NumberFacts) -> bool:
+    enough = facts.unacknowledged >= SUSPECT_AFTER
+    return enough and facts.has_receipts and facts.unacknowledged_for >= SUSPECT_WAITS
+
+
 def _connected(facts: NumberFacts, now: datetime) -> Shown:
     until = facts.restricted_until
     if facts.restriction is not None and (until is None or until > now):
@@ -138,7 +149,7 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
             f"WhatsApp limits what this number may send ({facts.restriction}).",
             NextAction.CHECK_PHONE,
         )
-    if facts.unacknowledged >= SUSPECT_AFTER:
+    if _is_suspect(facts):
         return Shown(
             NumberState.SUSPECT,
             f"Connected, but the last {facts.unacknowledged} messages got no acknowledgement.",

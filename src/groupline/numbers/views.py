@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Integer, Select, Uuid, case, cast, func, literal, select, tuple_
@@ -14,6 +14,7 @@ from sqlalchemy.orm import aliased
 from groupline.db import UtcDateTime
 from groupline.errors import NotFound
 from groupline.gateways.phone import display_phone
+from groupline.gateways.port import Capability
 from groupline.models import (
     Gateway,
     SessionStatus,
@@ -154,7 +155,19 @@ def _facts(
         restriction=number.restriction,
         restricted_until=number.restricted_until,
         unacknowledged=number.unacknowledged,
+        unacknowledged_for=_unacknowledged_for(number, now),
+        has_receipts=gateway is not None and Capability.RECEIPTS in (gateway.capabilities or ()),
     )
+
+
+def _unacknowledged_for(number: WhatsappNumber, now: datetime) -> timedelta:
+    """Sends keep the pace of the number, so the first of them is at least as old as this says."""
+    if not number.unacknowledged or number.last_send_at is None:
+        return timedelta()
+    first = number.last_send_at - (number.unacknowledged - 1) * timedelta(
+        seconds=number.pace_seconds
+    )
+    return now - first
 
 
 def _is_asked(row: WhatsappSession, now: datetime) -> bool:

@@ -1,13 +1,16 @@
 """Numbers and sessions over the REST API."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tests.integration.numbers.conftest import PHONE, Desk
 from tests.support.app import RunningApp
 from tests.support.cast import Cast
 
+from groupline.models import Gateway, WhatsappNumber
 from groupline.orgs.rules import Scope
 
 
@@ -182,6 +185,29 @@ async def test_a_number_can_be_named_and_paced(api: httpx.AsyncClient, desk: Des
     refused = await api.patch(path, json={"standbyNumberId": str(number.id)})
     assert "standbyNumberId" in refused.json()["fields"]
     assert (await api.patch(path, json={})).json()["displayName"] == "Front desk"
+
+
+async def test_a_burst_is_not_suspect_and_a_long_silence_is(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    number = await desk.number()
+
+    async def state(**facts: object) -> str:
+        async with desk.database.writing() as session:
+            await session.execute(update(WhatsappNumber).values({"unacknowledged": 3} | facts))
+        shown: str = (await api.get(f"/api/v1/numbers/{number.id}")).json()["state"]
+        return shown
+
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(capabilities=["receipts"]))
+    now = desk.clock.now()
+    assert await state(unacknowledged=3, last_send_at=now, pace_seconds=1.0) == "connected"
+    assert await state(last_send_at=now - timedelta(minutes=6)) == "suspect"
+    assert await state(last_send_at=now, unacknowledged=400) == "suspect", "400 take 399 s"
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(capabilities=[]))
+    assert await state() == "connected", "a gateway without receipts proves nothing"
 
 
 async def test_watching_a_pairing_makes_the_verifier_look_sooner(

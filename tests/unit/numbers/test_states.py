@@ -19,6 +19,9 @@ from groupline.numbers.states import (
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONNECTED = NumberFacts(session_status="connected", verified_at=NOW, gateway_name="VPS")
+SILENT = replace(
+    CONNECTED, unacknowledged=3, unacknowledged_for=timedelta(minutes=5), has_receipts=True
+)
 
 
 @pytest.mark.parametrize(
@@ -50,8 +53,14 @@ CONNECTED = NumberFacts(session_status="connected", verified_at=NOW, gateway_nam
             NumberState.GATEWAY_UNREACHABLE,
             NextAction.CHECK_GATEWAY,
         ),
-        (replace(CONNECTED, unacknowledged=2), NumberState.CONNECTED, NextAction.NONE),
-        (replace(CONNECTED, unacknowledged=3), NumberState.SUSPECT, NextAction.CHECK_PHONE),
+        (replace(SILENT, unacknowledged=2), NumberState.CONNECTED, NextAction.NONE),
+        (SILENT, NumberState.SUSPECT, NextAction.CHECK_PHONE),
+        (
+            replace(SILENT, unacknowledged_for=timedelta(minutes=4, seconds=59)),
+            NumberState.CONNECTED,
+            NextAction.NONE,
+        ),
+        (replace(SILENT, has_receipts=False), NumberState.CONNECTED, NextAction.NONE),
         (
             replace(CONNECTED, restriction="restricted"),
             NumberState.RESTRICTED,
