@@ -45,7 +45,8 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
-    with installation(tmp_path_factory.mktemp("first-light")) as place:
+    home = tmp_path_factory.mktemp("first-light")
+    with installation(home, GROUPLINE_LOG_LEVEL="DEBUG") as place:
         yield _first_day(place)
 
 
@@ -111,6 +112,13 @@ def test_the_messages_reached_the_group_exactly_once(story: Story) -> None:
     arrived = {row["messageId"]: row["text"] for row in story.simulator.deliveries()}
     assert arrived[story.message["gatewayMessageId"]] == TEXT
     assert sorted(row["text"] for row in story.simulator.deliveries()) == sorted((TEXT, TYPED))
+
+
+def test_a_command_that_cannot_send_says_why_in_one_line(story: Story) -> None:
+    words = ("--org", story.owner["organization"]["slug"], "--text", TYPED, "--group", "x")
+    answer = story.place.run("send", "--number", "+91 90000 00000", *words)
+    assert (answer.code, answer.out, answer.err.count("\n")) == (1, "", 1)
+    assert "has no number +91 90000 00000" in answer.err
 
 
 def test_everything_is_ready_and_says_so(story: Story) -> None:

@@ -9,6 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groupline.build import current_build
 from groupline.errors import PayloadTooLarge
+from groupline.http.context import path_for_logs
 from groupline.http.problem import problem_response
 
 logger = structlog.get_logger()
@@ -58,7 +59,7 @@ class EdgeMiddleware:
             logger.debug(
                 "request.answered",
                 method=scope["method"],
-                path=scope["path"],
+                path=path_for_logs(scope["path"]),
                 status=answered,
                 milliseconds=round((time.perf_counter() - started) * 1000, 1),
             )

@@ -22,6 +22,7 @@ from groupline.errors import (
     RateLimited,
     Unauthenticated,
 )
+from groupline.http.context import path_for_logs
 
 logger = structlog.get_logger()
 
@@ -51,11 +52,11 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
 
     async def database(request: Request, error: Exception) -> Response:
         assert isinstance(error, SQLAlchemyError)
-        logger.error("db.failed", path=request.url.path, exc_info=error)
+        logger.error("db.failed", path=path_for_logs(request.url.path), exc_info=error)
         return answer(request, from_database(error))
 
     async def unexpected(request: Request, error: Exception) -> Response:
-        logger.error("request.crashed", path=request.url.path, exc_info=error)
+        logger.error("request.crashed", path=path_for_logs(request.url.path), exc_info=error)
         return answer(
             request,
             GrouplineError(
