@@ -1,16 +1,20 @@
 """The API's reference as a page: rendered here from the OpenAPI document, so it works offline."""
 
 import json
+import re
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 from fastapi import APIRouter, Request
+from markupsafe import Markup
 from starlette.responses import Response
 
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter()
 
+_CODE = re.compile(r"``?([^`\n]+)``?")
 _METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -36,6 +40,16 @@ async def api_docs(request: Request, pages: CurrentPages) -> Response:
         info=document["info"],
         topics=_by_topic(document),
         document_url=request.app.openapi_url,
+        prose=prose,
+    )
+
+
+def prose(text: str) -> Markup:
+    """What stands in one or two backticks, as code; everything else as it is written."""
+    parts = _CODE.split(text)
+    return Markup().join(
+        Markup("<code>{}</code>").format(part) if is_code else part
+        for part, is_code in zip(parts, cycle((False, True)))
     )
 
 
