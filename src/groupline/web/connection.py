@@ -126,6 +126,7 @@ async def _page(
         gateways=gateways,
         panel=panel,
         may_connect=may_connect,
+        may_send=principal.may(Permission.SEND),
         may_operate=principal.may(Permission.OPERATE),
         form=connecting or _empty_form(start, gateways),
         phone=display_phone,
@@ -181,14 +182,19 @@ class Panel:
     code: Markup | None
     phones: list[SimulatedPhone]
     """Simulated ones that can scan with a click."""
+    is_simulated: bool
+    """Its gateway has no real phones at all."""
 
 
 async def _panel(runtime: Runtime, principal: Principal, session_id: UUID) -> Panel:
     view = await _followed(runtime, principal.organization_id, session_id)
     row = view.row
-    can_scan = row.status == "qr_pending"
-    phones = await _phones(runtime, principal, row.id) if can_scan else []
-    return Panel(view, _code(row), phones)
+    async with runtime.database.reading() as session:
+        gateway = (await load_target(session, principal.organization_id, row.id)).gateway
+    is_simulated = gateway.engine == "simulator"
+    can_scan = is_simulated and row.status == "qr_pending"
+    phones = await _phones(runtime, gateway) if can_scan else []
+    return Panel(view, _code(row), phones, is_simulated)
 
 
 async def _followed(runtime: Runtime, organization_id: UUID, session_id: UUID) -> SessionView:
@@ -219,12 +225,8 @@ def _code(row: WhatsappSession) -> Markup | None:
     return Markup(qr_svg(row.qr_code))  # noqa: S704 - drawn here, with no text of the code in it
 
 
-async def _phones(runtime: Runtime, principal: Principal, session_id: UUID) -> list[SimulatedPhone]:
-    async with runtime.database.reading() as session:
-        target = await load_target(session, principal.organization_id, session_id)
-    if target.gateway.engine != "simulator":
-        return []
-    driver = runtime.gateways.driver(target.gateway)
+async def _phones(runtime: Runtime, gateway: Gateway) -> list[SimulatedPhone]:
+    driver = runtime.gateways.driver(gateway)
     if not isinstance(driver, SimulatedPhones):
         return []
     try:
@@ -248,6 +250,7 @@ async def pairing(
         principal=principal,
         nav="connection",
         panel=await _panel(runtime, principal, session_id),
+        may_send=principal.may(Permission.SEND),
         phone=display_phone,
         ended=states.ended_sentence,
         follows=follows,

@@ -645,6 +645,9 @@ function selectAll(bar, on) {
   showSelections();
 }
 
+/** Nouns come in the plural. */
+const counted = (number, noun) => `${number.toLocaleString("en")} ${number === 1 ? noun.replace(/s$/, "") : noun}`;
+
 function showSelections(touched) {
   for (const bar of $$("[data-selection]")) {
     const { selection: name, total, noun } = bar.dataset;
@@ -654,7 +657,7 @@ function showSelections(touched) {
     const whole = wholeFilter.has(bar);
     const number = whole ? Number(total) : chosen;
     bar.hidden = !chosen;
-    $("[data-selected]", bar).textContent = `${number.toLocaleString("en")} ${noun} selected`;
+    $("[data-selected]", bar).textContent = `${counted(number, noun)} selected`;
     $("[data-select-filter]", bar).hidden = whole || Number(total) <= chosen;
     $(`[name="${CSS.escape(name)}_all"]`, bar).disabled = !whole;
     for (const head of $$(`[data-select-all="${CSS.escape(name)}"]`)) {
@@ -807,7 +810,7 @@ function settle() {
   for (const note of $$(".pager[data-rows] [data-shown]")) {
     const { rows, total, noun } = note.closest(".pager").dataset;
     const shown = $(rows)?.childElementCount ?? 0;
-    note.textContent = `${shown.toLocaleString("en")}${total ? ` of ${Number(total).toLocaleString("en")}` : ""} ${noun}`;
+    note.textContent = total ? `${shown.toLocaleString("en")} of ${counted(Number(total), noun)}` : counted(shown, noun);
   }
   if (!stream && !document.hidden && $("[data-live]")) listen();
 }
