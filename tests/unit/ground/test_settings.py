@@ -27,6 +27,7 @@ def only_what_the_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("LOG_FORMAT", "xml", "'auto', 'console' or 'json'"),
         ("BASE_URL", "not an address", "URL"),
         ("PACE_SECONDS", "-1", "greater than or equal to 0"),
+        ("MESSAGE_LEASE_SECONDS", "44", "greater than or equal to 45"),
         ("VERIFY_SECONDS", "nan", "less than or equal to 3600"),
     ],
 )
