@@ -151,3 +151,4 @@ def test_every_line_of_the_logs_is_json_and_carries_the_build(story: Story) -> N
     events = {line["event"] for line in lines}
     assert "gateway.started" in events
     assert "message.sent" in events
+    assert "gateway.call_failed" not in events

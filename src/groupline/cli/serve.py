@@ -5,7 +5,7 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 
 import structlog
@@ -51,15 +51,16 @@ async def run_parts(
     listener: socket.socket | None,
     *,
     worker: bool,
+    before_work: Callable[[], Awaitable[None]] | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
-    """The web server, if there is a ``listener``, and the worker: when one ends, the other is
-    stopped, and then this returns."""
+    """The web server, if there is a ``listener``, and the worker, after ``before_work``: when one
+    ends, the other is stopped, and then this returns."""
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
     async with asyncio.TaskGroup() as group:
         if worker:
-            group.create_task(_run_worker(runtime, stopping))
+            group.create_task(_run_worker(runtime, stopping, before_work))
         if listener is not None:
             group.create_task(_run_web(runtime, listener, stopping, ready))
 
@@ -70,7 +71,13 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
         loop.add_signal_handler(number, stopping.set)
 
 
-async def _run_worker(runtime: Runtime, stopping: asyncio.Event) -> None:
+async def _run_worker(
+    runtime: Runtime,
+    stopping: asyncio.Event,
+    before_work: Callable[[], Awaitable[None]] | None,
+) -> None:
+    if before_work is not None:
+        await before_work()
     async with loops_of(runtime) as loops:
         await Supervisor(runtime, loops).run(stopping)
 

@@ -28,6 +28,7 @@ logger = structlog.get_logger()
 _ENGINE: Final = "simulator"
 _LOCK_FILE: Final = "up.lock"
 _MAX_RESTART_PAUSE = 30.0
+_START_SECONDS = 5.0
 _STOP_SECONDS = 8.0
 
 
@@ -42,7 +43,13 @@ async def run_everything(settings: Settings) -> None:
         gateway = await _registered_gateway(runtime)
         link = await _first_link(runtime)
         await stack.enter_async_context(_gateway_process(settings, gateway))
-        await run_parts(runtime, listener, worker=True, ready=lambda: _welcome(runtime, link))
+        await run_parts(
+            runtime,
+            listener,
+            worker=True,
+            before_work=lambda: _until_it_listens(gateway),
+            ready=lambda: _welcome(runtime, link),
+        )
 
 
 @contextlib.contextmanager
@@ -146,6 +153,19 @@ async def _keep_gateway(environment: dict[str, str]) -> None:
         pause = 0.5 if loop.time() - started > 60 else min(pause * 2, _MAX_RESTART_PAUSE)
         logger.error("gateway.exited", exit_code=code, again_in=pause)
         await asyncio.sleep(pause)
+
+
+async def _until_it_listens(gateway: ManagedGateway) -> None:
+    """A worker that asks sooner would call a gateway unreachable that has only just begun."""
+    port = int(gateway.base_url.rpartition(":")[2])
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection("127.0.0.1", port)
+                    writer.close()
+                    return
+                await asyncio.sleep(0.05)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
