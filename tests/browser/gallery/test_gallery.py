@@ -223,7 +223,7 @@ def test_more_rows_are_appended_and_stay_fresh(page: Page, site: Site) -> None:
 
 def test_all_of_the_filter_can_be_selected(page: Page, site: Site) -> None:
     page.get_by_label("Select thing-001").check()
-    expect(page.get_by_text("1 things selected")).to_be_visible()
+    expect(page.get_by_text("1 thing selected")).to_be_visible()
     page.get_by_role("button", name="Select all 45").click()
     expect(page.get_by_text("45 things selected")).to_be_visible()
     page.get_by_role("button", name="Pick").click()
