@@ -38,7 +38,10 @@ from groupline.ids import new_id
 from groupline.models import ScheduledWhatsappMessage
 from groupline.vault import Vault
 
-pytestmark = pytest.mark.xdist_group("fault-campaign")  # one at a time: they need the machine
+pytestmark = [
+    pytest.mark.xdist_group("fault-campaign"),  # one at a time: they need the machine
+    pytest.mark.timeout(300),
+]
 
 SEED: Final = int(os.environ.get("GROUPLINE_TEST_SEED", "20260302"))
 NUMBERS: Final = 24
