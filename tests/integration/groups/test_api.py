@@ -16,7 +16,7 @@ from groupline.orgs.rules import Scope
 
 @pytest.fixture
 async def client(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
-    async with await running.client_of(cast.operator, Scope.READ, Scope.WRITE) as client:
+    async with await running.client_of(cast.admin, Scope.READ, Scope.WRITE) as client:
         yield client
 
 
