@@ -16,6 +16,7 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
 from groupline.db import Database
@@ -39,7 +40,7 @@ from groupline.models import Gateway
 
 logger = structlog.get_logger(__name__)
 
-BATCH: Final = 100
+BATCH: Final = 200
 CAPACITY: Final = 200
 WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
 LONGEST_REQUEST: Final = timedelta(seconds=35)
@@ -49,6 +50,7 @@ START_WITHIN: Final = timedelta(seconds=10)
 STORE_WITHIN: Final = timedelta(seconds=20)
 _TRY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
+_DRIVERS_SECONDS: Final = 1.0
 
 
 class Dispatcher:
@@ -84,6 +86,8 @@ class Dispatcher:
         self._results: deque[Result] = deque()
         self._requests: set[asyncio.Task[None]] = set()
         self._next_at: float | None = None
+        self._drivers: Mapping[UUID, GatewayDriver | NotSent] = {}
+        self._drivers_until = 0.0
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -167,10 +171,19 @@ class Dispatcher:
                 Result(each, each.refusal, roll=0.0) for each in claims if each.refusal is not None
             ]
             await settle(session, refused, now=now, policy=self._policy)
-            used = {each.gateway_id for each in claims}
-            rows = await session.scalars(select(Gateway).where(Gateway.id.in_(used)))
-            drivers = {row.id: self._driver(row) for row in rows}
+            drivers = await self._drivers_for(session, {each.gateway_id for each in claims})
         return claims, drivers
+
+    async def _drivers_for(
+        self, session: AsyncSession, used: set[UUID]
+    ) -> Mapping[UUID, GatewayDriver | NotSent]:
+        """Read anew every second: a busy turn need not ask for what hardly ever changes."""
+        now = self._clock.monotonic()
+        if now >= self._drivers_until or not used <= self._drivers.keys():
+            rows = await session.scalars(select(Gateway))
+            self._drivers = {row.id: self._driver(row) for row in rows}
+            self._drivers_until = now + _DRIVERS_SECONDS
+        return self._drivers
 
     def _driver(self, gateway: Gateway) -> GatewayDriver | NotSent:
         try:
