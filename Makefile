@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 PYTEST_WORKERS ?= auto
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check lint format bench lock clean
+.PHONY: help up test check format bench screenshots lock clean
 
 help: ## List the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -30,6 +30,10 @@ format: $(VENV)/.installed-dev ## Format the code and mend what can be mended
 bench: $(VENV)/.installed-dev ## Measure, as ratios against a floor in the same run
 	@scripts/test-tools
 	$(BIN)/python -m bench
+
+screenshots: $(VENV)/.installed-dev ## Take the README's picture anew, by the browser tests
+	@scripts/test-tools
+	GROUPLINE_WRITE_SCREENSHOTS=1 $(BIN)/python -m pytest tests/browser/test_screenshots.py
 
 lock: $(VENV)/.installed-dev ## Resolve the dependencies anew, with hashes
 	@scripts/lock $(BIN)/uv --upgrade
