@@ -10,7 +10,7 @@ PYTEST_WORKERS ?= auto
 .PHONY: help up test check format bench screenshots lock clean
 
 help: ## List the commands
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
 
 up: $(VENV)/.installed ## Install into .venv and start Groupline; prints a link to open
 	@exec $(BIN)/groupline up
