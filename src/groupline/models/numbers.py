@@ -55,6 +55,7 @@ class WhatsappNumber(OfOrganization):
         ),
         check("pace_seconds", "pace_seconds >= 0"),
         check("standby", "standby_number_id <> id"),
+        one_of("last_ended_reason", EndedReason),
     )
 
     phone_number: Mapped[str]
@@ -77,6 +78,10 @@ class WhatsappNumber(OfOrganization):
     synced_at: Mapped[datetime | None]
     last_sync: Mapped[dict[str, Any] | None]
     """The answer of the last group sync, good or bad."""
+    last_connected_at: Mapped[datetime | None]
+    """Kept with the number, as the next two are: the session that tells it may be deleted."""
+    last_disconnected_at: Mapped[datetime | None]
+    last_ended_reason: Mapped[EndedReason | None]
     created_at: Mapped[datetime]
 
 

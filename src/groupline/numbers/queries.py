@@ -154,11 +154,28 @@ async def other_sessions(
     ).all()
 
 
-async def was_served_before(session: AsyncSession, row: WhatsappSession, number_id: UUID) -> bool:
+async def was_served_before(
+    session: AsyncSession, row: WhatsappSession, number: WhatsappNumber
+) -> bool:
+    """By another session, also one that is no longer in the history."""
+    if number.last_connected_at is not None and row.connected_at is None:
+        return True
     statement = select(
-        exists().where(*_of_number(row.organization_id, number_id), WhatsappSession.id != row.id)
+        exists().where(*_of_number(row.organization_id, number.id), WhatsappSession.id != row.id)
     )
     return bool(await session.scalar(statement))
+
+
+async def note_disconnected(session: AsyncSession, row: WhatsappSession) -> None:
+    """The number remembers how its connection ended, also without this session."""
+    await session.execute(
+        update(WhatsappNumber)
+        .where(
+            WhatsappNumber.organization_id == row.organization_id,
+            WhatsappNumber.id == row.number_id,
+        )
+        .values(last_disconnected_at=row.disconnected_at, last_ended_reason=row.ended_reason)
+    )
 
 
 async def connected_session(

@@ -214,10 +214,11 @@ async def record_end(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """The journal's account of an end; of a connected number with what it means for people."""
+    """The account of an end: the number's, and the journal's with what it means for people."""
     data: dict[str, object] = {"reason": row.ended_reason, "detail": row.last_error}
     number_id = row.number_id
     if was_connected and number_id is not None:
+        await queries.note_disconnected(session, row)
         due = await queries.messages_due(session, row.organization_id, now, number_id)
         data |= {"sessionId": str(row.id), "messagesDue": due.get(number_id, 0), "withinHours": 2}
     await journal.record(

@@ -15,7 +15,7 @@ from groupline.gateways.phone import normalise_phone
 from groupline.gateways.port import Proxy
 from groupline.gateways.service import default_gateway, get_gateway
 from groupline.journal import Actor
-from groupline.models import EndedReason, Gateway, WhatsappSession
+from groupline.models import EndedReason, Gateway, WhatsappNumber, WhatsappSession
 from groupline.numbers import queries, rules
 from groupline.numbers.ask import verify_session
 from groupline.numbers.context import Context
@@ -194,14 +194,20 @@ async def verify_number(
 ) -> WhatsappSession:
     """Asks the gateway about the session that serves the number, or did last."""
     async with context.database.reading() as session:
-        await queries.get_number(session, organization_id, number_id)
+        number = await queries.get_number(session, organization_id, number_id)
         row = await queries.connected_session(session, organization_id, number_id)
         row = row or await queries.last_pairing(session, organization_id, number_id)
     if row is None:
-        raise Conflict(
+        raise _nothing_to_verify(number)
+    return (await verify_session(context, organization_id, row.id, actor=actor)).session
+
+
+def _nothing_to_verify(number: WhatsappNumber) -> Conflict:
+    if number.last_connected_at is None:
+        return Conflict(
             "This number has never been connected.", hint="Connect it.", state="never_connected"
         )
-    return (await verify_session(context, organization_id, row.id, actor=actor)).session
+    return Conflict("This number is not connected.", hint="Reconnect it.", state="disconnected")
 
 
 # --- reconnect ------------------------------------------------------------------------------

@@ -35,6 +35,9 @@ class NumberFacts:
     """What is known about a number, its current session and that session's gateway."""
 
     session_status: SessionStatus | None
+    """None: no session of it is known, or it was deleted from the history."""
+    was_connected: bool = False
+    """Ever, by whatever session."""
     ended_reason: EndedReason | None = None
     last_error: str | None = None
     verified_at: datetime | None = None
@@ -99,7 +102,8 @@ def gateway_sentence(name: str | None, code: str | None) -> str:
 
 def show(facts: NumberFacts, now: datetime) -> Shown:
     """The one state, its sentence and what to do next. The first row that fits is shown."""
-    if facts.session_status is None and not facts.pairing_under_way:
+    known = facts.session_status is not None or facts.was_connected
+    if not known and not facts.pairing_under_way:
         return _NEVER
     if facts.session_status != "connected":
         return _not_connected(facts)

@@ -118,7 +118,7 @@ async def _connect(
     others: Sequence[WhatsappSession],
     report: Report,
 ) -> Takeover:
-    served_before = await queries.was_served_before(session, row, number.id)
+    served_before = await queries.was_served_before(session, row, number)
     replaced = tuple(_replace_older(row, others, report))
     await session.flush()  # the others let go of the number before this one takes it
     _become_connected(row, number, report)
@@ -158,6 +158,8 @@ def _become_connected(row: WhatsappSession, number: WhatsappNumber, report: Repo
     row.status, row.status_source = "connected", report.source
     row.number_id = number.id
     row.connected_at, row.disconnected_at, row.ended_reason = report.at, None, None
+    number.last_connected_at = report.at
+    number.last_disconnected_at = number.last_ended_reason = None
     row.last_error = row.last_error_at = row.status_detail = None
     row.logout_requested_at = row.logout_confirmed_at = None
     _note_proof(row, number, report)
@@ -204,7 +206,10 @@ async def _give_to_other_phone(
     The old one becomes history under its number, and gives the gateway's name for it away.
     """
     gateway_session_id, before = row.gateway_session_id, row.number_id
+    was_connected = row.status == "connected"
     end_session(row, "other_phone", source=report.source, at=report.at, now=report.now)
+    if was_connected:
+        await queries.note_disconnected(session, row)
     row.gateway_session_id = f"{gateway_session_id}.until.{new_id()}"
     row.next_verify_at = row.logout_requested_at = None
     row.last_error, row.last_error_at = "Another phone was linked to this session.", report.now

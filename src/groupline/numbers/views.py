@@ -63,8 +63,8 @@ class NumberView:
     @property
     def since(self) -> datetime | None:
         """Since when it is as it is shown."""
-        if self.session is None:
-            return None
+        if self.session is None or _is_outlived(self.number, self.session):
+            return self.number.last_disconnected_at
         if self.shown.state is states.NumberState.GATEWAY_UNREACHABLE and self.gateway is not None:
             return self.gateway.unreachable_since
         if self.session.status == "connected":
@@ -135,6 +135,11 @@ async def _number_views(
     return views
 
 
+def _is_outlived(number: WhatsappNumber, row: WhatsappSession) -> bool:
+    """The session that replaced it has ended too, and was deleted from the history."""
+    return row.ended_reason == "replaced" and number.last_ended_reason is not None
+
+
 def _facts(
     number: WhatsappNumber,
     row: WhatsappSession | None,
@@ -142,9 +147,11 @@ def _facts(
     gateway: Gateway | None,
     now: datetime,
 ) -> states.NumberFacts:
+    told = None if row is None or _is_outlived(number, row) else row
     return states.NumberFacts(
         session_status=row.status if row else None,
-        ended_reason=row.ended_reason if row else None,
+        was_connected=number.last_connected_at is not None,
+        ended_reason=told.ended_reason if told else number.last_ended_reason,
         last_error=row.last_error if row else None,
         verified_at=row.verified_at if row else None,
         asked_again=row is not None and _is_asked(row, now),

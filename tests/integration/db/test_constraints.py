@@ -113,6 +113,7 @@ BREACHES: dict[str, list[Breach]] = {
         ({}, {"is_active": False}),
         ({}, {"missing_since": NOW}),
     ],
+    "ck_whatsapp_numbers_last_ended_reason": [({}, {"last_ended_reason": "boredom"})],
     "ck_whatsapp_numbers_pace_seconds": [({}, {"pace_seconds": -1})],
     "ck_whatsapp_numbers_phone_number": [
         ({}, {"phone_number": "+919876543210"}),

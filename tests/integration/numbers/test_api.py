@@ -171,7 +171,52 @@ async def test_deleting_a_connected_session_is_refused_with_what_to_do(
     assert "Disconnect" in refused.json()["hint"]
     assert (await api.post(f"/api/v1/sessions/{row.id}/disconnect")).status_code == 200
     assert (await api.delete(f"/api/v1/sessions/{row.id}")).status_code == 204
-    assert (await api.get("/api/v1/numbers")).json()["items"][0]["state"] == "never_connected"
+
+
+async def test_a_number_outlives_the_history_of_its_sessions(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    row = await desk.paired()
+    ended = (await api.post(f"/api/v1/sessions/{row.id}/disconnect")).json()
+    assert (await api.delete(f"/api/v1/sessions/{row.id}")).status_code == 204
+    [number] = (await api.get("/api/v1/numbers")).json()["items"]
+    assert (number["state"], number["nextAction"]) == ("disconnected", "reconnect")
+    assert "Somebody disconnected it here." in number["stateText"]
+    assert (number["session"], number["since"]) == (None, ended["disconnectedAt"])
+    refused = await api.post(f"/api/v1/numbers/{number['id']}/verify")
+    assert (refused.status_code, refused.json()["state"]) == (409, "disconnected")
+    again = await desk.paired()
+    assert again.migration is not None
+    assert "groups" in again.migration
+    assert len(await desk.journal("number.taken_over")) == 1
+
+
+async def test_the_last_end_is_told_not_that_of_a_session_before(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    desk.clock.advance(60)
+    newer = await desk.paired()
+    ended = (await api.post(f"/api/v1/sessions/{newer.id}/disconnect")).json()
+    assert (await api.delete(f"/api/v1/sessions/{newer.id}")).status_code == 204
+    [number] = (await api.get("/api/v1/numbers")).json()["items"]
+    assert "Somebody disconnected it here." in number["stateText"]
+    assert number["since"] == ended["disconnectedAt"]
+
+
+async def test_the_same_session_back_takes_nothing_over(desk: Desk) -> None:
+    row = await desk.paired()
+    desk.gateway.says(row.gateway_session_id, "disconnected")
+    await desk.period(3)
+    number = await desk.number()
+    assert (await desk.session(row.id)).status == "disconnected"
+    assert number.last_ended_reason == "disconnected"
+    assert number.last_disconnected_at is not None
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period(2)
+    assert (await desk.session(row.id)).migration is None
+    assert (await desk.number()).last_ended_reason is None
+    assert await desk.journal("number.taken_over") == []
 
 
 async def test_a_number_can_be_named_and_paced(api: httpx.AsyncClient, desk: Desk) -> None:

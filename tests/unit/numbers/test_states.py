@@ -28,6 +28,11 @@ SILENT = replace(
     ("facts", "state", "action"),
     [
         (NumberFacts(None), NumberState.NEVER_CONNECTED, NextAction.CONNECT),
+        (
+            NumberFacts(None, was_connected=True),
+            NumberState.DISCONNECTED,
+            NextAction.RECONNECT,
+        ),
         (NumberFacts(None, pairing_under_way=True), NumberState.CONNECTING, NextAction.WAIT),
         (NumberFacts("connecting"), NumberState.CONNECTING, NextAction.WAIT),
         (NumberFacts("qr_pending"), NumberState.CONNECTING, NextAction.WAIT),

@@ -133,12 +133,20 @@ def _whatsapp_numbers() -> None:
         sa.Column("groups_sync_due_at", INSTANT, nullable=True),
         sa.Column("synced_at", INSTANT, nullable=True),
         sa.Column("last_sync", JSON, nullable=True),
+        sa.Column("last_connected_at", INSTANT, nullable=True),
+        sa.Column("last_disconnected_at", INSTANT, nullable=True),
+        sa.Column("last_ended_reason", sa.Text(), nullable=True),
         sa.Column("created_at", INSTANT, nullable=False),
         sa.CheckConstraint(
             "length(phone_number) BETWEEN 7 AND 15 AND trim(phone_number, '0123456789') = ''",
             name="ck_whatsapp_numbers_phone_number",
         ),
         sa.CheckConstraint("pace_seconds >= 0", name="ck_whatsapp_numbers_pace_seconds"),
+        sa.CheckConstraint(
+            "last_ended_reason IN ('logged_out', 'replaced', 'expired', 'unknown_to_gateway',"
+            " 'disconnected', 'user', 'cancelled', 'deleted_at_gateway', 'other_phone')",
+            name="ck_whatsapp_numbers_last_ended_reason",
+        ),
         sa.CheckConstraint("standby_number_id <> id", name="ck_whatsapp_numbers_standby"),
         sa.ForeignKeyConstraint(
             ["organization_id", "standby_number_id"],
