@@ -24,6 +24,7 @@ from groupline.models import (
     NotificationCampaign,
     Organization,
     OrganizationMember,
+    PendingLogout,
     ScheduledWhatsappMessage,
     Sequence,
     SequenceStep,
@@ -421,6 +422,18 @@ async def make_setup_link(session: AsyncSession, **fields: Any) -> SetupLink:
         "expires_at": NOW + timedelta(hours=1),
     }
     return await _add(session, SetupLink(**defaults | fields))
+
+
+async def make_pending_logout(
+    session: AsyncSession, *, gateway_id: UUID | None = None, **fields: Any
+) -> PendingLogout:
+    defaults = {
+        "gateway_id": gateway_id or (await make_gateway(session)).id,
+        "gateway_session_id": f"wa_deleted_{next(_counter)}",
+        "requested_at": NOW,
+        "next_try_at": NOW,
+    }
+    return await _add(session, PendingLogout(**defaults | fields))
 
 
 async def make_inbound_event(

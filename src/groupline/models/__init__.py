@@ -21,6 +21,7 @@ from groupline.models.messages import (
 )
 from groupline.models.numbers import (
     EndedReason,
+    PendingLogout,
     SessionStatus,
     StatusSource,
     WhatsappNumber,
@@ -68,6 +69,7 @@ __all__ = [
     "NotificationCampaign",
     "Organization",
     "OrganizationMember",
+    "PendingLogout",
     "ReceiptKind",
     "Role",
     "ScheduledWhatsappMessage",

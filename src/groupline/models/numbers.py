@@ -8,6 +8,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from groupline.models.base import (
+    Identified,
     OfOrganization,
     check,
     one_of,
@@ -184,3 +185,15 @@ class WhatsappSession(OfOrganization):
     """Counts of what followed the number to this session."""
     created_by: Mapped[str | None]
     created_at: Mapped[datetime]
+
+
+class PendingLogout(Identified):
+    """A session that was deleted from the history before its gateway let go of it."""
+
+    __tablename__ = "pending_logouts"
+    __table_args__ = (Index("ix_pending_logouts_due", "next_try_at"),)
+
+    gateway_id: Mapped[UUID] = mapped_column(ForeignKey("gateways.id"))
+    gateway_session_id: Mapped[str]
+    requested_at: Mapped[datetime]
+    next_try_at: Mapped[datetime]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline import journal
 from groupline.db import announce
 from groupline.errors import Conflict
+from groupline.ids import new_id
 from groupline.journal import Actor
-from groupline.models import WhatsappSession
+from groupline.models import PendingLogout, WhatsappSession
 from groupline.numbers import queries, rules
 from groupline.numbers.context import Context
 from groupline.numbers.logout import is_pending, log_out_target
@@ -34,15 +35,19 @@ class CleanUp:
 async def delete_session(
     context: Context, organization_id: UUID, session_id: UUID, *, actor: Actor
 ) -> None:
-    """Removes one row of history. Raises `Conflict` for one that is connected or being paired."""
+    """Removes one row of history. Raises `Conflict` for one that is connected or being paired.
+
+    What its gateway has not let go of yet, the sweeper goes on to log out.
+    """
     now = context.clock.now()
     async with context.database.reading() as session:
         row = await queries.get_session(session, organization_id, session_id)
         _refuse(row, now)
-    await _tell_gateways(context, [row])
+    told = await _tell_gateways(context, [row])
     async with context.database.writing() as session:
         row = await queries.lock_session(session, organization_id, session_id)
         _refuse(row, now)
+        await _keep_logouts(session, [row], told, now)
         await _delete(session, [row], actor, now)
 
 
@@ -66,9 +71,10 @@ async def clean_up(
         found = _old(await _ended(session, organization_id), now, older_than)
     if dry_run or not found:
         return CleanUp(found, 0)
-    await _tell_gateways(context, found)
+    told = await _tell_gateways(context, found)
     async with context.database.writing() as session:
         rows = _old(await _ended(session, organization_id, lock=True), now, older_than)
+        await _keep_logouts(session, rows, told, now)
         await _delete(session, rows, actor, now)
     return CleanUp(rows, len(rows))
 
@@ -102,9 +108,9 @@ def _old(
     ]
 
 
-async def _tell_gateways(context: Context, rows: Sequence[WhatsappSession]) -> None:
-    """A last attempt to log out what no row will remember. One that is away is not waited for."""
-    pending = [row for row in rows if is_pending(row) or row.status in queries.PAIRING]
+async def _tell_gateways(context: Context, rows: Sequence[WhatsappSession]) -> set[UUID]:
+    """One attempt to log them out: those that were. A gateway that is away is not waited for."""
+    pending = [row for row in rows if _is_held(row)]
     async with context.database.reading() as session:
         gateways = await queries.gateways_by_id(session, [row.gateway_id for row in pending])
     reachable = [
@@ -112,7 +118,31 @@ async def _tell_gateways(context: Context, rows: Sequence[WhatsappSession]) -> N
         for row in pending
         if gateways[row.gateway_id].unreachable_since is None
     ]
-    await asyncio.gather(*(log_out_target(context, target) for target in reachable))
+    done = await asyncio.gather(*(log_out_target(context, target) for target in reachable))
+    return {target.session.id for target, told in zip(reachable, done, strict=True) if told}
+
+
+def _is_held(row: WhatsappSession) -> bool:
+    """As far as is known, the gateway still has it."""
+    return is_pending(row) or row.status in queries.PAIRING
+
+
+async def _keep_logouts(
+    session: AsyncSession, rows: Sequence[WhatsappSession], told: Collection[UUID], now: datetime
+) -> None:
+    """What is still to be logged out is remembered without its row."""
+    session.add_all(
+        PendingLogout(
+            id=new_id(),
+            gateway_id=row.gateway_id,
+            gateway_session_id=row.gateway_session_id,
+            requested_at=row.logout_requested_at or now,
+            next_try_at=now,
+        )
+        for row in rows
+        if _is_held(row) and row.id not in told
+    )
+    await session.flush()
 
 
 async def _delete(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from uuid import UUID
 
 import structlog
+from sqlalchemy import delete, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import GrouplineError, NotFound
 from groupline.gateways.service import note_success
-from groupline.models import WhatsappSession
+from groupline.models import Gateway, PendingLogout, WhatsappSession
 from groupline.numbers import cadence, queries
 from groupline.numbers.context import Context
 from groupline.numbers.start import Target, load_target
@@ -38,6 +39,27 @@ async def log_out_target(context: Context, target: Target) -> bool:
         await _put_off(context, target)
         return False
     await _confirm(context, target)
+    return True
+
+
+async def log_out_deleted(context: Context, pending: PendingLogout, gateway: Gateway) -> bool:
+    """The same for a session that the history no longer has."""
+    try:
+        await context.gateways.driver(gateway).disconnect(pending.gateway_session_id)
+    except GrouplineError as error:
+        log.info("session.logout_failed", session=pending.gateway_session_id, code=error.code)
+        now = context.clock.now()
+        next_try_at = now + cadence.next_logout(pending.requested_at, now)
+        async with context.database.writing() as session:
+            await session.execute(
+                update(PendingLogout)
+                .where(PendingLogout.id == pending.id)
+                .values(next_try_at=next_try_at)
+            )
+        return False
+    async with context.database.writing() as session:
+        await session.execute(delete(PendingLogout).where(PendingLogout.id == pending.id))
+        await note_success(session, gateway.id, context.clock.now())
     return True
 
 

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
 from groupline.journal import SYSTEM
-from groupline.models import Gateway, WhatsappSession
+from groupline.models import Gateway, PendingLogout, WhatsappSession
 from groupline.numbers import queries, rules
 from groupline.numbers.context import Context
-from groupline.numbers.logout import log_out_target
+from groupline.numbers.logout import log_out_deleted, log_out_target
 from groupline.numbers.readings import record_end
 from groupline.numbers.start import Target
 from groupline.numbers.transitions import end_session, request_logout
@@ -94,8 +94,26 @@ class Sweeper:
 
     async def _log_out(self) -> bool:
         targets = await self._claim_logouts()
-        await asyncio.gather(*(log_out_target(self._context, target) for target in targets))
-        return len(targets) == _BATCH
+        deleted = await self._claim_deleted()
+        await asyncio.gather(
+            *(log_out_target(self._context, target) for target in targets),
+            *(log_out_deleted(self._context, pending, gateway) for pending, gateway in deleted),
+        )
+        return _BATCH in (len(targets), len(deleted))
+
+    async def _claim_deleted(self) -> list[tuple[PendingLogout, Gateway]]:
+        now = self._context.clock.now()
+        is_due = PendingLogout.next_try_at <= now
+        async with self._context.database.reading() as session:
+            if await session.scalar(select(PendingLogout.id).where(is_due).limit(1)) is None:
+                return []
+        due = select(PendingLogout).where(is_due).order_by(PendingLogout.next_try_at).limit(_BATCH)
+        async with self._context.database.writing() as session:
+            rows = (await session.scalars(due.with_for_update(skip_locked=True))).all()
+            for row in rows:
+                row.next_try_at = now + _LEASE
+            gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
+        return [(row, gateways[row.gateway_id]) for row in rows]
 
     async def _claim_logouts(self) -> list[Target]:
         now = self._context.clock.now()

@@ -42,6 +42,7 @@ OF_INSTALLATION: dict[str, Maker] = {
     "inbound_events": factories.make_inbound_event,
     "logins": factories.make_login,
     "organizations": factories.make_organization,
+    "pending_logouts": factories.make_pending_logout,
     "setup_links": factories.make_setup_link,
     "users": factories.make_user,
 }

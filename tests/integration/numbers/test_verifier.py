@@ -349,6 +349,40 @@ async def test_deleting_old_sessions_loses_nothing_that_lasts(desk: Desk) -> Non
     assert (await desk.session(current.id)).status == "connected"
 
 
+@pytest.mark.parametrize("way", ["delete", "clean_up"])
+async def test_what_is_deleted_is_still_logged_out(desk: Desk, way: str) -> None:
+    row = await desk.paired()
+    desk.gateway.failing = "500"
+    await service.disconnect(desk.context, desk.organization_id, row.id, actor=OWNER)
+    if way == "delete":
+        await delete_session(desk.context, desk.organization_id, row.id, actor=OWNER)
+    else:
+        args = {"older_than": timedelta(0), "dry_run": False, "actor": OWNER}
+        await clean_up(desk.context, desk.organization_id, **args)  # type: ignore[arg-type]
+    assert await desk.sessions() == []
+    await desk.sweep()
+    assert row.gateway_session_id in desk.gateway.statuses, "the gateway fails"
+    tried = desk.gateway.count("disconnect")
+    await desk.sweep()
+    assert desk.gateway.count("disconnect") == tried, "it is not asked all the time"
+    desk.gateway.failing = None
+    desk.clock.advance(60)
+    await desk.sweep()
+    assert row.gateway_session_id not in desk.gateway.statuses
+    desk.clock.advance(7200)
+    await desk.sweep()
+    assert desk.gateway.count("disconnect") == tried + 1, "confirmed once is enough"
+
+
+async def test_what_was_logged_out_is_not_logged_out_again(desk: Desk) -> None:
+    row = await desk.paired()
+    await service.disconnect(desk.context, desk.organization_id, row.id, actor=OWNER)
+    await delete_session(desk.context, desk.organization_id, row.id, actor=OWNER)
+    desk.clock.advance(60)
+    await desk.sweep()
+    assert desk.gateway.count("disconnect") == 1
+
+
 async def test_cleaning_up_keeps_young_history_of_numbers(desk: Desk) -> None:
     older = await desk.paired()
     desk.clock.advance(1)
