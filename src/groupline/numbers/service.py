@@ -12,7 +12,7 @@ from groupline import journal
 from groupline.db import announce
 from groupline.errors import Conflict, GrouplineError, InvalidInput, UpstreamError
 from groupline.gateways.phone import normalise_phone
-from groupline.gateways.port import Proxy
+from groupline.gateways.port import Capabilities, Capability, Proxy
 from groupline.gateways.service import default_gateway, get_gateway
 from groupline.journal import Actor
 from groupline.models import EndedReason, Gateway, WhatsappNumber, WhatsappSession
@@ -54,6 +54,8 @@ async def connect(
     phone, label = _pairing_phone(wish), _label(wish.label)
     async with context.database.writing() as session:
         gateway = await _gateway(session, wish.gateway_id)
+        if phone is not None:
+            _need_pairing_codes(gateway)
         row = new_pairing_row(
             organization_id=organization_id,
             gateway_id=gateway.id,
@@ -75,6 +77,17 @@ def _pairing_phone(wish: ConnectWish) -> str | None:
     except InvalidInput as error:
         fields = {"pairingPhone": error.fields.get("phone", "is not a phone number")}
         raise InvalidInput(error.detail, fields=fields, hint=error.hint) from error
+
+
+def _need_pairing_codes(gateway: Gateway) -> None:
+    """Asked for in vain, a code would never come. A gateway not yet heard of may offer them."""
+    offers = Capabilities.parse(gateway.capabilities)
+    if gateway.last_seen_at is not None and Capability.PAIRING_CODE not in offers:
+        raise InvalidInput(
+            f"The gateway “{gateway.name}” offers no pairing codes.",
+            fields={"pairingPhone": "this gateway offers no pairing codes"},
+            hint="Leave the phone number out and scan the QR code instead.",
+        )
 
 
 def _label(label: str | None) -> str | None:

@@ -1,10 +1,12 @@
 """Connecting a phone: row first, then the gateway; the code; cancelling."""
 
 import pytest
+from sqlalchemy import update
 from tests.integration.numbers.conftest import OWNER, PHONE, Desk
 
 from groupline.errors import Conflict, GatewayRefused, GatewayUnreachable, InvalidInput
 from groupline.gateways.port import Proxy
+from groupline.models import Gateway
 from groupline.numbers import service
 
 
@@ -129,3 +131,27 @@ async def test_a_crash_before_the_gateway_was_told_is_found_by_the_verifier(desk
     desk.clock.advance(40)
     await desk.verify()
     assert (await desk.session(row.id)).ended_reason == "unknown_to_gateway"
+
+
+async def test_a_pairing_code_that_the_gateway_does_not_offer_is_refused(desk: Desk) -> None:
+    await _probed(desk, ["receipts"])
+    with pytest.raises(InvalidInput) as refused:
+        await desk.connect(pairing_phone=PHONE)
+    assert refused.value.fields == {"pairingPhone": "this gateway offers no pairing codes"}
+    assert (await desk.sessions(), desk.gateway.calls) == ([], [])
+    assert (await desk.connect()).status == "connecting", "by its QR code"
+    await _probed(desk, ["pairing_code"])
+    assert (await desk.connect(pairing_phone=PHONE)).status == "connecting"
+    assert desk.gateway.bodies[-1]["pairingCode"] is True
+
+
+async def test_a_gateway_not_heard_of_yet_may_offer_pairing_codes(desk: Desk) -> None:
+    assert (await desk.gateway_row()).last_seen_at is None
+    assert (await desk.connect(pairing_phone=PHONE)).status == "connecting"
+
+
+async def _probed(desk: Desk, capabilities: list[str]) -> None:
+    async with desk.database.writing() as session:
+        await session.execute(
+            update(Gateway).values(capabilities=capabilities, last_seen_at=desk.clock.now())
+        )
