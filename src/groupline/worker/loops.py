@@ -8,11 +8,12 @@ from groupline.gateways.watch import GatewayWatch
 from groupline.groups.schedule import GroupSyncLoop
 from groupline.groups.sync import GroupSync
 from groupline.inbound.process import Replay
-from groupline.messages import dispatch, reconcile
+from groupline.messages import dispatch, reconcile, standby
 from groupline.messages.dispatch import Dispatcher
 from groupline.messages.expire import Expirer
 from groupline.messages.reconcile import Reconciler
 from groupline.messages.recover import Recoverer
+from groupline.messages.standby import Standby
 from groupline.numbers.context import Context
 from groupline.numbers.sweep import Sweeper
 from groupline.numbers.verify import Verifier
@@ -50,6 +51,12 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             ),
             Loop("recover", recoverer.run_once, idle_seconds=10),
             Loop("expire", expirer.run_once, idle_seconds=10),
+            Loop(
+                "standby",
+                Standby(database, clock).run_once,
+                idle_seconds=standby.EVERY_SECONDS,
+                wakes_on=standby.WAKES_ON,
+            ),
         )
     finally:
         await dispatcher.drain()  # again, in case the loops were ended by force
