@@ -111,9 +111,20 @@ async def write(
     await tell(session, ((step.row.organization_id, step.row.id) for step in steps))
 
 
+_SUBJECTS: Final = 20
+"""So many messages of an organization are named in one turn; more are told of as a whole."""
+
+
 async def tell(session: AsyncSession, messages: Iterable[tuple[UUID, UUID]]) -> None:
+    by_organization: dict[UUID, list[UUID]] = {}
     for organization_id, message_id in messages:
-        await announce(session, "messages", organization_id=organization_id, subject_id=message_id)
+        by_organization.setdefault(organization_id, []).append(message_id)
+    for organization_id, ids in by_organization.items():
+        named: list[UUID | None] = [*ids] if len(ids) <= _SUBJECTS else [None]
+        for subject_id in named:
+            await announce(
+                session, "messages", organization_id=organization_id, subject_id=subject_id
+            )
 
 
 def _values(step: Step, now: datetime) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Storing what became of requests: many results in one transaction, each under its claim."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,10 +8,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import CursorResult, bindparam, func, select, update
+from sqlalchemy import CursorResult, bindparam, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
+from groupline.db import UtcDateTime
 from groupline.gateways.outcomes import NotSent, NotSentReason, SendOutcome, Sent
 from groupline.gateways.service import note_failure
 from groupline.journal import SYSTEM
@@ -54,37 +56,37 @@ async def settle(
 
 # --- the common case: sent ------------------------------------------------------------------
 
-_SENT: Final = (
-    update(MESSAGES)
-    .where(MESSAGES.c.id == bindparam("message"), MESSAGES.c.claim_token == bindparam("token"))
-    .values(
-        status="sent",
-        gateway_message_id=bindparam("evidence"),
-        accepted_at=func.coalesce(MESSAGES.c.accepted_at, bindparam("at")),
-        sent_at=bindparam("at"),
-        error_code=None,
-        error_message=None,
-        vps_error=None,
-        next_attempt_at=None,
-        next_check_at=None,
-        claim_token=None,
-        updated_at=bindparam("at"),
-    )
-)
+# All results are one parameter: what binding hundreds of rows costs is more than what storing them
+# does. They are found by id and token; a test on the status would make large batches slow.
+_RESULTS: Final = {
+    "sqlite": """
+        SELECT json_extract(value, '$[0]') AS message, json_extract(value, '$[1]') AS token,
+               json_extract(value, '$[2]') AS evidence
+        FROM json_each(:results)""",
+    "postgresql": """
+        SELECT CAST(result ->> 0 AS uuid) AS message, CAST(result ->> 1 AS uuid) AS token,
+               result ->> 2 AS evidence
+        FROM jsonb_array_elements(CAST(:results AS jsonb)) AS listed (result)""",
+}
+_SET_SENT: Final = """
+    UPDATE scheduled_whatsapp_messages
+    SET status = 'sent', gateway_message_id = told.evidence,
+        accepted_at = COALESCE(accepted_at, :at), sent_at = :at, updated_at = :at,
+        error_code = NULL, error_message = NULL, vps_error = NULL,
+        next_attempt_at = NULL, next_check_at = NULL, claim_token = NULL
+    FROM ({results}) AS told
+    WHERE scheduled_whatsapp_messages.id = told.message AND claim_token = told.token
+"""
+_SENT: Final = {
+    dialect: text(_SET_SENT.format(results=results)).bindparams(bindparam("at", type_=UtcDateTime))
+    for dialect, results in _RESULTS.items()
+}
 
 
 async def _settle_sent(session: AsyncSession, results: Sequence[Result], now: datetime) -> None:
+    told = [[each.claim.id.hex, each.claim.token.hex, _message_id(each)] for each in results]
     answered: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
-        _SENT,
-        [
-            {
-                "message": result.claim.id,
-                "token": result.claim.token,
-                "evidence": _message_id(result),
-                "at": now,
-            }
-            for result in results
-        ],
+        _SENT[session.get_bind().dialect.name], {"results": json.dumps(told), "at": now}
     )
     settled = list(results)
     if answered.rowcount != len(results):

@@ -213,7 +213,7 @@ async def test_results_survive_a_database_that_fails_while_they_are_stored(
 @contextmanager
 def failing() -> Iterator[None]:
     def fail(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
-        if "gateway_message_id" in statement and statement.startswith("UPDATE"):
+        if "gateway_message_id" in statement and statement.lstrip().startswith("UPDATE"):
             raise ConnectionError("cut")
 
     event.listen(Engine, "before_cursor_execute", fail)
