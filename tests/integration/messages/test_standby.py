@@ -76,7 +76,9 @@ async def test_what_may_have_been_sent_or_is_too_late_stays(
 ) -> None:
     down, _ = await pair(outbox)
     now = outbox.clock.now()
-    known: dict[str, Any] = {name: now if value == "now" else value for name, value in facts.items()}
+    known: dict[str, Any] = {
+        name: now if value == "now" else value for name, value in facts.items()
+    }
     message_id = await outbox.write(down, **known)
 
     await stand_by(outbox)
