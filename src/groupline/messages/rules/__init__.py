@@ -1,0 +1,67 @@
+"""The state machine of a message: facts and a time in, one change out. Pure.
+
+Every change of a status in the product is computed here. ``TRANSITIONS`` is the whole diagram;
+a test checks that no function answers with a step that is not in it.
+"""
+
+from groupline.messages.rules.answers import after_send, refused, upstream_words, withheld
+from groupline.messages.rules.machine import (
+    FINAL,
+    IN_FLIGHT,
+    NOTHING_LEFT,
+    PRIORITIES,
+    PRIORITY_CAMPAIGN,
+    PRIORITY_EVENT,
+    PRIORITY_NOW,
+    TRANSITIONS,
+    Action,
+    Change,
+    Facts,
+    Hold,
+    HoldReason,
+    Later,
+    Policy,
+    Trouble,
+)
+from groupline.messages.rules.people import cancelled, resolved, sent_again
+from groupline.messages.rules.reports import (
+    after_evidence,
+    after_failed_callback,
+    after_rejection,
+    arrived_although_replaced,
+)
+from groupline.messages.rules.silence import after_deadline, after_lease, after_look, next_look
+
+__all__ = [
+    "FINAL",
+    "IN_FLIGHT",
+    "NOTHING_LEFT",
+    "PRIORITIES",
+    "PRIORITY_CAMPAIGN",
+    "PRIORITY_EVENT",
+    "PRIORITY_NOW",
+    "TRANSITIONS",
+    "Action",
+    "Change",
+    "Facts",
+    "Hold",
+    "HoldReason",
+    "Later",
+    "Policy",
+    "Trouble",
+    "after_deadline",
+    "after_evidence",
+    "after_failed_callback",
+    "after_lease",
+    "after_look",
+    "after_rejection",
+    "after_send",
+    "arrived_although_replaced",
+    "cancelled",
+    "next_look",
+    "refused",
+    "resolved",
+    "sent_again",
+    "upstream_words",
+    "withheld",
+]

@@ -1,0 +1,60 @@
+"""What becomes of a message by what gateways report of themselves."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from groupline.gateways.outcomes import NotSentReason
+from groupline.messages.rules.machine import (
+    TOO_MUCH,
+    TRANSITIONS,
+    Change,
+    Facts,
+    Hold,
+    Policy,
+    Trouble,
+)
+from groupline.messages.rules.steps import rejected, sent
+from groupline.messages.words import NOT_SENT, REJECTED_LATER
+
+
+def after_evidence(facts: Facts, message_id: str) -> Change | None:
+    """A callback, an echo or a receipt names the message: it arrived, whatever was thought."""
+    if "sent" not in TRANSITIONS[facts.status]:
+        return None
+    return sent(facts, message_id)
+
+
+def arrived_although_replaced(facts: Facts, message_id: str) -> Change:
+    """It was cancelled, and another message has taken its place: it keeps its end."""
+    return Change(facts.status, "message.arrived", facts.attempts, message_id=message_id)
+
+
+def after_failed_callback(
+    facts: Facts, words: str | None, *, now: datetime, roll: float, policy: Policy
+) -> Change | None:
+    """The gateway took the message and could not send it."""
+    if facts.status not in ("accepted", "uncertain"):
+        return None
+    trouble = Trouble("rejected", NOT_SENT[NotSentReason.REJECTED], words)
+    return rejected(facts, trouble, now, roll, policy, for_good=False)
+
+
+def after_rejection(
+    facts: Facts, code: int | None, words: str | None, *, now: datetime, policy: Policy
+) -> Change | None:
+    """WhatsApp rejected a message that it had taken."""
+    if facts.status not in ("sent", "accepted", "uncertain"):
+        return None
+    named = f"error {code}" if code is not None else None
+    shown = ": ".join(part for part in (named, words) if part) or None
+    return Change(
+        "failed",
+        "message.failed",
+        facts.attempts + 1,
+        trouble=Trouble("rejected_later", REJECTED_LATER, shown),
+        message_id=facts.message_id,
+        hold=Hold("rate_limited", now + policy.wait_rate_limited, shown or REJECTED_LATER)
+        if code in TOO_MUCH
+        else None,
+    )
