@@ -1,36 +1,59 @@
 """A worker that stops: what it holds is stored, soon, or said to be lost."""
 
 import asyncio
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import event
-from sqlalchemy.engine import Engine
 from structlog.testing import capture_logs
 from tests.integration.messages.outbox import Outbox
 
+from groupline.db import Database
 from groupline.messages.rules import Policy
 from groupline.worker.loop import Loop, keep_running
 
 
-@contextmanager
-def unstorable(concerns: Callable[[str], bool]) -> Iterator[None]:
-    """The database refuses results with the parameters that ``concerns`` says yes to."""
-
-    def refuse(_c: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
-        is_result = statement.startswith("UPDATE") and "gateway_message_id" in statement
-        if is_result and concerns(str(parameters).replace("-", "")):
-            raise ConnectionError("refused")
-
-    event.listen(Engine, "before_cursor_execute", refuse)
+@asynccontextmanager
+async def unstorable(database: Database, *ids: UUID) -> AsyncIterator[None]:
+    """The database itself refuses what becomes of these messages, however it is written."""
+    shown = [each.hex if database.dialect == "sqlite" else str(each) for each in ids]
+    refused = ", ".join(f"'{each}'" for each in shown)
+    for statement in REFUSING[database.dialect]:
+        await carry_out(database, statement.format(refused=refused))
     try:
         yield
     finally:
-        event.remove(Engine, "before_cursor_execute", refuse)
+        for statement in STORING_AGAIN[database.dialect]:
+            await carry_out(database, statement)
+
+
+REFUSING = {
+    "sqlite": [
+        """CREATE TRIGGER refusing BEFORE UPDATE ON scheduled_whatsapp_messages
+           WHEN NEW.id IN ({refused}) BEGIN SELECT RAISE(ABORT, 'refused'); END"""
+    ],
+    "postgresql": [
+        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
+           AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$""",
+        """CREATE TRIGGER refusing BEFORE UPDATE ON scheduled_whatsapp_messages FOR EACH ROW
+           WHEN (NEW.id IN ({refused})) EXECUTE FUNCTION refuse()""",
+    ],
+}
+STORING_AGAIN = {
+    "sqlite": ["DROP TRIGGER refusing"],
+    "postgresql": [
+        "DROP TRIGGER refusing ON scheduled_whatsapp_messages",
+        "DROP FUNCTION refuse",
+    ],
+}
+
+
+async def carry_out(database: Database, statement: str) -> None:
+    async with database.writing() as session:
+        await (await session.connection()).exec_driver_sql(statement)
 
 
 async def three_answers(outbox: Outbox, **options: Any) -> tuple[Any, list[UUID]]:
@@ -45,8 +68,9 @@ async def three_answers(outbox: Outbox, **options: Any) -> tuple[Any, list[UUID]
 async def test_one_result_that_cannot_be_stored_takes_no_other_with_it(outbox: Outbox) -> None:
     worker, ids = await three_answers(outbox, store_within=timedelta(seconds=1.5))
 
-    with unstorable(lambda shown: ids[1].hex in shown), capture_logs() as logs:
-        await asyncio.wait_for(worker.drain(), 10)
+    with capture_logs() as logs:
+        async with unstorable(outbox.database, ids[1]):
+            await asyncio.wait_for(worker.drain(), 10)
 
     assert await outbox.statuses(ids) == ["sent", "sending", "sent"]
     lost = [each["message"] for each in logs if each["event"] == "message.result_lost"]
@@ -58,7 +82,7 @@ async def test_a_database_that_stays_away_does_not_keep_a_worker_from_ending(
 ) -> None:
     worker, ids = await three_answers(outbox, store_within=timedelta(seconds=0.3))
 
-    with unstorable(lambda _: True):
+    async with unstorable(outbox.database, *ids):
         await asyncio.wait_for(worker.drain(), 5)
 
     assert set(await outbox.statuses(ids)) == {"sending"}
