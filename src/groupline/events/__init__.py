@@ -1,0 +1,1 @@
+"""Workshops and webinars: templates, sequences, and the messages around a start."""
