@@ -28,6 +28,7 @@ from groupline.db import UtcDateTime
 from groupline.ids import new_id
 from groupline.messages.refusals import Refusal, Target, refusal_of
 from groupline.messages.rules import PRIORITIES, Policy
+from groupline.messages.variables import plain
 from groupline.models import (
     ScheduledWhatsappMessage,
     WhatsappGroup,
@@ -149,6 +150,7 @@ class Claim:
     gateway_session_id: str
     group_jid: str
     content: str
+    """As a reader is to see it."""
     media_url: str | None
     media_type: str | None
     client_ref: str
@@ -278,7 +280,7 @@ def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
         until=until,
         gateway_session_id=row.gateway_session_id,
         group_jid=row.group_jid,
-        content=row.content,
+        content=plain(row.content),
         media_url=row.media_url,
         media_type=row.media_type,
         client_ref=row.client_ref,

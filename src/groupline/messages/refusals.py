@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from groupline.messages.variables import fill, plain
 from groupline.text import is_blank
 
 RefusalCode = Literal[
@@ -16,7 +16,8 @@ RefusalCode = Literal[
     "admins_only",
 ]
 
-_VARIABLE: Final = re.compile(r"\{\s*([A-Za-z_][A-Za-z0-9_.-]{0,63})\s*\}")
+_NAMED: Final = 5
+"""So many of what is wrong with a text are named; the first ones lead to the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,8 @@ class Target:
 
 
 def unresolved_variables(text: str) -> tuple[str, ...]:
-    """The names in ``{braces}``, each once, in the order of the text."""
-    return tuple(dict.fromkeys(_VARIABLE.findall(text)))
+    """Variables and what looks like one, as they stand in the text, each once."""
+    return fill(text, {}).unresolved
 
 
 def target_refusal(target: Target) -> Refusal | None:
@@ -53,12 +54,13 @@ def target_refusal(target: Target) -> Refusal | None:
 
 def content_refusal(content: str, *, has_media: bool) -> Refusal | None:
     """Why the text cannot go out as it is."""
-    if not has_media and is_blank(content):
+    if not has_media and is_blank(plain(content)):
         return Refusal("no_content", "The message is empty.")
-    names = unresolved_variables(content)
-    if names:
-        listed = ", ".join(f"{{{name}}}" for name in names)
-        return Refusal("unresolved_variable", f"The text still contains {listed}.")
+    left = unresolved_variables(content)
+    if left:
+        more = f" and {len(left) - _NAMED} more" if len(left) > _NAMED else ""
+        sentence = f"The text still contains {', '.join(left[:_NAMED])}{more}."
+        return Refusal("unresolved_variable", rf"{sentence} For a brace itself, write \{{ or \}}.")
     return None
 
 
