@@ -20,9 +20,9 @@ from groupline.gateways.phone import display_phone, normalise_phone
 from groupline.journal import Actor
 from groupline.models import WhatsappNumber, WhatsappSession
 from groupline.numbers import queries, rules
+from groupline.numbers.account import record_end
 from groupline.numbers.ask import ask, verify_session
 from groupline.numbers.context import Context
-from groupline.numbers.readings import record_end
 from groupline.numbers.rules import Confirm, Connect, LogOutAgain, Note
 from groupline.numbers.start import Target
 from groupline.numbers.transitions import end_session, request_logout

@@ -8,9 +8,11 @@ from sqlalchemy import Table, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
+from groupline.gateways.outcomes import Restriction
 from groupline.messages.changes import MessageRow, Step
 from groupline.messages.rules import Hold
 from groupline.models import WhatsappNumber
+from groupline.numbers.account import GATEWAY, restrict_number
 from groupline.numbers.queries import ask_about
 
 NUMBERS: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
@@ -32,9 +34,12 @@ async def _hold_lane(session: AsyncSession, row: MessageRow, hold: Hold, now: da
         "lane_hold_reason": hold.reason,
         "last_send_at": now,
     }
-    if hold.reason == "restricted":
-        values |= {"restriction": hold.detail, "restricted_until": hold.until}
     await session.execute(update(NUMBERS).where(NUMBERS.c.id == row.number_id).values(**values))
+    if hold.reason == "restricted":
+        said = Restriction(reason=hold.detail, until=hold.until)
+        await restrict_number(
+            session, row.organization_id, row.number_id, said, actor=GATEWAY, now=now
+        )
     await announce(
         session, "numbers", organization_id=row.organization_id, subject_id=row.number_id
     )

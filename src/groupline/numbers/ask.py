@@ -29,8 +29,9 @@ from groupline.gateways.service import note_failure, note_success
 from groupline.journal import Actor
 from groupline.models import Gateway, WhatsappSession
 from groupline.numbers import cadence, queries
+from groupline.numbers.account import GATEWAY
 from groupline.numbers.context import Context
-from groupline.numbers.readings import GATEWAY, Applied, Word, apply_reading
+from groupline.numbers.readings import Applied, Word, apply_reading
 from groupline.numbers.start import Target, load_target, start_pairing
 
 _SEEN_LATELY: Final = timedelta(seconds=10)

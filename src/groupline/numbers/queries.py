@@ -286,28 +286,6 @@ async def following(
     return {row.id: {name: row._mapping[name] for name in FOLLOWING} for row in rows}
 
 
-IMPACT_WINDOW: Final = timedelta(hours=2)
-
-
-async def messages_due(
-    session: AsyncSession, organization_id: UUID, now: datetime, number_id: UUID | None = None
-) -> dict[UUID, int]:
-    """How many messages of each number are waiting or fall due within the next two hours."""
-    message = ScheduledWhatsappMessage
-    statement = (
-        select(message.number_id, func.count())
-        .where(
-            message.organization_id == organization_id,
-            message.status == "pending",
-            message.scheduled_for <= now + IMPACT_WINDOW,
-        )
-        .group_by(message.number_id)
-    )
-    if number_id is not None:
-        statement = statement.where(message.number_id == number_id)
-    return {row[0]: row[1] for row in await session.execute(statement)}
-
-
 # --- asking for a look ----------------------------------------------------------------------
 
 

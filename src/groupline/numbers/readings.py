@@ -9,7 +9,6 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline import journal
 from groupline.db import announce
 from groupline.gateways.drivers import groupline_session
 from groupline.gateways.outcomes import SessionConnected, SessionReading
@@ -17,6 +16,7 @@ from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import StatusSource, WhatsappSession
 from groupline.numbers import queries, rules
+from groupline.numbers.account import GATEWAY, record_end
 from groupline.numbers.rules import (
     Confirm,
     Connect,
@@ -33,8 +33,6 @@ from groupline.numbers.rules import (
 )
 from groupline.numbers.takeover import Report, Takeover, take_over
 from groupline.numbers.transitions import end_session, leave_pairing, request_logout
-
-GATEWAY = Actor("gateway", "Gateway")
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,33 +202,6 @@ async def _end(session: AsyncSession, row: WhatsappSession, end: End, word: Word
     row.verified_at = word.at
     row.last_error, row.last_error_at = end.detail, word.now
     await record_end(session, row, was_connected=was_connected, actor=word.actor, now=word.now)
-
-
-async def record_end(
-    session: AsyncSession,
-    row: WhatsappSession,
-    *,
-    was_connected: bool,
-    actor: Actor,
-    now: datetime,
-) -> None:
-    """The account of an end: the number's, and the journal's with what it means for people."""
-    data: dict[str, object] = {"reason": row.ended_reason, "detail": row.last_error}
-    number_id = row.number_id
-    if was_connected and number_id is not None:
-        await queries.note_disconnected(session, row)
-        due = await queries.messages_due(session, row.organization_id, now, number_id)
-        data |= {"sessionId": str(row.id), "messagesDue": due.get(number_id, 0), "withinHours": 2}
-    await journal.record(
-        session,
-        action="number.disconnected" if was_connected else "session.ended",
-        actor=actor,
-        organization_id=row.organization_id,
-        subject="number" if was_connected else "session",
-        subject_id=number_id if was_connected else row.id,
-        data=data,
-        at=now,
-    )
 
 
 async def _pair_anew(

@@ -17,10 +17,11 @@ from groupline.gateways.service import default_gateway, get_gateway
 from groupline.journal import Actor
 from groupline.models import EndedReason, Gateway, WhatsappNumber, WhatsappSession
 from groupline.numbers import queries, rules
+from groupline.numbers.account import record_end
 from groupline.numbers.ask import verify_session
 from groupline.numbers.context import Context
 from groupline.numbers.logout import is_pending, log_out
-from groupline.numbers.readings import new_pairing_row, record_end
+from groupline.numbers.readings import new_pairing_row
 from groupline.numbers.start import (
     Target,
     call_connect,

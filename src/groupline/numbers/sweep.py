@@ -13,9 +13,9 @@ from groupline.db import announce
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, PendingLogout, WhatsappSession
 from groupline.numbers import queries, rules
+from groupline.numbers.account import record_end
 from groupline.numbers.context import Context
 from groupline.numbers.logout import log_out_deleted, log_out_target
-from groupline.numbers.readings import record_end
 from groupline.numbers.start import Target
 from groupline.numbers.transitions import end_session, request_logout
 

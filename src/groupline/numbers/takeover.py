@@ -21,6 +21,7 @@ from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import StatusSource, WhatsappNumber, WhatsappSession
 from groupline.numbers import queries
+from groupline.numbers.account import note_restriction, record_end, record_of_number
 from groupline.numbers.rules import Pairing
 from groupline.numbers.transitions import end_session, leave_pairing, request_logout
 
@@ -66,7 +67,6 @@ async def take_over(
     await queries.lock_phone(session, organization_id, phone)
     row = await queries.lock_session(session, organization_id, session_id)
     number = await _number_of(session, row, phone, report.now)
-    restriction_before = number.restriction
     if row.number_id is not None and row.number_id != number.id:
         row = await _give_to_other_phone(session, row, number, report)
     others = await queries.other_sessions(session, row, number.id)
@@ -74,11 +74,14 @@ async def take_over(
     if newer is not None:
         return await _superseded(session, row, number, newer, report)
     if row.status == "connected":
-        _note_proof(row, number, report)
+        _note_proof(row, report)
         done = Takeover("unchanged", row, number)
     else:
         done = await _connect(session, row, number, others, report)
-    await _tell_restriction(session, number, restriction_before, report)
+    if report.restriction is not None or report.knows_restrictions:
+        await note_restriction(
+            session, number, report.restriction, actor=report.actor, now=report.now
+        )
     return done
 
 
@@ -121,6 +124,7 @@ async def _connect(
     served_before = await queries.was_served_before(session, row, number)
     replaced = tuple(_replace_older(row, others, report))
     await session.flush()  # the others let go of the number before this one takes it
+    down_since = number.last_disconnected_at
     _become_connected(row, number, report)
     migration = None
     if served_before:
@@ -130,7 +134,7 @@ async def _connect(
     await session.flush()
     other_phone = row.expected_number_id not in (None, number.id)
     done = Takeover("connected", row, number, migration, replaced, other_phone)
-    await _tell(session, done, report)
+    await _tell(session, done, down_since, report)
     return done
 
 
@@ -162,18 +166,14 @@ def _become_connected(row: WhatsappSession, number: WhatsappNumber, report: Repo
     number.last_disconnected_at = number.last_ended_reason = None
     row.last_error = row.last_error_at = row.status_detail = None
     row.logout_requested_at = row.logout_confirmed_at = None
-    _note_proof(row, number, report)
+    _note_proof(row, report)
 
 
-def _note_proof(row: WhatsappSession, number: WhatsappNumber, report: Report) -> None:
+def _note_proof(row: WhatsappSession, report: Report) -> None:
     row.status_at = max(row.status_at, report.at)
     row.verified_at = max(row.verified_at or report.at, report.at)
     row.status_source = report.source
     row.doubted_at = row.status_detail = None
-    restriction = report.restriction
-    if restriction is not None or report.knows_restrictions:
-        number.restriction = restriction.reason if restriction else None
-        number.restricted_until = restriction.until if restriction else None
 
 
 async def _superseded(
@@ -208,12 +208,12 @@ async def _give_to_other_phone(
     gateway_session_id, before = row.gateway_session_id, row.number_id
     was_connected = row.status == "connected"
     end_session(row, "other_phone", source=report.source, at=report.at, now=report.now)
-    if was_connected:
-        await queries.note_disconnected(session, row)
     row.gateway_session_id = f"{gateway_session_id}.until.{new_id()}"
     row.next_verify_at = row.logout_requested_at = None
     row.last_error, row.last_error_at = "Another phone was linked to this session.", report.now
     await session.flush()
+    if was_connected:
+        await record_end(session, row, was_connected=True, actor=report.actor, now=report.now)
     await _record(session, "session.other_phone", row, report, {"numberId": str(number.id)})
     fresh = WhatsappSession(
         id=new_id(),
@@ -236,35 +236,27 @@ async def _give_to_other_phone(
     return fresh
 
 
-async def _tell(session: AsyncSession, done: Takeover, report: Report) -> None:
+async def _tell(
+    session: AsyncSession, done: Takeover, down_since: datetime | None, report: Report
+) -> None:
     row, number = done.session, done.number
     facts = {
         "sessionId": str(row.id),
         "source": report.source,
         "otherPhone": done.other_phone,
         "replaced": [str(each) for each in done.replaced],
+        "downSince": None if down_since is None else down_since.isoformat(),
     }
-    await _record_number(session, "number.connected", number, report, facts)
+    await record_of_number(
+        session, number, "number.connected", facts, actor=report.actor, now=report.now
+    )
     if done.migration is not None:
         counts = {**done.migration, "sessionId": str(row.id)}
-        await _record_number(session, "number.taken_over", number, report, counts)
+        await record_of_number(
+            session, number, "number.taken_over", counts, actor=report.actor, now=report.now
+        )
     await _announce(session, row, number)
     await announce(session, "messages", organization_id=row.organization_id, subject_id=None)
-
-
-async def _tell_restriction(
-    session: AsyncSession, number: WhatsappNumber, before: str | None, report: Report
-) -> None:
-    if number.restriction == before:
-        return
-    until = number.restricted_until
-    data: dict[str, object] = {
-        "restriction": number.restriction,
-        "until": None if until is None else until.isoformat(),
-    }
-    action = "number.restricted" if number.restriction else "number.unrestricted"
-    await _record_number(session, action, number, report, data)
-    await announce(session, "numbers", organization_id=number.organization_id, subject_id=number.id)
 
 
 async def _announce(session: AsyncSession, row: WhatsappSession, number: WhatsappNumber) -> None:
@@ -287,25 +279,6 @@ async def _record(
         organization_id=row.organization_id,
         subject="session",
         subject_id=row.id,
-        data=data,
-        at=report.now,
-    )
-
-
-async def _record_number(
-    session: AsyncSession,
-    action: str,
-    number: WhatsappNumber,
-    report: Report,
-    data: dict[str, object],
-) -> None:
-    await journal.record(
-        session,
-        action=action,
-        actor=report.actor,
-        organization_id=number.organization_id,
-        subject="number",
-        subject_id=number.id,
         data=data,
         at=report.now,
     )

@@ -22,6 +22,7 @@ from groupline.models import (
     WhatsappSession,
 )
 from groupline.numbers import queries, rules, states
+from groupline.numbers.impact import messages_due
 from groupline.numbers.states import Shown
 
 
@@ -115,7 +116,7 @@ async def _number_views(
     rows = [*current.values(), *pairings.values()]
     gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
     follows = await queries.following(session, organization_id, ids)
-    due = await queries.messages_due(session, organization_id, now)
+    due = await messages_due(session, organization_id, now)
     views = []
     for number in numbers:
         serving, pairing = current.get(number.id), pairings.get(number.id)

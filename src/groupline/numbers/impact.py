@@ -1,0 +1,105 @@
+"""What it means for the work of a number that it is not connected."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.models import Event, ScheduledWhatsappMessage
+
+IMPACT_WINDOW: Final = timedelta(hours=2)
+
+
+@dataclass(frozen=True, slots=True)
+class NextEvent:
+    id: UUID
+    kind: str
+    title: str
+    starts_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    messages_due: int
+    """Messages that wait, or fall due within the window."""
+    next_message_at: datetime | None
+    """When the first pending one is (or was) to leave."""
+    next_event: NextEvent | None
+
+    def as_json(self) -> Mapping[str, object]:
+        """For the journal, where alerts read it."""
+        event = self.next_event
+        return {
+            "messagesDue": self.messages_due,
+            "withinHours": IMPACT_WINDOW // timedelta(hours=1),
+            "nextMessageAt": self.next_message_at.isoformat() if self.next_message_at else None,
+            "nextEvent": None
+            if event is None
+            else {
+                "id": str(event.id),
+                "kind": event.kind,
+                "title": event.title,
+                "startsAt": event.starts_at.isoformat(),
+            },
+        }
+
+
+async def impact_of(
+    session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
+) -> Impact:
+    due = await messages_due(session, organization_id, now, number_id)
+    message = ScheduledWhatsappMessage
+    first = await session.scalar(
+        select(func.min(message.scheduled_for)).where(
+            message.organization_id == organization_id,
+            message.number_id == number_id,
+            message.status == "pending",
+        )
+    )
+    next_event = await _next_event(session, organization_id, number_id, now)
+    return Impact(due.get(number_id, 0), first, next_event)
+
+
+async def messages_due(
+    session: AsyncSession, organization_id: UUID, now: datetime, number_id: UUID | None = None
+) -> dict[UUID, int]:
+    """How many messages of each number are waiting or fall due within the next two hours."""
+    message = ScheduledWhatsappMessage
+    statement = (
+        select(message.number_id, func.count())
+        .where(
+            message.organization_id == organization_id,
+            message.status == "pending",
+            message.scheduled_for <= now + IMPACT_WINDOW,
+        )
+        .group_by(message.number_id)
+    )
+    if number_id is not None:
+        statement = statement.where(message.number_id == number_id)
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def _next_event(
+    session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
+) -> NextEvent | None:
+    """The next one to begin; what runs already is told by its messages."""
+    row = (
+        await session.execute(
+            select(Event.id, Event.kind, Event.title, Event.starts_at)
+            .where(
+                Event.organization_id == organization_id,
+                Event.number_id == number_id,
+                Event.status == "planned",
+                Event.starts_at > now,
+            )
+            .order_by(Event.starts_at, Event.id)
+            .limit(1)
+        )
+    ).one_or_none()
+    return None if row is None else NextEvent(row.id, row.kind, row.title, row.starts_at)

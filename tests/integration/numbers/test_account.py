@@ -1,0 +1,172 @@
+"""What the journal tells of a number: each change once, whoever found it, and what it means."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.integration.numbers.conftest import OWNER, PHONE, Desk
+from tests.integration.numbers.test_takeover import status_event
+from tests.support.factories import make_event, make_message
+
+from groupline.gateways.outcomes import Restriction
+from groupline.models import Gateway, WhatsappSession
+from groupline.numbers import service
+from groupline.numbers.account import GATEWAY, restrict_number
+from groupline.numbers.ask import verify_session
+
+_Find = Callable[[Desk, WhatsappSession], Awaitable[object]]
+
+
+async def _by_webhook(desk: Desk, row: WhatsappSession) -> None:
+    await status_event(desk, row.gateway_session_id, "logged_out")
+
+
+async def _by_poll(desk: Desk, row: WhatsappSession) -> None:
+    await verify_session(desk.context, desk.organization_id, row.id, actor=OWNER)
+
+
+async def _by_verifier(desk: Desk, _: WhatsappSession) -> None:
+    await desk.period()
+
+
+async def _by_a_person(desk: Desk, row: WhatsappSession) -> None:
+    await service.disconnect(desk.context, desk.organization_id, row.id, actor=OWNER)
+
+
+WAYS = pytest.mark.parametrize(
+    ("find", "source"),
+    [
+        (_by_webhook, "webhook"),
+        (_by_poll, "gateway"),
+        (_by_verifier, "gateway"),
+        (_by_a_person, "user"),
+    ],
+)
+
+
+@WAYS
+async def test_an_end_is_told_once_whoever_finds_it_with_what_it_means(
+    desk: Desk, find: _Find, source: str
+) -> None:
+    row, number = await desk.paired(), await desk.number()
+    now = desk.clock.now()
+    facts: dict[str, Any] = {"organization_id": desk.organization_id, "number_id": number.id}
+    async with desk.database.writing() as session:
+        for hours in (1, 2, 3):
+            await make_message(session, scheduled_for=now + timedelta(hours=hours), **facts)
+        await make_message(session, scheduled_for=now, status="sent", **facts)
+        later = now + timedelta(days=2)
+        await make_event(session, starts_at=later, title="Later", **facts)
+        soon = await make_event(session, starts_at=now + timedelta(hours=5), title="Soon", **facts)
+        await make_event(session, starts_at=now - timedelta(hours=1), title="Runs", **facts)
+        cancelled = now + timedelta(minutes=5)
+        await make_event(session, starts_at=cancelled, status="cancelled", **facts)
+    desk.gateway.says(row.gateway_session_id, "logged_out")
+    desk.clock.advance(1)
+
+    await find(desk, row)
+    for again in (_by_webhook, _by_poll, _by_verifier):
+        await again(desk, row)
+    await desk.sweep()
+
+    [entry] = await desk.journal("number.disconnected")
+    assert (entry.subject, entry.subject_id) == ("number", number.id)
+    told = dict(entry.data)
+    assert told.pop("reason") in ("logged_out", "user")
+    told.pop("detail")
+    assert told == {
+        "sessionId": str(row.id),
+        "source": source,
+        "messagesDue": 2,
+        "withinHours": 2,
+        "nextMessageAt": (now + timedelta(hours=1)).isoformat(),
+        "nextEvent": {
+            "id": str(soon.id),
+            "kind": "workshop",
+            "title": "Soon",
+            "startsAt": soon.starts_at.isoformat(),
+        },
+    }
+
+
+async def test_without_work_it_says_so(desk: Desk) -> None:
+    row = await desk.paired()
+    desk.gateway.forgets(row.gateway_session_id)
+    await desk.period()
+    [entry] = await desk.journal("number.disconnected")
+    assert (entry.data["messagesDue"], entry.data["nextMessageAt"]) == (0, None)
+    assert entry.data["nextEvent"] is None
+
+
+@pytest.mark.parametrize("find", [_by_poll, _by_verifier])
+async def test_a_connection_is_told_once_and_how_long_it_was_gone(desk: Desk, find: _Find) -> None:
+    row = await desk.paired()
+    desk.gateway.forgets(row.gateway_session_id)
+    await desk.period()
+    gone = (await desk.number()).last_disconnected_at
+    assert gone is not None
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    desk.clock.advance(1)
+    for each in (find, _by_poll, _by_verifier):
+        await each(desk, row)
+    await status_event(desk, row.gateway_session_id, "connected")
+    first, back = await desk.journal("number.connected")
+    assert (first.data["downSince"], back.data["downSince"]) == (None, gone.isoformat())
+
+
+async def test_a_number_whose_session_another_phone_took_is_told_as_disconnected(
+    desk: Desk,
+) -> None:
+    row, number = await desk.paired(), await desk.number()
+    desk.gateway.connects(row.gateway_session_id, "14155550136")
+    await desk.period(2)
+    [entry] = await desk.journal("number.disconnected")
+    assert (entry.subject_id, entry.data["reason"]) == (number.id, "other_phone")
+    assert len(await desk.journal("number.connected")) == 2
+
+
+async def test_a_replaced_session_is_no_disconnection(desk: Desk) -> None:
+    await desk.paired()
+    desk.clock.advance(1)
+    await desk.paired()
+    assert await desk.journal("number.disconnected") == []
+
+
+async def _restricts_sends(desk: Desk, minutes: int) -> None:
+    now = desk.clock.now()
+    number = await desk.number()
+    async with desk.database.writing() as session:
+        said = Restriction("reachout", now + timedelta(minutes=minutes))
+        await restrict_number(
+            session, desk.organization_id, number.id, said, actor=GATEWAY, now=now
+        )
+
+
+async def test_a_restriction_is_told_once_whether_a_send_or_a_reading_finds_it(desk: Desk) -> None:
+    row = await desk.paired()
+    async with desk.database.writing() as session:
+        (await session.get_one(Gateway, desk.gateway_id)).capabilities = ["restriction_info"]
+    await _restricts_sends(desk, 15)
+    said = {"phoneNumber": PHONE, "restriction": {"reason": "reachout"}}
+    desk.gateway.says(row.gateway_session_id, "connected", **said)
+    await desk.period(2)
+    [entry] = await desk.journal("number.restricted")
+    assert entry.data["restriction"] == "reachout"
+    assert entry.data["until"] is not None
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period(2)
+    assert len(await desk.journal("number.unrestricted")) == 1
+
+
+async def test_one_that_is_tried_again_and_again_is_told_again_only_after_a_pause(
+    desk: Desk,
+) -> None:
+    await desk.paired()
+    for _ in range(4):
+        await _restricts_sends(desk, 15)
+        desk.clock.advance(16 * 60)
+    assert len(await desk.journal("number.restricted")) == 1
+    desk.clock.advance(2 * 3600)
+    await _restricts_sends(desk, 15)
+    assert len(await desk.journal("number.restricted")) == 2
