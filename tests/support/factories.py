@@ -13,6 +13,7 @@ from groupline.models import (
     AlertChannel,
     ApiKey,
     Base,
+    CampaignGroup,
     Event,
     EventGroup,
     EventVariable,
@@ -299,6 +300,25 @@ async def make_campaign(
         "updated_at": NOW,
     }
     return await _add(session, NotificationCampaign(**defaults | fields))
+
+
+async def make_campaign_group(
+    session: AsyncSession,
+    *,
+    organization_id: UUID,
+    campaign_id: UUID | None = None,
+    group_id: UUID | None = None,
+) -> CampaignGroup:
+    inside = {"organization_id": organization_id}
+    return await _add(
+        session,
+        CampaignGroup(
+            organization_id=organization_id,
+            campaign_id=campaign_id or (await make_campaign(session, **inside)).id,
+            group_id=group_id or (await make_group(session, **inside)).id,
+            created_at=NOW,
+        ),
+    )
 
 
 _MESSAGE_FACTS: dict[str, dict[str, Any]] = {

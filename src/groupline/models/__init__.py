@@ -1,7 +1,7 @@
 """All tables, one file per aggregate, and the closed vocabularies of their columns."""
 
 from groupline.models.base import Base
-from groupline.models.campaigns import CampaignStatus, NotificationCampaign
+from groupline.models.campaigns import CampaignGroup, CampaignStatus, NotificationCampaign
 from groupline.models.events import Event, EventGroup, EventKind, EventStatus, EventVariable
 from groupline.models.gateways import (
     Gateway,
@@ -44,6 +44,7 @@ __all__ = [
     "AlertChannel",
     "ApiKey",
     "Base",
+    "CampaignGroup",
     "CampaignStatus",
     "DeliveryStatus",
     "EndedReason",

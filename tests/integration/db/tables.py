@@ -19,6 +19,7 @@ TABLES = Base.metadata.tables
 OF_ORGANIZATION: dict[str, Maker] = {
     "alert_channels": factories.make_alert_channel,
     "api_keys": factories.make_api_key,
+    "campaign_groups": factories.make_campaign_group,
     "event_groups": factories.make_event_group,
     "event_variables": factories.make_event_variable,
     "events": factories.make_event,
