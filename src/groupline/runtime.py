@@ -14,6 +14,7 @@ from groupline.db import Announcements, Database, PostgresListener
 from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
+from groupline.messages.media import PUBLIC, PUBLIC_OR_PRIVATE, MediaPolicy
 from groupline.settings import PREFIX, Settings, SettingsError
 from groupline.vault import Vault
 
@@ -27,6 +28,11 @@ class Runtime:
     vault: Vault
     gateways: Gateways
     started_at: datetime
+
+    @property
+    def media_policy(self) -> MediaPolicy:
+        """Where the media of messages may lie: ``media.check(url, policy=…)``."""
+        return PUBLIC_OR_PRIVATE if self.settings.media_allow_private else PUBLIC
 
 
 @asynccontextmanager

@@ -81,6 +81,9 @@ class Settings(BaseSettings):
     message_lease_seconds: Annotated[
         float, Field(ge=45, le=3600, description="How long a worker may hold a claimed message")
     ] = 60.0
+    media_allow_private: Annotated[
+        bool, Field(description="Media may also lie on this machine and in its private network")
+    ] = False
     metrics_token: Annotated[
         str | None,
         Field(min_length=16, description="Bearer token for /metrics from beyond loopback"),

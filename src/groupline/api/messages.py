@@ -12,7 +12,7 @@ from starlette.responses import Response
 from groupline.errors import InvalidInput, NotFound
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
-from groupline.http.idempotency import CurrentIdempotency
+from groupline.http.idempotency import CurrentIdempotency, Idempotency
 from groupline.http.schemas import (
     ApiModel,
     Cursor,
@@ -22,7 +22,7 @@ from groupline.http.schemas import (
     in_zone,
     problems,
 )
-from groupline.messages import queries, service
+from groupline.messages import media, queries, service
 from groupline.messages.schemas import After, DisplayState, Filter, MessageView, NewMessages
 from groupline.messages.shown import PersonAction, Shown, shown
 from groupline.messages.story import Chapter, story_of
@@ -42,7 +42,7 @@ class MessagesIn(ApiModel):
     number_id: UUID
     content: str = Field("", max_length=service.MAX_CONTENT, examples=["We start in 10 minutes."])
     media_url: str | None = None
-    media_type: MediaType | None = Field(None, description="Without it: by the file's name")
+    media_type: MediaType | None = Field(None, description="Without it: by what the file is")
     scheduled_for: datetime | None = Field(None, description="Without it: now")
     expires_at: datetime | None = Field(None, description="Without it: a day after its time")
 
@@ -140,12 +140,16 @@ def filter_of(
 async def create(
     runtime: CurrentRuntime, sender: Sender, once: CurrentIdempotency, body: MessagesIn
 ) -> Response:
+    """Media is looked at first: it must be there, of its kind, and not too large."""
+    found = None
+    if not await _is_known(runtime, sender, once):  # what was answered once is not looked at again
+        policy = runtime.media_policy
+        found = await media.check_if_given(body.media_url, body.media_type, policy=policy)
     wanted = NewMessages(
         number_id=body.number_id,
         group_ids=body.group_ids,
         content=body.content,
-        media_url=body.media_url,
-        media_type=body.media_type,
+        media=found,
         scheduled_for=_moment(body.scheduled_for, sender),
         expires_at=_moment(body.expires_at, sender),
     )
@@ -159,6 +163,11 @@ async def create(
         return ScheduledOut(scheduled=len(views), items=await outs(session, views, now))
 
     return await once.in_transaction(sender, effect, status=201)
+
+
+async def _is_known(runtime: Runtime, sender: Principal, once: Idempotency) -> bool:
+    async with runtime.database.reading() as session:
+        return await once.answered(session, sender.organization_id) is not None
 
 
 @router.get("", summary="List messages", responses=problems(422))

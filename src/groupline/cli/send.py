@@ -12,7 +12,7 @@ from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, t
 from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
 from groupline.journal import Actor
-from groupline.messages import queries, service
+from groupline.messages import media, queries, service
 from groupline.messages.rules import FINAL
 from groupline.messages.schemas import (
     Filter,
@@ -58,6 +58,7 @@ async def send(
 ) -> None:
     """Send a message to groups, now. With --wait the exit code says whether all were sent."""
     async with open_runtime(load_settings()) as runtime:
+        found = await media.check_if_given(media_url, policy=runtime.media_policy)
         now = runtime.clock.now()
         async with runtime.database.writing() as session:
             organization_id = (await find_organization(session, org)).id
@@ -67,7 +68,7 @@ async def send(
                 number_id=sender.id,
                 group_ids=[each.id for each in groups],
                 content=text,
-                media_url=media_url,
+                media=found,
             )
             ids = await service.schedule(
                 session, organization_id, wanted, actor=_COMMAND_LINE, now=now

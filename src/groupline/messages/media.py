@@ -1,27 +1,121 @@
-"""Media by URL: what may be asked for, and of which kind it is."""
+"""Media by URL: is it there, of the right kind, small enough, and not in our own network?
 
+The address comes from a person or a program, and this server fetches from it: it must not lead to
+what only this server can reach. Every name is resolved once per connection, each of its addresses
+is looked at, and the connection goes to exactly those. A redirect is checked like the first
+address. No transaction may be open while ``check`` runs.
+"""
+
+import asyncio
+import ipaddress
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
 from groupline.errors import InvalidInput
+from groupline.messages.media_kinds import LARGEST, MEGABYTE, is_web_page, kind_of
 from groupline.models import MediaType
+
+IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 MAX_URL: Final = 2_000
 _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
-
-MEDIA_KINDS: Final[Mapping[str, MediaType]] = {
-    "jpg": "image",
-    "jpeg": "image",
-    "png": "image",
-    "webp": "image",
-    "mp4": "video",
-    "3gp": "video",
-    "mov": "video",
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_BEGINNING: Final = 512
+"""So many bytes tell what a file is, whatever its server calls it."""
+_PORTION: Final = 64 * 1024
+_A: Final[Mapping[MediaType, str]] = {
+    "image": "an image",
+    "video": "a video",
+    "document": "a document",
 }
-"""By file name extension; everything else is a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """What stood at an address when it was looked at."""
+
+    url: str
+    kind: MediaType
+    content_type: str
+    size: int
+    """In bytes."""
+
+
+# --- which addresses ------------------------------------------------------------------------
+
+_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
+_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
+"""Of IPv6, nothing else is public. What is reserved for a use that is not public lies in it too."""
+_PRIVATE: Final = tuple(
+    map(
+        ipaddress.ip_network,
+        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
+    )
+)
+_METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254")})
+"""What clouds tell their machines is found here, and at 169.254.169.254, which is link-local."""
+
+
+def is_public(address: IPAddress) -> bool:
+    """Belongs to the public network, also inside a wrapping of IPv6."""
+    inner = _inner(address)
+    if isinstance(inner, ipaddress.IPv6Address) and inner not in _GLOBAL_UNICAST:
+        return False
+    return inner.is_global and not inner.is_multicast and not inner.is_reserved
+
+
+def is_public_or_private(address: IPAddress) -> bool:
+    """Also this machine and its own network, though never what a cloud keeps for its machines."""
+    inner = _inner(address)
+    if inner.is_link_local or inner in _METADATA:
+        return False
+    return is_public(inner) or inner.is_loopback or any(inner in each for each in _PRIVATE)
+
+
+def _inner(address: IPAddress) -> IPAddress:
+    """The IPv4 address that an IPv6 one stands for, if it does."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if address in _NAT64:
+        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
+    teredo = address.teredo
+    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
+
+
+async def resolve_by_system(host: str) -> Sequence[str]:
+    """All addresses of a name."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(each[4][0]) for each in found))
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPolicy:
+    """Where media may lie, and how long looking at it may take."""
+
+    allows: Callable[[IPAddress], bool] = is_public
+    resolve: Resolve = resolve_by_system
+    seconds: float = 10.0
+    """For everything together: names, redirects, and the beginning of the file."""
+    redirects: int = 3
+
+
+PUBLIC: Final = MediaPolicy()
+PUBLIC_OR_PRIVATE: Final = MediaPolicy(allows=is_public_or_private)
+
+
+# --- the address ----------------------------------------------------------------------------
 
 
 def check_media_url(url: str) -> SplitResult:
@@ -51,3 +145,154 @@ def _is_host(host: str) -> bool:
 
 def _refused(why: str) -> InvalidInput:
     return InvalidInput(f"The media address {why}.", fields={"mediaUrl": why})
+
+
+# --- looking --------------------------------------------------------------------------------
+
+
+async def check(url: str, kind: MediaType | None = None, *, policy: MediaPolicy = PUBLIC) -> Media:
+    """What stands at the address now. Raises ``InvalidInput`` with why it cannot be sent.
+
+    With ``kind`` it must be of that kind; a document may be anything but a web page.
+    """
+    check_media_url(url)
+    try:
+        async with asyncio.timeout(policy.seconds), _client(policy) as client:
+            return await _look(client, url, kind, policy)
+    except _ForbiddenAddress as error:
+        raise _refused("leads into a private network") from error
+    except TimeoutError as error:
+        raise _refused(f"could not be looked at within {policy.seconds:g} s") from error
+    except (aiohttp.ClientConnectorError, aiohttp.ServerDisconnectedError) as error:
+        raise _refused("cannot be reached") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise _refused("cannot be fetched") from error
+
+
+async def check_if_given(
+    url: str | None, kind: MediaType | None = None, *, policy: MediaPolicy = PUBLIC
+) -> Media | None:
+    """For a message that may have media."""
+    if url is not None:
+        return await check(url, kind, policy=policy)
+    if kind is not None:
+        why = "There is no mediaUrl that it could be the type of."
+        raise InvalidInput(why, fields={"mediaType": why})
+    return None
+
+
+class _ForbiddenAddress(Exception):
+    """No error of the network: a client that handles those must not handle this."""
+
+
+class _Resolver(AbstractResolver):
+    """Refuses a name as soon as one of its addresses is not allowed."""
+
+    def __init__(self, policy: MediaPolicy) -> None:
+        self._policy = policy
+
+    async def resolve(
+        self,
+        host: str,
+        port: int = 0,
+        family: socket.AddressFamily = socket.AF_INET,  # noqa: ARG002 - aiohttp's signature
+    ) -> list[ResolveResult]:
+        addresses = await self._policy.resolve(host)
+        for address in addresses:
+            _need_allowed(ipaddress.ip_address(address.partition("%")[0]), self._policy)
+        return [_resolved(host, port, address) for address in addresses]
+
+    async def close(self) -> None:
+        """It holds nothing."""
+
+
+def _resolved(host: str, port: int, address: str) -> ResolveResult:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    return ResolveResult(
+        hostname=host, host=address, port=port, family=family, proto=0, flags=flags
+    )
+
+
+def _need_allowed(address: IPAddress, policy: MediaPolicy) -> None:
+    if not policy.allows(address):
+        raise _ForbiddenAddress(str(address))
+
+
+def _client(policy: MediaPolicy) -> aiohttp.ClientSession:
+    """Without a cache of names, cookies, credentials, or a proxy that would resolve by itself."""
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            resolver=_Resolver(policy), use_dns_cache=False, force_close=True
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": "groupline", "Accept-Encoding": "identity"},
+        auto_decompress=False,
+        trust_env=False,
+    )
+
+
+async def _look(
+    client: aiohttp.ClientSession, url: str, kind: MediaType | None, policy: MediaPolicy
+) -> Media:
+    here = url
+    for _ in range(policy.redirects + 1):
+        target = _target(here, policy)
+        async with client.get(target, allow_redirects=False) as answer:
+            location = answer.headers.get("Location")
+            if answer.status in _MOVED and location:
+                here = urljoin(here, location)
+                continue
+            if answer.status != HTTPStatus.OK:
+                raise _refused(f"is answered with {answer.status}")
+            return await _media(answer, url, kind)
+    raise _refused("is redirected too often")
+
+
+def _target(url: str, policy: MediaPolicy) -> URL:
+    """A literal address never goes through a resolver, so it is looked at here."""
+    check_media_url(url)
+    target = URL(url)
+    try:
+        literal = ipaddress.ip_address((target.host or "").partition("%")[0])
+    except ValueError:
+        return target
+    _need_allowed(literal, policy)
+    return target
+
+
+async def _media(answer: aiohttp.ClientResponse, url: str, kind: MediaType | None) -> Media:
+    content_type = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+    beginning = await _read(answer, _BEGINNING)
+    if not beginning:
+        raise _refused("leads to an empty file")
+    if is_web_page(content_type, beginning):
+        raise _refused("leads to a web page, not to a file")
+    actual = kind_of(beginning)
+    if kind not in (None, "document", actual):
+        raise _refused(f"leads to {_A[actual]}, not to {_A[kind or actual]}")
+    chosen = kind or actual
+    size = await _size(answer, len(beginning), LARGEST[chosen])
+    if size > LARGEST[chosen]:
+        most = LARGEST[chosen] // MEGABYTE
+        raise _refused(f"leads to more than the {most} MB that WhatsApp takes of {_A[chosen]}")
+    return Media(url, chosen, content_type, size)
+
+
+async def _read(answer: aiohttp.ClientResponse, count: int) -> bytes:
+    found = b""
+    while len(found) < count:
+        portion = await answer.content.read(count - len(found))
+        if not portion:
+            break
+        found += portion
+    return found
+
+
+async def _size(answer: aiohttp.ClientResponse, seen: int, most: int) -> int:
+    """As the server says; where it does not, it is counted, to just beyond what is allowed."""
+    if answer.content_length is not None:
+        return answer.content_length
+    while seen <= most and (portion := await answer.content.read(_PORTION)):
+        seen += len(portion)
+    return seen

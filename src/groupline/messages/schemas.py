@@ -9,6 +9,7 @@ from typing import Literal, cast, get_args
 from uuid import UUID
 
 from groupline.errors import InvalidInput
+from groupline.messages.media import Media
 from groupline.models import MediaType, MessageStatus
 
 DisplayState = Literal[
@@ -39,8 +40,8 @@ class NewMessages:
     number_id: UUID
     group_ids: Sequence[UUID]
     content: str
-    media_url: str | None = None
-    media_type: MediaType | None = None
+    media: Media | None = None
+    """As ``media.check`` found it, before the transaction."""
     scheduled_for: datetime | None = None
     """Without it: now."""
     expires_at: datetime | None = None

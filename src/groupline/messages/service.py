@@ -15,12 +15,10 @@ from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.messages import queries, rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
-from groupline.messages.media import MEDIA_KINDS, check_media_url
 from groupline.messages.refusals import content_refusal
 from groupline.messages.requeue import requeue
 from groupline.messages.rules import PRIORITY_EVENT, PRIORITY_NOW, Policy
 from groupline.messages.schemas import Draft, GroupsRefused, NewMessages, RefusedGroup
-from groupline.models import MediaType
 from groupline.text import check_text
 
 MAX_GROUPS: Final = 5_000
@@ -45,7 +43,6 @@ async def schedule(
     scheduled_for, expires_at = _times(wanted, now, policy)
     content = check_text(wanted.content, field="content", what="message")
     _check(wanted, content, group_ids)
-    media_type = _media_type(wanted)
     if await queries.get_sending_number(session, organization_id, wanted.number_id) is None:
         raise NotFound("There is no such number.")
     await _check_groups(session, organization_id, wanted.number_id, group_ids)
@@ -54,8 +51,8 @@ async def schedule(
             number_id=wanted.number_id,
             group_id=group_id,
             content=content,
-            media_url=wanted.media_url,
-            media_type=media_type,
+            media_url=wanted.media.url if wanted.media else None,
+            media_type=wanted.media.kind if wanted.media else None,
             scheduled_for=scheduled_for,
             expires_at=expires_at,
             priority=PRIORITY_NOW if wanted.scheduled_for is None else PRIORITY_EVENT,
@@ -211,21 +208,9 @@ def _check(wanted: NewMessages, content: str, group_ids: Sequence[UUID]) -> None
         raise _invalid("groupIds", f"At most {MAX_GROUPS} groups at once.")
     if len(content) > MAX_CONTENT:
         raise _invalid("content", f"At most {MAX_CONTENT} characters.")
-    refusal = content_refusal(content, has_media=wanted.media_url is not None)
+    refusal = content_refusal(content, has_media=wanted.media is not None)
     if refusal is not None:
         raise _invalid("content", refusal.sentence)
-
-
-def _media_type(wanted: NewMessages) -> MediaType | None:
-    if wanted.media_url is None:
-        if wanted.media_type is not None:
-            raise _invalid("mediaType", "There is no mediaUrl that it could be the type of.")
-        return None
-    url = check_media_url(wanted.media_url)
-    if wanted.media_type is not None:
-        return wanted.media_type
-    extension = url.path.rpartition(".")[2].lower()
-    return MEDIA_KINDS.get(extension, "document")
 
 
 async def _check_groups(

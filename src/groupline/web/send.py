@@ -22,7 +22,8 @@ from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import Idempotency
-from groupline.messages import queries, service
+from groupline.messages import media, queries, service
+from groupline.messages.media import Media
 from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -120,11 +121,19 @@ async def send(
 async def _send(
     runtime: Runtime, pages: Pages, principal: Principal, typed: Typed, draft: str
 ) -> Response:
+    once = _once(runtime, draft, typed)
+    async with runtime.database.reading() as session:
+        is_known = await once.answered(session, principal.organization_id) is not None
+    found = None
+    if not is_known:  # what was sent before is not looked at again
+        policy = runtime.media_policy
+        found = await media.check_if_given(typed.media_url or None, policy=policy)
+
     async def effect(session: AsyncSession) -> Batch:
-        ids = await _schedule(session, runtime, principal, typed)
+        ids = await _schedule(session, runtime, principal, typed, found)
         return Batch(first=ids[0], last=ids[-1], count=len(ids))
 
-    answer = await _once(runtime, draft, typed).once_in_transaction(principal, effect)
+    answer = await once.once_in_transaction(principal, effect)
     batch = Batch.model_validate_json(answer.body)
     if answer.replayed:
         said: Toast = ("warning", "This was already sent. It was not sent again.")
@@ -134,7 +143,11 @@ async def _send(
 
 
 async def _schedule(
-    session: AsyncSession, runtime: Runtime, principal: Principal, typed: Typed
+    session: AsyncSession,
+    runtime: Runtime,
+    principal: Principal,
+    typed: Typed,
+    found: Media | None,
 ) -> list[UUID]:
     if typed.number_id is None:
         why = "Choose the number to send from."
@@ -153,7 +166,7 @@ async def _schedule(
             number_id=typed.number_id,
             group_ids=group_ids,
             content=typed.content,
-            media_url=typed.media_url or None,
+            media=found,
         ),
         actor=principal.actor,
         now=runtime.clock.now(),

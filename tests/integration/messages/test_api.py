@@ -100,6 +100,8 @@ async def test_a_time_without_offset_is_in_the_organizations_zone(
         ({"expiresAt": "2020-01-01T00:00:00Z"}, "expiresAt"),
         ({"mediaUrl": "ftp://example.test/a.png"}, "mediaUrl"),
         ({"mediaUrl": "https://user:secret@example.test/a.png"}, "mediaUrl"),
+        ({"mediaUrl": "http://127.0.0.1:9/a.png"}, "mediaUrl"),
+        ({"mediaUrl": "http://169.254.169.254/latest/meta-data"}, "mediaUrl"),
         ({"mediaType": "image"}, "mediaType"),
         ({"typo": 1}, "typo"),
     ],
