@@ -30,6 +30,7 @@ from groupline.messages.refusals import Refusal, Target, refusal_of
 from groupline.messages.rules import PRIORITIES, Policy
 from groupline.messages.variables import plain
 from groupline.models import (
+    NotificationCampaign,
     ScheduledWhatsappMessage,
     WhatsappGroup,
     WhatsappMembership,
@@ -52,7 +53,8 @@ _READY: Final = """{due}
            OR m.request_started_at <= :over)
       AND (m.campaign_id IS NULL OR NOT EXISTS (
           SELECT 1 FROM notification_campaigns c
-          WHERE c.id = m.campaign_id AND c.status IN ('draft', 'paused', 'cancelled')))"""
+          WHERE c.id = m.campaign_id
+            AND (c.status IN ('draft', 'paused', 'cancelled') OR c.next_send_at > :now)))"""
 
 # Asked per priority, so that each question is one look into the index of the lane: a queue of
 # later messages in front of a due one is never walked through.
@@ -194,6 +196,7 @@ async def claim(
         return []
     rows = await _load(session, ids)
     await _start_pace(session, rows, now, roll)
+    await _start_delays(session, rows, now, roll)
     return [_claim(row, token, now, until) for row in rows]
 
 
@@ -202,6 +205,7 @@ _message: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assi
 _group: Final[Table] = WhatsappGroup.__table__  # type: ignore[assignment]
 _member: Final[Table] = WhatsappMembership.__table__  # type: ignore[assignment]
 _number: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
+_campaign: Final[Table] = NotificationCampaign.__table__  # type: ignore[assignment]
 
 _CLAIMED: Final = (
     select(
@@ -222,9 +226,12 @@ _CLAIMED: Final = (
         _member.c.is_active,
         _member.c.is_admin,
         _number.c.pace_seconds,
+        _message.c.campaign_id,
+        _campaign.c.delay_seconds,
     )
     .join_from(_message, _group, _group.c.id == _message.c.group_id)
     .join(_number, _number.c.id == _message.c.number_id)
+    .outerjoin(_campaign, _campaign.c.id == _message.c.campaign_id)
     .outerjoin(
         _member,
         (_member.c.number_id == _message.c.number_id) & (_member.c.group_id == _message.c.group_id),
@@ -261,6 +268,35 @@ async def _start_pace(
     ]
     if paced:
         await session.execute(_PACE, paced)
+
+
+# Whoever pauses or cancels the campaign at this moment holds its row and waits for its messages:
+# rather than wait for each other, the claim leaves the delay out this once.
+_DELAY: Final = (
+    update(_campaign)
+    .where(
+        _campaign.c.id.in_(
+            select(_campaign.c.id)
+            .where(_campaign.c.id == bindparam("campaign"))
+            .with_for_update(key_share=True, skip_locked=True)
+        )
+    )
+    .values(next_send_at=bindparam("at"))
+)
+
+
+async def _start_delays(
+    session: AsyncSession, rows: Sequence[AnyRow], now: datetime, roll: float
+) -> None:
+    """A campaign with a longer delay than its number holds back itself, and not the number."""
+    stretch = 1.0 + PACE_JITTER * roll
+    delayed = [
+        {"campaign": row.campaign_id, "at": now + timedelta(seconds=row.delay_seconds * stretch)}
+        for row in rows
+        if row.campaign_id is not None and row.delay_seconds > row.pace_seconds
+    ]
+    if delayed:
+        await session.execute(_DELAY, delayed)
 
 
 def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:

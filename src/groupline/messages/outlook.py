@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.models import ScheduledWhatsappMessage, WhatsappNumber
+from groupline.models import NotificationCampaign, ScheduledWhatsappMessage, WhatsappNumber
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,11 @@ async def outlook(session: AsyncSession, now: datetime) -> Outlook:
     )
     lane = select(func.min(number.lane_free_at)).where(number.lane_free_at > now)
     restricted = select(func.min(number.restricted_until)).where(number.restricted_until > now)
-    row = (
-        await session.execute(
-            select(*(each.scalar_subquery() for each in (first, later, again, lane, restricted)))
-        )
-    ).one()
+    campaign = NotificationCampaign
+    delayed = select(func.min(campaign.next_send_at)).where(
+        campaign.finished_at.is_(None), campaign.status != "draft", campaign.next_send_at > now
+    )
+    asked = (first, later, again, lane, restricted, delayed)
+    row = (await session.execute(select(*(each.scalar_subquery() for each in asked)))).one()
     moments = [moment for moment in row[1:] if moment is not None]
     return Outlook(is_due=row[0] is not None and row[0] <= now, next_at=min(moments, default=None))

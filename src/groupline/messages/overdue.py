@@ -2,10 +2,15 @@
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.models import ScheduledWhatsappMessage, WhatsappNumber, WhatsappSession
+from groupline.models import (
+    NotificationCampaign,
+    ScheduledWhatsappMessage,
+    WhatsappNumber,
+    WhatsappSession,
+)
 
 GRACE = timedelta(minutes=2)
 
@@ -14,10 +19,14 @@ async def count_overdue(session: AsyncSession, now: datetime) -> int:
     """Due longer than the grace, on numbers that are connected and whose lane stands still.
 
     A long queue that moves is no fault: only a number that has not sent anything for that long,
-    and is neither paused nor held back, counts.
+    and is neither paused nor held back, counts. A campaign that stands still is no fault either.
     """
     message, number, pairing = ScheduledWhatsappMessage, WhatsappNumber, WhatsappSession
-    stale = now - GRACE
+    campaign, stale = NotificationCampaign, now - GRACE
+    held = exists().where(
+        campaign.id == message.campaign_id,
+        or_(campaign.status.in_(("draft", "paused", "cancelled")), campaign.next_send_at > stale),
+    )
     statement = (
         select(func.count())
         .select_from(message)
@@ -36,6 +45,7 @@ async def count_overdue(session: AsyncSession, now: datetime) -> int:
             func.coalesce(number.lane_free_at, stale) <= stale,
             func.coalesce(number.last_send_at, stale) <= stale,
             pairing.connected_at < stale,
+            ~held,
         )
     )
     return (await session.execute(statement)).scalar_one()
