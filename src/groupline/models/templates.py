@@ -21,6 +21,8 @@ MEDIA = "(media_url IS NULL) = (media_type IS NULL)"
 
 
 class Template(OfOrganization):
+    """What messages were written with is not deleted but removed, and gives its name back."""
+
     __tablename__ = "templates"
     __table_args__ = (
         organization_key(),
@@ -36,9 +38,12 @@ class Template(OfOrganization):
     media_type: Mapped[MediaType | None]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class Sequence(OfOrganization):
+    """What an event ran with is not deleted but removed, and gives its name back."""
+
     __tablename__ = "sequences"
     __table_args__ = (
         organization_key(),
@@ -49,6 +54,7 @@ class Sequence(OfOrganization):
     name: Mapped[str]
     created_at: Mapped[datetime]
     updated_at: Mapped[datetime]
+    removed_at: Mapped[datetime | None]
 
 
 class SequenceStep(OfOrganization):
