@@ -35,13 +35,22 @@ from groupline.models.organizations import (
     Role,
     Scope,
 )
-from groupline.models.outgoing import AlertChannel, DeliveryStatus, WebhookDelivery, WebhookEndpoint
+from groupline.models.outgoing import (
+    Alert,
+    AlertChannel,
+    AlertDelivery,
+    DeliveryStatus,
+    WebhookDelivery,
+    WebhookEndpoint,
+)
 from groupline.models.templates import MediaType, Sequence, SequenceStep, Template
 from groupline.models.users import Login, LoginAttempt, SetupLink, SetupPurpose, User
 
 __all__ = [
     "ActorKind",
+    "Alert",
     "AlertChannel",
+    "AlertDelivery",
     "ApiKey",
     "Base",
     "CampaignGroup",

@@ -1,16 +1,19 @@
 """The append-only account of what happened."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, Integer, UniqueConstraint, Uuid
+from sqlalchemy import BigInteger, ForeignKey, Index, Integer, UniqueConstraint, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from groupline.ids import new_id
 from groupline.models.base import Base, one_of
 
 ActorKind = Literal["user", "api_key", "system", "gateway"]
+
+QUIET: Final = "action NOT LIKE 'message.%'"
+"""What is rare beside messages, and would else be looked for among millions of them."""
 
 # Only this type is a growing row id on SQLite.
 _Position = BigInteger().with_variant(Integer, "sqlite")
@@ -30,6 +33,13 @@ class JournalEntry(Base):
         Index("ix_journal_organization", "organization_id", "position"),
         Index("ix_journal_subject", "organization_id", "subject_id", "position"),
         Index("ix_journal_at", "at"),
+        Index(
+            "ix_journal_quiet",
+            "organization_id",
+            "position",
+            sqlite_where=text(QUIET),
+            postgresql_where=text(QUIET),
+        ),
         one_of("actor_kind", ActorKind),
         {"sqlite_autoincrement": True},
     )
