@@ -27,6 +27,7 @@ Topic = Literal[
     "organization",
     "journal",
     "alerts",
+    "webhooks",
 ]
 
 _TOPICS: Final[frozenset[str]] = frozenset(get_args(Topic))

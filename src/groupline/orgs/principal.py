@@ -33,6 +33,8 @@ class Permission(StrEnum):
     """Numbers, sessions, QR codes, proxies."""
     MEMBERS = "members"
     """Members and API keys."""
+    OUTGOING = "outgoing"
+    """Alert channels and webhooks: what leaves the organization by itself."""
     ORGANIZATION = "organization"
     """The organization itself."""
     INSTALLATION = "installation"
@@ -41,7 +43,7 @@ class Permission(StrEnum):
 
 _VIEW = frozenset({Permission.READ})
 _RUN = _VIEW | {Permission.OPERATE, Permission.SEND}
-_ADMINISTER = _RUN | {Permission.CONNECT, Permission.MEMBERS}
+_ADMINISTER = _RUN | {Permission.CONNECT, Permission.MEMBERS, Permission.OUTGOING}
 _OWN = _ADMINISTER | {Permission.ORGANIZATION}
 
 
@@ -81,6 +83,7 @@ _TO_DO = {
     Permission.SEND: "send messages",
     Permission.CONNECT: "manage WhatsApp numbers",
     Permission.MEMBERS: "manage members and API keys",
+    Permission.OUTGOING: "manage alerts and webhooks",
     Permission.ORGANIZATION: "change the organization",
     Permission.INSTALLATION: "manage this installation",
 }
