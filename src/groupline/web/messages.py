@@ -1,6 +1,5 @@
 """The outbox for people: the list with its filters, and the story of one message."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
@@ -8,7 +7,6 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
-from markupsafe import Markup, escape
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
@@ -16,11 +14,13 @@ from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed, safe_next
 from groupline.http.context import CurrentRuntime
+from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
 from groupline.messages.story import story_of
+from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -205,7 +205,7 @@ async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> 
         "receipts": await queries.receipts_of(
             session, view.organization_id, view.id, limit=_RECEIPTS
         ),
-        "text": whatsapp_markup(view.content),
+        "text": whatsapp_html(plain(view.content)),
     }
 
 
@@ -272,21 +272,3 @@ async def resolve(
         )
     said = "Noted: it arrived." if arrived else "It is sent again."
     return pages.redirect(safe_next(back), toast=("success", said))
-
-
-# --- text as WhatsApp shows it --------------------------------------------------------------
-
-_STYLES: Final = (
-    (re.compile(r"```(.+?)```", re.DOTALL), "code"),
-    (re.compile(r"(?<![\w*])\*(?=\S)(.+?)(?<=\S)\*(?![\w*])"), "strong"),
-    (re.compile(r"(?<![\w_])_(?=\S)(.+?)(?<=\S)_(?![\w_])"), "em"),
-    (re.compile(r"(?<![\w~])~(?=\S)(.+?)(?<=\S)~(?![\w~])"), "s"),
-)
-
-
-def whatsapp_markup(text: str) -> Markup:
-    """Escaped, with WhatsApp's marks as elements and its line breaks."""
-    html = str(escape(text))
-    for pattern, element in _STYLES:
-        html = pattern.sub(rf"<{element}>\1</{element}>", html)
-    return Markup(html.replace("\n", "<br>"))  # noqa: S704 - escaped above

@@ -16,6 +16,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from groupline.build import current_build
 from groupline.errors import GrouplineError
 from groupline.http.context import runtime_of
+from groupline.messages.variables import plain
 from groupline.orgs.rules import Principal
 from groupline.orgs.schemas import Membership, SignedIn
 from groupline.web.navigation import navigation_for
@@ -53,6 +54,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._environment.globals["static"] = static
+        self._environment.filters["plain"] = plain
 
     def render(
         self,

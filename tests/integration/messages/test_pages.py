@@ -16,7 +16,6 @@ from tests.support.clock import NOW
 
 from groupline.db import Database
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
-from groupline.web.messages import whatsapp_markup
 
 
 @pytest.fixture
@@ -275,11 +274,3 @@ async def test_the_pages_of_a_long_list_go_on(
     rows = [re.findall(r'data-key="([^"]+)"', page.text) for page in (first, second)]
     assert [len(each) for each in rows] == [50, 10]
     assert set(rows[0]).isdisjoint(rows[1])
-
-
-def test_text_is_shown_as_whatsapp_shows_it_and_cannot_bring_markup() -> None:
-    shown = whatsapp_markup("*bold* _it_ ~no~ ```x*y*```\n<script>a * b * c</script>")
-    assert shown == (
-        "<strong>bold</strong> <em>it</em> <s>no</s> <code>x*y*</code><br>"
-        "&lt;script&gt;a * b * c&lt;/script&gt;"
-    )
