@@ -10,7 +10,9 @@ from tests.support.clock import NOW
 
 from groupline.ids import new_id
 from groupline.models import (
+    Alert,
     AlertChannel,
+    AlertDelivery,
     ApiKey,
     Base,
     CampaignGroup,
@@ -421,6 +423,39 @@ async def make_alert_channel(
         "created_at": NOW,
     }
     return await _add(session, AlertChannel(**defaults | fields))
+
+
+async def make_alert(session: AsyncSession, *, organization_id: UUID, **fields: Any) -> Alert:
+    defaults = {
+        "organization_id": organization_id,
+        "kind": "number.disconnected",
+        "key": f"key-{next(_counter)}",
+        "subject": "number",
+        "data": {},
+        "happened_at": NOW,
+        "due_at": NOW,
+        "created_at": NOW,
+    }
+    return await _add(session, Alert(**defaults | fields))
+
+
+async def make_alert_delivery(
+    session: AsyncSession,
+    *,
+    organization_id: UUID,
+    alert_id: UUID | None = None,
+    channel_id: UUID | None = None,
+    **fields: Any,
+) -> AlertDelivery:
+    inside = {"organization_id": organization_id}
+    defaults = {
+        "organization_id": organization_id,
+        "alert_id": alert_id or (await make_alert(session, **inside)).id,
+        "channel_id": channel_id or (await make_alert_channel(session, **inside)).id,
+        "next_attempt_at": NOW,
+        "created_at": NOW,
+    }
+    return await _add(session, AlertDelivery(**defaults | fields))
 
 
 async def make_login(session: AsyncSession, *, user_id: UUID | None = None, **fields: Any) -> Login:

@@ -1,6 +1,7 @@
 """The journal: written in the caller's transaction, followed with a cursor."""
 
 from groupline.journal.actor import SYSTEM, Actor
+from groupline.journal.follow import Reading, has_news, read_on
 from groupline.journal.read import (
     START,
     Cursor,
@@ -20,11 +21,14 @@ __all__ = [
     "Actor",
     "Cursor",
     "Entry",
+    "Reading",
     "cursor_of",
+    "has_news",
     "load_cursor",
     "newest",
     "newest_cursor",
     "read_after",
+    "read_on",
     "realign_after_restore",
     "record",
     "record_all",

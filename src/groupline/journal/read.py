@@ -10,7 +10,6 @@ from sqlalchemy import (
     Select,
     Text,
     cast,
-    delete,
     func,
     insert,
     literal,
@@ -26,12 +25,17 @@ from groupline.models import JournalEntry, JournalReader
 _LAST_POSITION: Final = 2**63 - 1
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, order=True)
 class Cursor:
     """The last entry that was read, in the order in which entries became visible for good."""
 
     transaction_id: int
     position: int
+
+    def distance_to(self, other: "Cursor") -> int:
+        """Roughly how much lies between them: transactions, or entries of one."""
+        apart = abs(self.transaction_id - other.transaction_id)
+        return apart or abs(self.position - other.position)
 
 
 START: Final = Cursor(-_LAST_POSITION, 0)
@@ -81,12 +85,12 @@ async def load_cursor(session: AsyncSession, reader: str) -> Cursor | None:
 
 async def save_cursor(session: AsyncSession, reader: str, cursor: Cursor) -> None:
     """In the transaction of what the reader made of the entries: both happen, or neither."""
-    await session.execute(delete(JournalReader).where(JournalReader.name == reader))
-    await session.execute(
-        insert(JournalReader).values(
-            name=reader, transaction_id=cursor.transaction_id, position=cursor.position
-        )
+    place = {"transaction_id": cursor.transaction_id, "position": cursor.position}
+    known = await session.execute(
+        update(JournalReader).where(JournalReader.name == reader).values(place)
     )
+    if not known.rowcount:  # type: ignore[attr-defined]  # an UPDATE answers with a count
+        await session.execute(insert(JournalReader).values(name=reader, **place))
 
 
 async def newest(

@@ -18,6 +18,8 @@ TABLES = Base.metadata.tables
 
 OF_ORGANIZATION: dict[str, Maker] = {
     "alert_channels": factories.make_alert_channel,
+    "alert_deliveries": factories.make_alert_delivery,
+    "alerts": factories.make_alert,
     "api_keys": factories.make_api_key,
     "campaign_groups": factories.make_campaign_group,
     "event_groups": factories.make_event_group,

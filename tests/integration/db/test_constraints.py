@@ -19,6 +19,11 @@ Breach = tuple[dict[str, Any], dict[str, Any]]
 
 BREACHES: dict[str, list[Breach]] = {
     "ck_alert_channels_name": [({}, {"name": ""})],
+    "ck_alert_deliveries_attempts": [({}, {"attempts": -1})],
+    "ck_alert_deliveries_delivered": [({}, {"status": "delivered"})],
+    "ck_alert_deliveries_status": [({}, {"status": "lost"})],
+    "ck_alerts_count": [({}, {"count": 0})],
+    "ck_alerts_raised": [({}, {"raised_at": NOW})],
     "ck_api_keys_name": [({}, {"name": ""})],
     "ck_event_variables_key": [({}, {"key": ""})],
     "ck_events_ends_at": [({}, {"ends_at": NOW})],
