@@ -52,7 +52,7 @@ def on_day(day: int, clock: str) -> Timing:
         (before(10), "2026-03-04 19:00", KOLKATA, "2026-03-04 13:20"),
         (Timing(offset_minutes=0), "2026-03-04 19:00", KOLKATA, "2026-03-04 13:30"),
         (on_day(1, "09:00"), "2026-03-04 19:00", KOLKATA, "2026-03-05 03:30"),
-        # The day before the clocks of New York go forward is still in winter time, and after is not.
+        # Before the clocks of New York go forward it is winter time, and afterwards not.
         (on_day(-1, "10:00"), "2026-03-08 19:00", NEW_YORK, "2026-03-07 15:00"),
         (on_day(0, "10:00"), "2026-03-08 19:00", NEW_YORK, "2026-03-08 14:00"),
         (on_day(1, "09:00"), "2026-03-08 19:00", NEW_YORK, "2026-03-09 13:00"),
