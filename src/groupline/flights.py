@@ -3,16 +3,18 @@
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine, Hashable
-from typing import Any
+from typing import Any, Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 
-class Flights:
+class Flights(Generic[K]):
     """Whoever is slow to answer holds up itself, and nobody else."""
 
     def __init__(self, *, most: int, most_each: int) -> None:
         self._most = most
         self._most_each = most_each
-        self._under_way: dict[asyncio.Task[None], Hashable] = {}
+        self._under_way: dict[asyncio.Task[None], K] = {}
         self.wake = asyncio.Event()
         """Set when an attempt has ended: there is room again."""
 
@@ -20,16 +22,16 @@ class Flights:
     def room(self) -> int:
         return self._most - len(self._under_way)
 
-    def room_for(self, destination: Hashable) -> int:
+    def room_for(self, destination: K) -> int:
         return min(self.room, self._most_each - Counter(self._under_way.values())[destination])
 
     @property
-    def full(self) -> set[Hashable]:
+    def full(self) -> set[K]:
         """Destinations that take no further attempt now."""
         counts = Counter(self._under_way.values())
         return {each for each, count in counts.items() if count >= self._most_each}
 
-    def launch(self, destination: Hashable, attempt: Coroutine[Any, Any, None]) -> None:
+    def launch(self, destination: K, attempt: Coroutine[Any, Any, None]) -> None:
         """Begins the attempt. It handles its own failures."""
         task = asyncio.create_task(attempt)
         self._under_way[task] = destination

@@ -15,6 +15,7 @@ from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
 from groupline.messages.media import PUBLIC, PUBLIC_OR_PRIVATE, MediaPolicy
+from groupline.net import Allows, is_public, is_public_or_private
 from groupline.settings import PREFIX, Settings, SettingsError
 from groupline.vault import Vault
 
@@ -33,6 +34,11 @@ class Runtime:
     def media_policy(self) -> MediaPolicy:
         """Where the media of messages may lie: ``media.check(url, policy=…)``."""
         return PUBLIC_OR_PRIVATE if self.settings.media_allow_private else PUBLIC
+
+    @property
+    def outgoing_allows(self) -> Allows:
+        """Where webhooks and alerts may go."""
+        return is_public_or_private if self.settings.outgoing_allow_private else is_public
 
 
 @asynccontextmanager

@@ -84,6 +84,16 @@ class Settings(BaseSettings):
     media_allow_private: Annotated[
         bool, Field(description="Media may also lie on this machine and in its private network")
     ] = False
+    outgoing_allow_private: Annotated[
+        bool, Field(description="Webhooks and alerts may also go to this machine and its network")
+    ] = False
+    outgoing_days: Annotated[
+        int, Field(ge=1, le=3650, description="How long deliveries of webhooks and alerts are kept")
+    ] = 30
+    alert_grace_seconds: Annotated[
+        float,
+        Field(ge=0, le=3600, description="A number that is back so soon raises no alert"),
+    ] = 60.0
     metrics_token: Annotated[
         str | None,
         Field(min_length=16, description="Bearer token for /metrics from beyond loopback"),

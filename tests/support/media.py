@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from groupline.messages.media import IPAddress, MediaPolicy
+from groupline.messages.media import MediaPolicy
+from groupline.net import IPAddress
 
 FILES = {
     "png": b"\x89PNG\r\n\x1a\n" + bytes(1_000),

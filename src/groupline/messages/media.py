@@ -23,8 +23,8 @@ from yarl import URL
 from groupline.errors import InvalidInput
 from groupline.messages.media_kinds import LARGEST, MEGABYTE, is_web_page, kind_of
 from groupline.models import MediaType
+from groupline.net import Allows, ForbiddenAddress, IPAddress, is_public, is_public_or_private
 
-IPAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 MAX_URL: Final = 2_000
@@ -54,44 +54,6 @@ class Media:
 
 # --- which addresses ------------------------------------------------------------------------
 
-_NAT64: Final = ipaddress.ip_network("64:ff9b::/96")
-_GLOBAL_UNICAST: Final = ipaddress.ip_network("2000::/3")
-"""Of IPv6, nothing else is public. What is reserved for a use that is not public lies in it too."""
-_PRIVATE: Final = tuple(
-    map(
-        ipaddress.ip_network,
-        ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7"),
-    )
-)
-_METADATA: Final = frozenset({ipaddress.ip_address("fd00:ec2::254")})
-"""What clouds tell their machines is found here, and at 169.254.169.254, which is link-local."""
-
-
-def is_public(address: IPAddress) -> bool:
-    """Belongs to the public network, also inside a wrapping of IPv6."""
-    inner = _inner(address)
-    if isinstance(inner, ipaddress.IPv6Address) and inner not in _GLOBAL_UNICAST:
-        return False
-    return inner.is_global and not inner.is_multicast and not inner.is_reserved
-
-
-def is_public_or_private(address: IPAddress) -> bool:
-    """Also this machine and its own network, though never what a cloud keeps for its machines."""
-    inner = _inner(address)
-    if inner.is_link_local or inner in _METADATA:
-        return False
-    return is_public(inner) or inner.is_loopback or any(inner in each for each in _PRIVATE)
-
-
-def _inner(address: IPAddress) -> IPAddress:
-    """The IPv4 address that an IPv6 one stands for, if it does."""
-    if isinstance(address, ipaddress.IPv4Address):
-        return address
-    if address in _NAT64:
-        return ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF)
-    teredo = address.teredo
-    return address.ipv4_mapped or address.sixtofour or (teredo[1] if teredo else address)
-
 
 async def resolve_by_system(host: str) -> Sequence[str]:
     """All addresses of a name."""
@@ -104,7 +66,7 @@ async def resolve_by_system(host: str) -> Sequence[str]:
 class MediaPolicy:
     """Where media may lie, and how long looking at it may take."""
 
-    allows: Callable[[IPAddress], bool] = is_public
+    allows: Allows = is_public
     resolve: Resolve = resolve_by_system
     seconds: float = 10.0
     """For everything together: names, redirects, and the beginning of the file."""
@@ -159,7 +121,7 @@ async def check(url: str, kind: MediaType | None = None, *, policy: MediaPolicy 
     try:
         async with asyncio.timeout(policy.seconds), _client(policy) as client:
             return await _look(client, url, kind, policy)
-    except _ForbiddenAddress as error:
+    except ForbiddenAddress as error:
         raise _refused("leads into a private network") from error
     except TimeoutError as error:
         raise _refused(f"could not be looked at within {policy.seconds:g} s") from error
@@ -179,10 +141,6 @@ async def check_if_given(
         why = "There is no mediaUrl that it could be the type of."
         raise InvalidInput(why, fields={"mediaType": why})
     return None
-
-
-class _ForbiddenAddress(Exception):
-    """No error of the network: a client that handles those must not handle this."""
 
 
 class _Resolver(AbstractResolver):
@@ -216,7 +174,7 @@ def _resolved(host: str, port: int, address: str) -> ResolveResult:
 
 def _need_allowed(address: IPAddress, policy: MediaPolicy) -> None:
     if not policy.allows(address):
-        raise _ForbiddenAddress(str(address))
+        raise ForbiddenAddress(str(address))
 
 
 def _client(policy: MediaPolicy) -> aiohttp.ClientSession:

@@ -5,8 +5,9 @@ import ipaddress
 import pytest
 
 from groupline.errors import InvalidInput
-from groupline.messages.media import check_media_url, is_public, is_public_or_private
+from groupline.messages.media import check_media_url
 from groupline.messages.media_kinds import is_web_page, kind_of
+from groupline.net import is_public, is_public_or_private
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::808:808"]
 PRIVATE = [
