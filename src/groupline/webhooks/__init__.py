@@ -1,0 +1,1 @@
+"""Outgoing webhooks: what happened, signed, to whoever asked for it."""

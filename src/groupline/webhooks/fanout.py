@@ -1,0 +1,88 @@
+"""The loop that turns entries of the journal into deliveries, one per endpoint that wants them."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.clock import Clock
+from groupline.db import Database, announce
+from groupline.models import JournalEntry, WebhookEndpoint
+from groupline.webhooks import queries
+from groupline.webhooks.payloads import payload_of
+from groupline.webhooks.queries import NewDelivery, Subjects
+from groupline.webhooks.rules import actions_for, event_type_of
+
+READER: Final = "webhooks"
+WAKES_ON: Final = frozenset(("journal",))
+_BATCH: Final = 200
+_PAUSE_SECONDS: Final = 0.25
+"""While thousands of messages leave, entries are looked for so often and not at each commit."""
+
+
+class Fanout:
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._turned_at: float | None = None
+
+    async def run_once(self) -> bool:
+        """Writes the deliveries of the next entries, in the transaction that moves the cursor."""
+        if self._wait() > 0:
+            return False
+        self._turned_at = self._clock.monotonic()
+        async with self._database.reading() as session:
+            endpoints = await queries.listening(session)
+            actions = actions_for(name for each in endpoints for name in each.event_types)
+            if not await journal.has_news(session, READER, actions):
+                return False
+        async with self._database.writing() as session:
+            goes_on = await self._read_on(session, self._clock.now())
+        if goes_on:
+            self._turned_at = None
+        return goes_on
+
+    async def next_due(self) -> float | None:
+        return self._wait() or None
+
+    def _wait(self) -> float:
+        if self._turned_at is None:
+            return 0.0
+        return max(0.0, self._turned_at + _PAUSE_SECONDS - self._clock.monotonic())
+
+    async def _read_on(self, session: AsyncSession, now: datetime) -> bool:
+        # Read again: an endpoint that was added meanwhile must not miss what is read now.
+        endpoints = await queries.listening(session)
+        actions = actions_for(name for each in endpoints for name in each.event_types)
+        reading = await journal.read_on(session, READER, actions, _BATCH)
+        if reading.entries:
+            subjects = await queries.subjects_of(session, reading.entries)
+            wanted = list(_deliveries(reading.entries, endpoints, subjects))
+            await queries.add_deliveries(session, wanted, now)
+            for organization_id in {each.organization_id for each in wanted}:
+                await announce(
+                    session, "webhooks", organization_id=organization_id, subject_id=None
+                )
+        return reading.goes_on
+
+
+def _deliveries(
+    entries: Sequence[JournalEntry], endpoints: Sequence[WebhookEndpoint], subjects: Subjects
+) -> Iterator[NewDelivery]:
+    for entry in entries:
+        event_type = event_type_of(entry.action, entry.data)
+        if event_type is None:
+            continue
+        for each in endpoints:
+            if each.organization_id != entry.organization_id or entry.at < each.created_at:
+                continue
+            if event_type in each.event_types:
+                yield NewDelivery(
+                    organization_id=each.organization_id,
+                    endpoint_id=each.id,
+                    journal_id=entry.id,
+                    event_type=event_type,
+                    payload=payload_of(entry, event_type, subjects),
+                )
