@@ -110,11 +110,11 @@ async def _opened(url: str) -> AsyncIterator[_Place]:
         await database.dispose()
 
 
-def _listing(participants: int) -> GroupListing:
+def _listing(participants: int, season: str = "spring") -> GroupListing:
     groups = tuple(
         GatewayGroup(
             jid=f"{120363000000000000 + number}@g.us",
-            name=f"Workshop {number:05d} of the spring, Café Québec",
+            name=f"Workshop {number:05d} of the {season}, Café Québec",
             participant_count=participants,
             is_admin=number % 3 == 0,
         )
@@ -124,19 +124,23 @@ def _listing(participants: int) -> GroupListing:
 
 
 async def _sync_figures(kind: str, fresh: Callable[[], str]) -> list[Figure]:
-    first, changed, unchanged, bare_first, bare_changed = [], [], [], [], []
+    first, changed, renamed, unchanged = [], [], [], []
+    bare_first, bare_changed, bare_renamed = [], [], []
     for _ in range(RUNS):
         async with _opened(await asyncio.to_thread(fresh)) as place:
             bare = _Bare(place)
             bare_first.append(bare.insert_all())
             bare_changed.append(bare.change_all())
+            bare_renamed.append(bare.rename_all())
         async with _opened(await asyncio.to_thread(fresh)) as place:
             first.append(await _sync(place, _listing(10), _AT))
             changed.append(await _sync(place, _listing(11), _AT + timedelta(1)))
             unchanged.append(await _sync(place, _listing(11), _AT + timedelta(2)))
+            renamed.append(await _sync(place, _listing(11, "autumn"), _AT + timedelta(3)))
     return [
         _sync_figure(f"{GROUPS:,} new groups, {kind}", first, bare_first),
         _sync_figure(f"{GROUPS:,} groups, all changed, {kind}", changed, bare_changed, None),
+        _sync_figure(f"{GROUPS:,} groups, all renamed, {kind}", renamed, bare_renamed),
         _sync_figure(f"{GROUPS:,} groups, none changed, {kind}", unchanged, bare_changed, None),
     ]
 
@@ -195,6 +199,18 @@ class _Bare:
             f" WHERE organization_id = {mark} AND group_jid = {mark}"
         )
         rows = [(11, row[-1], row[1], row[2]) for row in self._groups]
+        return self._timed((statement, rows))
+
+    def rename_all(self) -> float:
+        mark = self._mark
+        statement = (
+            f"UPDATE whatsapp_groups SET group_name = {mark}, search_name = {mark},"
+            f" synced_at = {mark} WHERE organization_id = {mark} AND group_jid = {mark}"
+        )
+        rows = [
+            (group.name, search_name(group.name, group.jid), row[-1], row[1], row[2])
+            for group, row in zip(_listing(10, "autumn").groups, self._groups, strict=True)
+        ]
         return self._timed((statement, rows))
 
     @property

@@ -1,5 +1,6 @@
 """The hot queries use their indexes, on both databases, with as many rows as somebody may have."""
 
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -7,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Engine, event, insert, text
+from sqlalchemy import Engine, event, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.cast import Cast
 from tests.support.clock import NOW
@@ -220,3 +221,25 @@ async def test_the_hot_queries_use_their_indexes(world: World) -> None:
     await the_memberships_of_a_page_are_looked_up_by_group(world)
     await a_sync_reads_the_groups_of_its_number_only(world)
     await what_is_due_is_found_without_reading_all_numbers(world)
+
+
+async def test_a_new_name_costs_no_more_than_a_new_group_however_many_share_the_words(
+    world: World,
+) -> None:
+    rows = [_group(world.organization_id, GROUPS + each) for each in range(300)]
+    async with world.database.writing() as session:
+        new = await _seconds(session.execute(insert(WhatsappGroup), rows))
+        rename = (
+            update(WhatsappGroup)
+            .where(WhatsappGroup.group_jid.in_([row["group_jid"] for row in rows]))
+            .values(search_name=func.replace(WhatsappGroup.search_name, "spring", "autumn"))
+        )
+        renamed = await _seconds(session.execute(rename))
+
+    assert renamed < 10 * new
+
+
+async def _seconds(work: Awaitable[object]) -> float:
+    started = time.perf_counter()
+    await work
+    return time.perf_counter() - started
