@@ -15,12 +15,6 @@ def upgrade() -> None:
             op.execute(statement)
 
 
-_ROW = "(SELECT id FROM whatsapp_groups_search_rows WHERE group_id = {group})"
-_LEARN = """
-INSERT INTO whatsapp_groups_search_rows (group_id) VALUES (new.id);
-INSERT INTO whatsapp_groups_search (rowid, search_name, group_id)
-VALUES ({row}, new.search_name, new.id);
-""".format(row=_ROW.format(group="new.id"))
 _SQLITE = (
     "DROP TRIGGER whatsapp_groups_search_insert",
     "DROP TRIGGER whatsapp_groups_search_update",
@@ -34,22 +28,31 @@ _SQLITE = (
     INSERT INTO whatsapp_groups_search_rows (id, group_id)
     SELECT rowid, group_id FROM whatsapp_groups_search
     """,
-    f"""
+    """
     CREATE TRIGGER whatsapp_groups_search_insert AFTER INSERT ON whatsapp_groups
-    BEGIN {_LEARN} END
+    BEGIN
+        INSERT INTO whatsapp_groups_search_rows (group_id) VALUES (new.id);
+        INSERT INTO whatsapp_groups_search (rowid, search_name, group_id)
+        SELECT id, new.search_name, new.id FROM whatsapp_groups_search_rows
+        WHERE group_id = new.id;
+    END
     """,
-    f"""
+    """
     CREATE TRIGGER whatsapp_groups_search_update AFTER UPDATE OF search_name ON whatsapp_groups
     WHEN old.search_name <> new.search_name
     BEGIN
         UPDATE whatsapp_groups_search SET search_name = new.search_name
-        WHERE rowid = {_ROW.format(group="new.id")};
+        WHERE rowid = (
+            SELECT id FROM whatsapp_groups_search_rows WHERE group_id = new.id
+        );
     END
     """,
-    f"""
+    """
     CREATE TRIGGER whatsapp_groups_search_delete AFTER DELETE ON whatsapp_groups
     BEGIN
-        DELETE FROM whatsapp_groups_search WHERE rowid = {_ROW.format(group="old.id")};
+        DELETE FROM whatsapp_groups_search WHERE rowid = (
+            SELECT id FROM whatsapp_groups_search_rows WHERE group_id = old.id
+        );
         DELETE FROM whatsapp_groups_search_rows WHERE group_id = old.id;
     END
     """,
