@@ -222,6 +222,13 @@ def sentence(reason: Unsendable) -> str:
             assert_never(reason)
 
 
+def sentence_for_number(reason: Unsendable) -> str:
+    """About the one number that is to send, whatever other numbers could."""
+    if reason is Unsendable.NOT_A_MEMBER:
+        return "The number is not in this group."
+    return sentence(reason)
+
+
 # When to sync
 
 

@@ -25,8 +25,9 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import UtcDateTime
+from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.ids import new_id
-from groupline.messages.refusals import Refusal, Target, refusal_of
+from groupline.messages.refusals import Refusal, refusal_of
 from groupline.messages.rules import PRIORITIES, Policy
 from groupline.messages.variables import plain
 from groupline.models import (
@@ -222,6 +223,7 @@ _CLAIMED: Final = (
         _message.c.carried_ref,
         _message.c.attempts,
         _group.c.is_community,
+        _group.c.is_community_announce,
         _group.c.announce_only,
         _member.c.is_active,
         _member.c.is_admin,
@@ -300,12 +302,8 @@ async def _start_delays(
 
 
 def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
-    target = Target(
-        is_community=row.is_community,
-        announce_only=row.announce_only,
-        is_member=bool(row.is_active),
-        is_admin=bool(row.is_admin),
-    )
+    group = GroupFacts(row.is_community, row.is_community_announce, row.announce_only)
+    membership = MembershipFacts(bool(row.is_active), bool(row.is_admin))
     return Claim(
         id=row.id,
         organization_id=row.organization_id,
@@ -322,5 +320,5 @@ def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
         client_ref=row.client_ref,
         carries_ref=row.carried_ref,
         attempts=row.attempts,
-        refusal=refusal_of(row.content, target, has_media=row.media_url is not None),
+        refusal=refusal_of(row.content, group, membership, has_media=row.media_url is not None),
     )

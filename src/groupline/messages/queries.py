@@ -22,7 +22,8 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
-from groupline.messages.refusals import Target, target_refusal
+from groupline.groups.rules import GroupFacts, MembershipFacts
+from groupline.messages.refusals import target_refusal
 from groupline.messages.schemas import (
     After,
     DisplayState,
@@ -272,6 +273,7 @@ async def groups_for_sending(
         group.group_name,
         group.participant_count,
         group.is_community,
+        group.is_community_announce,
         group.announce_only,
         func.coalesce(member.is_active, False).label("is_member"),
         func.coalesce(member.is_admin, False).label("is_admin"),
@@ -290,7 +292,8 @@ async def groups_for_sending(
 
 def _sendable(row: Any) -> SendableGroup:
     refusal = target_refusal(
-        Target(row.is_community, row.announce_only, bool(row.is_member), bool(row.is_admin))
+        GroupFacts(row.is_community, row.is_community_announce, row.announce_only),
+        MembershipFacts(bool(row.is_member), bool(row.is_admin)),
     )
     return SendableGroup(
         id=row.id,

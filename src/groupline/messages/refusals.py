@@ -3,18 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
+from groupline.groups.rules import GroupFacts, MembershipFacts, sentence_for_number, unsendable
 from groupline.messages.variables import fill, plain
 from groupline.text import is_blank
-
-RefusalCode = Literal[
-    "unresolved_variable",
-    "no_content",
-    "community_parent",
-    "not_a_member",
-    "admins_only",
-]
 
 _NAMED: Final = 5
 """So many of what is wrong with a text are named; the first ones lead to the others."""
@@ -22,18 +15,13 @@ _NAMED: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    code: RefusalCode
+    code: str
     sentence: str
+    """For people."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """A group, as the number that sends stands to it."""
-
-    is_community: bool
-    announce_only: bool
-    is_member: bool
-    is_admin: bool
+UNKNOWN_NUMBER: Final = Refusal("unknown_number", "There is no such number.")
+UNKNOWN_GROUP: Final = Refusal("unknown_group", "There is no such group.")
 
 
 def unresolved_variables(text: str) -> tuple[str, ...]:
@@ -41,15 +29,12 @@ def unresolved_variables(text: str) -> tuple[str, ...]:
     return fill(text, {}).unresolved
 
 
-def target_refusal(target: Target) -> Refusal | None:
-    """Why the number cannot write to the group."""
-    if target.is_community:
-        return Refusal("community_parent", "This is a community; messages go to the groups in it.")
-    if not target.is_member:
-        return Refusal("not_a_member", "The number is not in this group.")
-    if target.announce_only and not target.is_admin:
-        return Refusal("admins_only", "Only admins may write in this group.")
-    return None
+def target_refusal(group: GroupFacts, membership: MembershipFacts | None) -> Refusal | None:
+    """Why the number, which stands to the group like this, cannot write to it."""
+    reason = unsendable(group, [membership] if membership is not None else [])
+    if reason is None:
+        return None
+    return Refusal(reason.value, sentence_for_number(reason))
 
 
 def content_refusal(content: str, *, has_media: bool) -> Refusal | None:
@@ -64,5 +49,7 @@ def content_refusal(content: str, *, has_media: bool) -> Refusal | None:
     return None
 
 
-def refusal_of(content: str, target: Target, *, has_media: bool) -> Refusal | None:
-    return content_refusal(content, has_media=has_media) or target_refusal(target)
+def refusal_of(
+    content: str, group: GroupFacts, membership: MembershipFacts | None, *, has_media: bool
+) -> Refusal | None:
+    return content_refusal(content, has_media=has_media) or target_refusal(group, membership)

@@ -45,6 +45,8 @@ class NewMessages:
     scheduled_for: datetime | None = None
     """Without it: now."""
     expires_at: datetime | None = None
+    event_id: UUID | None = None
+    """The event that it is about. The caller has found it in the organization."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,27 @@ class Draft:
     event_id: UUID | None = None
     step_id: UUID | None = None
     campaign_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedDraft:
+    """A draft that was not written, and why."""
+
+    draft: Draft
+    group_name: str | None
+    code: str
+    reason: str
+
+
+class Enqueued(list[UUID]):
+    """The ids of the rows that were written, in the order of their drafts."""
+
+    def __init__(self, ids: Iterable[UUID] = ()) -> None:
+        super().__init__(ids)
+        self.refused: Sequence[RefusedDraft] = ()
+        """Must not leave as they are (rule 8)."""
+        self.already: Sequence[Draft] = ()
+        """There is a message for the same step, or campaign, and group: it was left as it is."""
 
 
 @dataclass(frozen=True, slots=True)

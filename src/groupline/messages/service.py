@@ -2,23 +2,28 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
-from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
-from groupline.db import announce
 from groupline.errors import InvalidInput, NotFound
-from groupline.ids import new_id
 from groupline.journal import Actor
-from groupline.messages import queries, rules
+from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
-from groupline.messages.refusals import content_refusal
+from groupline.messages.drafts import refused_drafts, write_drafts
+from groupline.messages.refusals import UNKNOWN_GROUP, UNKNOWN_NUMBER, content_refusal
 from groupline.messages.requeue import requeue
 from groupline.messages.rules import PRIORITY_EVENT, PRIORITY_NOW, Policy
-from groupline.messages.schemas import Draft, GroupsRefused, NewMessages, RefusedGroup
+from groupline.messages.schemas import (
+    Draft,
+    Enqueued,
+    GroupsRefused,
+    NewMessages,
+    RefusedDraft,
+    RefusedGroup,
+)
 from groupline.text import check_text
 
 MAX_GROUPS: Final = 5_000
@@ -43,9 +48,6 @@ async def schedule(
     scheduled_for, expires_at = _times(wanted, now, policy)
     content = check_text(wanted.content, field="content", what="message")
     _check(wanted, content, group_ids)
-    if await queries.get_sending_number(session, organization_id, wanted.number_id) is None:
-        raise NotFound("There is no such number.")
-    await _check_groups(session, organization_id, wanted.number_id, group_ids)
     drafts = [
         Draft(
             number_id=wanted.number_id,
@@ -56,10 +58,12 @@ async def schedule(
             scheduled_for=scheduled_for,
             expires_at=expires_at,
             priority=PRIORITY_NOW if wanted.scheduled_for is None else PRIORITY_EVENT,
+            event_id=wanted.event_id,
         )
         for group_id in group_ids
     ]
-    ids = await enqueue(session, organization_id, drafts, actor=actor, now=now)
+    _raise_refused(await refused_drafts(session, organization_id, drafts))
+    ids = await write_drafts(session, organization_id, drafts, actor=actor, now=now)
     await journal.record(
         session,
         action="messages.scheduled",
@@ -84,37 +88,17 @@ async def enqueue(
     *,
     actor: Actor,
     now: datetime,
-) -> list[UUID]:
-    """Writes rows of the outbox. The caller has checked what they refer to, and journals why."""
-    if not drafts:
-        return []
-    rows = [_row(organization_id, draft, actor, now) for draft in drafts]
-    await session.execute(insert(MESSAGES), rows)
-    await announce(session, "messages", organization_id=organization_id, subject_id=None)
-    return [row["id"] for row in rows]
+) -> Enqueued:
+    """Writes rows of the outbox: those that may leave as they are, and are not there already.
 
-
-def _row(organization_id: UUID, draft: Draft, actor: Actor, now: datetime) -> dict[str, Any]:
-    message_id = new_id()
-    return {
-        "id": message_id,
-        "organization_id": organization_id,
-        "number_id": draft.number_id,
-        "group_id": draft.group_id,
-        "event_id": draft.event_id,
-        "campaign_id": draft.campaign_id,
-        "step_id": draft.step_id,
-        "content": draft.content,
-        "media_url": draft.media_url,
-        "media_type": draft.media_type,
-        "scheduled_for": draft.scheduled_for,
-        "expires_at": draft.expires_at,
-        "priority": draft.priority,
-        "client_ref": str(message_id),
-        "created_by": actor.reference,
-        "created_at": now,
-        "updated_at": now,
-    }
+    What was not written is in ``refused`` and ``already`` of the answer. The caller journals why.
+    """
+    refused = await refused_drafts(session, organization_id, drafts)
+    unfit = {id(each.draft) for each in refused}
+    fit = [draft for draft in drafts if id(draft) not in unfit] if unfit else drafts
+    enqueued = await write_drafts(session, organization_id, fit, actor=actor, now=now)
+    enqueued.refused = refused
+    return enqueued
 
 
 # --- people's decisions ---------------------------------------------------------------------
@@ -213,19 +197,14 @@ def _check(wanted: NewMessages, content: str, group_ids: Sequence[UUID]) -> None
         raise _invalid("content", refusal.sentence)
 
 
-async def _check_groups(
-    session: AsyncSession, organization_id: UUID, number_id: UUID, group_ids: Sequence[UUID]
-) -> None:
-    known = await queries.groups_for_sending(session, organization_id, number_id, ids=group_ids)
-    if len(known) < len(group_ids):
-        raise NotFound("There is no such group.")
-    refused = [
-        RefusedGroup(each.id, each.name, each.refusal_code or "", each.refusal)
-        for each in known
-        if each.refusal is not None
-    ]
+def _raise_refused(refused: Sequence[RefusedDraft]) -> None:
+    for each in refused:
+        if each.code in (UNKNOWN_NUMBER.code, UNKNOWN_GROUP.code):
+            raise NotFound(each.reason)
     if refused:
-        raise GroupsRefused(refused)
+        raise GroupsRefused(
+            [RefusedGroup(e.draft.group_id, e.group_name, e.code, e.reason) for e in refused]
+        )
 
 
 def _invalid(field: str, why: str) -> InvalidInput:

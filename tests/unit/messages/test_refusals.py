@@ -2,15 +2,21 @@
 
 import pytest
 
+from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.messages.refusals import (
-    Target,
     content_refusal,
     refusal_of,
     target_refusal,
     unresolved_variables,
 )
 
-OPEN = Target(is_community=False, announce_only=False, is_member=True, is_admin=False)
+OPEN = GroupFacts(is_community=False, is_community_announce=False, announce_only=False)
+PARENT = GroupFacts(is_community=True, is_community_announce=False, announce_only=False)
+ANNOUNCE = GroupFacts(is_community=False, is_community_announce=True, announce_only=False)
+ADMINS_ONLY = GroupFacts(is_community=False, is_community_announce=False, announce_only=True)
+MEMBER = MembershipFacts(is_active=True, is_admin=False)
+ADMIN = MembershipFacts(is_active=True, is_admin=True)
+GONE = MembershipFacts(is_active=False, is_admin=True)
 
 
 @pytest.mark.parametrize(
@@ -49,21 +55,32 @@ def test_an_empty_text_needs_media() -> None:
 
 
 @pytest.mark.parametrize(
-    ("target", "code"),
+    ("group", "membership", "code"),
     [
-        (OPEN, None),
-        (Target(True, False, True, True), "community_parent"),
-        (Target(False, False, False, False), "not_a_member"),
-        (Target(False, True, True, False), "admins_only"),
-        (Target(False, True, True, True), None),
+        (OPEN, MEMBER, None),
+        (OPEN, None, "not_a_member"),
+        (OPEN, GONE, "not_a_member"),
+        (PARENT, ADMIN, "community_parent"),
+        (ADMINS_ONLY, MEMBER, "admins_only"),
+        (ADMINS_ONLY, ADMIN, None),
+        (ANNOUNCE, MEMBER, "admins_only"),
+        (ANNOUNCE, ADMIN, None),
     ],
 )
-def test_groups_that_cannot_be_written_to(target: Target, code: str | None) -> None:
-    refusal = target_refusal(target)
+def test_groups_that_cannot_be_written_to(
+    group: GroupFacts, membership: MembershipFacts | None, code: str | None
+) -> None:
+    refusal = target_refusal(group, membership)
     assert (refusal.code if refusal else None) == code
 
 
+def test_what_is_said_is_about_the_one_number() -> None:
+    refusal = target_refusal(OPEN, GONE)
+    assert refusal is not None
+    assert refusal.sentence == "The number is not in this group."
+
+
 def test_the_text_is_looked_at_before_the_group() -> None:
-    refusal = refusal_of("{x}", Target(True, False, False, False), has_media=False)
+    refusal = refusal_of("{x}", PARENT, None, has_media=False)
     assert refusal is not None
     assert refusal.code == "unresolved_variable"
