@@ -30,6 +30,8 @@ class ContractGateway:
     keeps_sessions: bool = False
     """A gateway that confirms a logout and goes on."""
     failing: Failure | None = None
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared: it takes its time. Calls that come meanwhile are answered when it is set."""
     calls: list[tuple[str, str]] = field(default_factory=list)
     """Which call came for which session, in order."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
@@ -78,6 +80,7 @@ class ContractGateway:
     async def _fail(self, request: web.Request) -> web.StreamResponse | None:
         if request.headers.get("X-API-Key") != KEY:
             return _json((401, {"error": "wrong key"}))
+        await self.answers.wait()
         if self.failing == "silence":
             await asyncio.Event().wait()
         if self.failing == "reset":
@@ -104,6 +107,7 @@ def _json(answer: tuple[int, Any]) -> web.Response:
 @asynccontextmanager
 async def contract_gateway() -> AsyncIterator[ContractGateway]:
     gateway = ContractGateway()
+    gateway.answers.set()
     app = web.Application()
     app.router.add_get("/health", gateway._health)
     app.router.add_post("/connect", gateway._connect)

@@ -42,6 +42,7 @@ async def _status(
         phone=text_of(event.payload, "phoneNumber", "phone"),
         reason=text_of(event.payload, "reason"),
         at=event.occurred_at or event.received_at,
+        is_dated=event.occurred_at is not None,
         now=now,
     )
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy import delete, select
@@ -19,9 +19,12 @@ from groupline.journal import Actor
 from groupline.models import PendingLogout, WhatsappSession
 from groupline.numbers import queries, rules
 from groupline.numbers.context import Context
-from groupline.numbers.logout import is_pending, log_out_target
+from groupline.numbers.logout import log_out_deleted
 from groupline.numbers.rules import NotDeletable
-from groupline.numbers.start import Target
+from groupline.numbers.transitions import is_pending
+
+_ATTEMPT_LASTS: Final = timedelta(minutes=1)
+"""Longer than one attempt to log out: the sweeper keeps out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,18 +40,17 @@ async def delete_session(
 ) -> None:
     """Removes one row of history. Raises `Conflict` for one that is connected or being paired.
 
-    What its gateway has not let go of yet, the sweeper goes on to log out.
+    If its gateway may still hold the pairing, it is told to let go of it, until it confirms.
     """
     now = context.clock.now()
-    async with context.database.reading() as session:
-        row = await queries.get_session(session, organization_id, session_id)
-        _refuse(row, now)
-    told = await _tell_gateways(context, [row])
     async with context.database.writing() as session:
         row = await queries.lock_session(session, organization_id, session_id)
         _refuse(row, now)
-        await _keep_logouts(session, [row], told, now)
+        kept = await _keep_logouts(session, [row], now, next_try_at=now + _ATTEMPT_LASTS)
+        gateways = await queries.gateways_by_id(session, [row.gateway_id])
         await _delete(session, [row], actor, now)
+    for pending in kept:
+        await log_out_deleted(context, pending, gateways[pending.gateway_id])
 
 
 def _refuse(row: WhatsappSession, now: datetime) -> None:
@@ -71,10 +73,9 @@ async def clean_up(
         found = _old(await _ended(session, organization_id), now, older_than)
     if dry_run or not found:
         return CleanUp(found, 0)
-    told = await _tell_gateways(context, found)
     async with context.database.writing() as session:
         rows = _old(await _ended(session, organization_id, lock=True), now, older_than)
-        await _keep_logouts(session, rows, told, now)
+        await _keep_logouts(session, rows, now, next_try_at=now)
         await _delete(session, rows, actor, now)
     return CleanUp(rows, len(rows))
 
@@ -108,41 +109,34 @@ def _old(
     ]
 
 
-async def _tell_gateways(context: Context, rows: Sequence[WhatsappSession]) -> set[UUID]:
-    """One attempt to log them out: those that were. A gateway that is away is not waited for."""
-    pending = [row for row in rows if _is_held(row)]
-    async with context.database.reading() as session:
-        gateways = await queries.gateways_by_id(session, [row.gateway_id for row in pending])
-    reachable = [
-        Target(row, gateways[row.gateway_id])
-        for row in pending
-        if gateways[row.gateway_id].unreachable_since is None
-    ]
-    done = await asyncio.gather(*(log_out_target(context, target) for target in reachable))
-    return {target.session.id for target, told in zip(reachable, done, strict=True) if told}
-
-
-def _is_held(row: WhatsappSession) -> bool:
-    """As far as is known, the gateway still has it."""
-    return is_pending(row) or row.status in queries.PAIRING
-
-
 async def _keep_logouts(
-    session: AsyncSession, rows: Sequence[WhatsappSession], told: Collection[UUID], now: datetime
-) -> None:
-    """What is still to be logged out is remembered without its row."""
-    session.add_all(
+    session: AsyncSession,
+    rows: Sequence[WhatsappSession],
+    now: datetime,
+    *,
+    next_try_at: datetime,
+) -> list[PendingLogout]:
+    """What is still to be logged out is remembered without its row, for the sweeper."""
+    kept = [
         PendingLogout(
             id=new_id(),
             gateway_id=row.gateway_id,
             gateway_session_id=row.gateway_session_id,
             requested_at=row.logout_requested_at or now,
-            next_try_at=now,
+            next_try_at=next_try_at,
         )
         for row in rows
-        if _is_held(row) and row.id not in told
-    )
+        if _is_held(row)
+    ]
+    session.add_all(kept)
     await session.flush()
+    return kept
+
+
+def _is_held(row: WhatsappSession) -> bool:
+    """As far as is known, the gateway still has the pairing, though it may have lost the phone."""
+    may_come_back = row.ended_reason == "disconnected" and row.logout_confirmed_at is None
+    return is_pending(row) or row.status in queries.PAIRING or may_come_back
 
 
 async def _delete(

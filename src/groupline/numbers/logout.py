@@ -14,6 +14,7 @@ from groupline.models import Gateway, PendingLogout, WhatsappSession
 from groupline.numbers import cadence, queries
 from groupline.numbers.context import Context
 from groupline.numbers.start import Target, load_target
+from groupline.numbers.transitions import is_pending
 
 log = structlog.get_logger(__name__)
 
@@ -61,10 +62,6 @@ async def log_out_deleted(context: Context, pending: PendingLogout, gateway: Gat
         await session.execute(delete(PendingLogout).where(PendingLogout.id == pending.id))
         await note_success(session, gateway.id, context.clock.now())
     return True
-
-
-def is_pending(row: WhatsappSession) -> bool:
-    return row.logout_requested_at is not None and row.logout_confirmed_at is None
 
 
 async def _put_off(context: Context, target: Target) -> None:

@@ -88,6 +88,15 @@ async def get_number(
     return row
 
 
+async def lock_number(session: AsyncSession, organization_id: UUID, number_id: UUID) -> None:
+    """One beginning of a pairing for the number at a time. Taken after the row of a session."""
+    await session.execute(
+        select(WhatsappNumber.id)
+        .where(WhatsappNumber.organization_id == organization_id, WhatsappNumber.id == number_id)
+        .with_for_update()
+    )
+
+
 async def find_number(
     session: AsyncSession, organization_id: UUID, phone: str
 ) -> WhatsappNumber | None:

@@ -24,6 +24,7 @@ from groupline.numbers.rules import (
     Decision,
     Doubt,
     End,
+    Hint,
     LogOutAgain,
     Note,
     Outdated,
@@ -32,7 +33,7 @@ from groupline.numbers.rules import (
     StartUp,
 )
 from groupline.numbers.takeover import Report, Takeover, take_over
-from groupline.numbers.transitions import end_session, leave_pairing, request_logout
+from groupline.numbers.transitions import end_session, is_pending, leave_pairing, request_logout
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class Word:
     at: datetime
     """A poll's time is that of its request: what the gateway says is not older."""
     now: datetime
+    is_dated: bool = True
+    """False: nobody knows when it was so; `at` is when it arrived."""
     source: StatusSource = "gateway"
     actor: Actor = GATEWAY
     knows_restrictions: bool = False
@@ -67,7 +70,8 @@ async def apply_reading(
     if phone is not None:
         await queries.lock_phone(session, organization_id, phone)
     row = await queries.lock_session(session, organization_id, session_id)
-    decision = rules.decide(queries.facts_of(row), word.reading, word.at, word.now)
+    decide = rules.decide if word.is_dated else rules.decide_undated
+    decision = decide(queries.facts_of(row), word.reading, word.at, word.now)
     if _needs_another_look(decision, word, phone):
         decision = Outdated(disagrees=True)
     before, was_old = _shown(row), _proof_is_old(row, word.now)
@@ -145,6 +149,7 @@ async def _carry_out(
 def _change(
     row: WhatsappSession,
     decision: Outdated
+    | Hint
     | Confirm
     | Note
     | Doubt
@@ -156,9 +161,8 @@ def _change(
 ) -> None:
     """The decisions that concern this row alone."""
     match decision:
-        case Outdated():
-            if decision.disagrees and row.status != "disconnected":
-                row.next_verify_at = word.now
+        case Outdated() | Hint():
+            _look_again(row, decision, word)
         case Doubt():
             _doubt(row, decision, word)
         case ShowQr():
@@ -207,8 +211,13 @@ async def _end(session: AsyncSession, row: WhatsappSession, end: End, word: Word
 async def _pair_anew(
     session: AsyncSession, row: WhatsappSession, decision: PairAnew, word: Word
 ) -> Applied:
-    """The number's next pairing begins where the old one cannot be revived."""
+    """The number's next pairing begins where the old one cannot be revived, unless it has begun."""
     await _end(session, row, End("logged_out", decision.detail), word)
+    organization_id, number_id = row.organization_id, row.number_id
+    assert number_id is not None  # what is revived was paired once
+    await queries.lock_number(session, organization_id, number_id)
+    if await queries.pairing_for(session, organization_id, number_id, word.now) is not None:
+        return Applied(decision, row)
     fresh = new_pairing_row(
         organization_id=row.organization_id,
         gateway_id=row.gateway_id,
@@ -261,6 +270,19 @@ def _prove(row: WhatsappSession, word: Word) -> None:
     row.verified_at = word.at if row.verified_at is None else max(row.verified_at, word.at)
     row.status_source = word.source
     row.doubted_at = row.status_detail = None
+
+
+def _look_again(row: WhatsappSession, decision: Outdated | Hint, word: Word) -> None:
+    """What came late, or without its time, changes nothing. What it contradicts is asked for: also
+    whether an ended session is back, unless that one waits for its logout.
+    """
+    if isinstance(decision, Outdated):
+        is_wanted = decision.disagrees and row.status != "disconnected"
+    else:
+        is_back = isinstance(word.reading, SessionConnected) and not is_pending(row)
+        is_wanted = row.status != "disconnected" or is_back
+    if is_wanted:
+        row.next_verify_at = word.now
 
 
 def _doubt(row: WhatsappSession, decision: Doubt, word: Word) -> None:
@@ -339,9 +361,11 @@ async def apply_status_event(
     phone: str | None,
     at: datetime,
     now: datetime,
+    is_dated: bool = True,
     reason: str | None = None,
-) -> Literal["applied", "outdated", "unmatched", "invalid"]:
-    """A status webhook. Unmatched: no session of that name is known (yet).
+) -> Literal["applied", "outdated", "unmatched", "ambiguous", "invalid"]:
+    """A status webhook. Unmatched: no session of that name is known (yet). Ambiguous: it does not
+    say when, so the gateway is asked.
 
     The gateway's clock may be wrong: an event is never newer than its arrival.
     """
@@ -352,6 +376,12 @@ async def apply_status_event(
     reading = groupline_session.reading(said)
     if reading is None:
         return "invalid"
-    word = Word(reading=reading, at=min(at, now), now=now, source="webhook")
+    word = Word(reading, at=min(at, now), now=now, is_dated=is_dated, source="webhook")
     applied = await apply_reading(session, row.organization_id, row.id, word)
-    return "outdated" if isinstance(applied.decision, Outdated) else "applied"
+    match applied.decision:
+        case Outdated():
+            return "outdated"
+        case Hint():
+            return "ambiguous"
+        case _:
+            return "applied"

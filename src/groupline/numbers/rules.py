@@ -72,6 +72,11 @@ class Outdated:
 
 
 @dataclass(frozen=True, slots=True)
+class Hint:
+    """It may be older than what is known, or not: the gateway is asked. Changes nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class Confirm:
     """The gateway says what we know: a proof, and no change."""
 
@@ -139,6 +144,7 @@ class End:
 
 Decision = (
     Outdated
+    | Hint
     | Confirm
     | Note
     | Doubt
@@ -167,6 +173,19 @@ def decide(facts: SessionFacts, reading: SessionReading, at: datetime, now: date
             return _while_disconnected(facts, reading)
         case _:
             assert_never(facts.status)
+
+
+def decide_undated(
+    facts: SessionFacts, reading: SessionReading, received_at: datetime, now: datetime
+) -> Decision:
+    """What a report means that does not say when it was so.
+
+    It may be a late one, so it wins over nothing that is known. Where no phone was ever linked
+    there is nothing newer to know: there it counts from its arrival.
+    """
+    if facts.is_pairing and not facts.number_known:
+        return decide(facts, reading, received_at, now)
+    return Hint()
 
 
 _KnownReading = (

@@ -10,7 +10,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.db import announce
-from groupline.errors import Conflict, GrouplineError, InvalidInput, UpstreamError
+from groupline.errors import (
+    Conflict,
+    GatewaySessionUnknown,
+    GrouplineError,
+    InvalidInput,
+    UpstreamError,
+)
 from groupline.gateways.phone import normalise_phone
 from groupline.gateways.port import Capabilities, Capability, Proxy
 from groupline.gateways.service import default_gateway, get_gateway
@@ -20,7 +26,7 @@ from groupline.numbers import queries, rules
 from groupline.numbers.account import record_end
 from groupline.numbers.ask import verify_session
 from groupline.numbers.context import Context
-from groupline.numbers.logout import is_pending, log_out
+from groupline.numbers.logout import log_out
 from groupline.numbers.readings import new_pairing_row
 from groupline.numbers.start import (
     Target,
@@ -30,7 +36,7 @@ from groupline.numbers.start import (
     start_pairing,
     write_proxy,
 )
-from groupline.numbers.transitions import end_session, need_no_logout, request_logout
+from groupline.numbers.transitions import end_session, is_pending, need_no_logout, request_logout
 from groupline.text import clean_line
 
 
@@ -232,7 +238,7 @@ async def reconnect(
 ) -> WhatsappSession:
     """Revives the last pairing at the gateway, or pairs anew under the same number.
 
-    Asked twice, it answers the pairing that is under way.
+    Asked twice, also at the same moment, it answers the one pairing that is under way.
     """
     now = context.clock.now()
     async with context.database.reading() as session:
@@ -259,7 +265,7 @@ def _may_be_revived(row: WhatsappSession) -> bool:
 
 
 async def _revive(context: Context, last: WhatsappSession, actor: Actor) -> WhatsappSession | None:
-    """None: the gateway no longer has the pairing."""
+    """None: the gateway no longer has the pairing, or somebody else was faster."""
     before = await _mark_reviving(context, last, actor)
     if before is None:
         return None
@@ -267,10 +273,9 @@ async def _revive(context: Context, last: WhatsappSession, actor: Actor) -> What
         target = await load_target(session, last.organization_id, last.id)
     try:
         pairing = await call_connect(context, target)
-    except UpstreamError as error:
-        gone = error.code == "gateway_session_unknown"
+    except Exception as error:  # whatever it was, nothing has begun
         await _give_up_reviving(context, last, before, error)
-        if gone:
+        if isinstance(error, GatewaySessionUnknown):
             return None
         raise
     await note_started(context, target, pairing)
@@ -278,7 +283,9 @@ async def _revive(context: Context, last: WhatsappSession, actor: Actor) -> What
         applied = await verify_session(context, last.organization_id, last.id, actor=actor)
     except UpstreamError:
         return await _stored(context, last)  # it has begun; the verifier goes on from here
-    return applied.fresh_pairing or applied.session
+    if applied.fresh_pairing is not None:
+        return applied.fresh_pairing
+    return None if applied.session.status == "disconnected" else applied.session
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,7 +329,7 @@ async def _mark_reviving(context: Context, last: WhatsappSession, actor: Actor) 
 
 
 async def _give_up_reviving(
-    context: Context, last: WhatsappSession, before: _Before, error: GrouplineError
+    context: Context, last: WhatsappSession, before: _Before, error: Exception
 ) -> None:
     """The session is what it was before, with the gateway's reason."""
     now = context.clock.now()
@@ -333,11 +340,15 @@ async def _give_up_reviving(
         row.status, row.ended_reason = "disconnected", before.ended_reason
         row.disconnected_at = before.disconnected_at
         row.pairing_started_at = before.pairing_started_at
-        row.last_error, row.last_error_at = error.detail, now
+        row.last_error, row.last_error_at = _words_of(error), now
         row.logout_requested_at = before.logout_requested_at
         row.next_verify_at = now + context.verify_every
         await announce(session, "sessions", organization_id=row.organization_id, subject_id=row.id)
         await announce(session, "numbers", organization_id=row.organization_id, subject_id=None)
+
+
+def _words_of(error: Exception) -> str:
+    return error.detail if isinstance(error, GrouplineError) else "Groupline failed to ask for it."
 
 
 async def _pair_anew(
@@ -349,9 +360,11 @@ async def _pair_anew(
 ) -> WhatsappSession:
     now = context.clock.now()
     async with context.database.writing() as session:
-        under_way = await queries.pairing_for(session, organization_id, number_id, now)
-        if under_way is not None:
-            return under_way
+        await queries.lock_number(session, organization_id, number_id)
+        faster = await queries.connected_session(session, organization_id, number_id)
+        faster = faster or await queries.pairing_for(session, organization_id, number_id, now)
+        if faster is not None:
+            return faster
         gateway = await _gateway_again(session, last)
         row = new_pairing_row(
             organization_id=organization_id,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime, timedelta
 from typing import Final
+from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
@@ -15,37 +16,52 @@ from groupline.models import Gateway, PendingLogout, WhatsappSession
 from groupline.numbers import queries, rules
 from groupline.numbers.account import record_end
 from groupline.numbers.context import Context
+from groupline.numbers.lanes import Lanes
 from groupline.numbers.logout import log_out_deleted, log_out_target
 from groupline.numbers.start import Target
 from groupline.numbers.transitions import end_session, request_logout
 
 _BATCH: Final = 20
-_LEASE: Final = timedelta(seconds=60)
-"""Longer than a logout may take."""
-_GATEWAY_MAY_BE_AWAY: Final = timedelta(hours=1)
-"""While a gateway cannot be asked, a pairing may have been scanned: it is not ended for so long."""
+LOGOUTS: Final = 10
+"""Of each kind (in the history, deleted from it), at one gateway, in one batch."""
+LEASE: Final = timedelta(seconds=60)
+"""Longer than the logouts of a batch may take, all at once (a test holds it)."""
 
 
 class Sweeper:
+    """Several may run, in several processes."""
+
     def __init__(self, context: Context) -> None:
         self._context = context
+        self._lanes = Lanes("sweeper")
+
+    @property
+    def wake(self) -> asyncio.Event:
+        """Set when the logouts at a gateway have ended: there may be more."""
+        return self._lanes.wake
 
     async def run_once(self) -> bool:
-        """Does what is due; True if there may be more."""
+        """Does what is due; True if there may be more. Gateways are not waited for."""
         expired = await self._expire_pairings()
         await self._drop_stale_codes()
-        return await self._log_out() or expired == _BATCH
+        for gateway_id in await self._gateways_to_tell():
+            self._lanes.start(gateway_id, self._log_out)
+        return expired == _BATCH
+
+    async def drain(self) -> None:
+        """Lets what was begun end."""
+        await self._lanes.drain()
+
+    # --- pairings
 
     async def _expire_pairings(self) -> int:
+        """Also while their gateway is away: it is logged out there as soon as it can be."""
         now = self._context.clock.now()
         due = (
             select(WhatsappSession)
-            .join(Gateway, Gateway.id == WhatsappSession.gateway_id)
             .where(
                 queries.IS_BEING_PAIRED,
                 WhatsappSession.pairing_started_at <= now - rules.PAIRING_LASTS,
-                Gateway.unreachable_since.is_(None)
-                | (WhatsappSession.pairing_started_at <= now - _GATEWAY_MAY_BE_AWAY),
             )
             .limit(_BATCH)
         )
@@ -53,8 +69,7 @@ class Sweeper:
             if (await session.scalars(due)).first() is None:
                 return 0  # the usual case costs no write transaction
         async with self._context.database.writing() as session:
-            claimed = due.with_for_update(skip_locked=True, of=WhatsappSession)
-            rows = (await session.scalars(claimed)).all()
+            rows = (await session.scalars(due.with_for_update(skip_locked=True))).all()
             for row in rows:
                 await self._expire(session, row, now)
         return len(rows)
@@ -92,48 +107,51 @@ class Sweeper:
                 .values(qr_code=None, qr_expires_at=None)
             )
 
-    async def _log_out(self) -> bool:
-        targets = await self._claim_logouts()
-        deleted = await self._claim_deleted()
+    # --- logouts
+
+    async def _gateways_to_tell(self) -> list[UUID]:
+        now = self._context.clock.now()
+        due = union(
+            select(WhatsappSession.gateway_id).where(*_logout_due(now)),
+            select(PendingLogout.gateway_id).where(PendingLogout.next_try_at <= now),
+        )
+        async with self._context.database.reading() as session:
+            return list((await session.scalars(due)).all())
+
+    async def _log_out(self, gateway_id: UUID) -> bool:
+        """One batch of the gateway's logouts; True if there may be more."""
+        ended, deleted = await self._claim(gateway_id)
         await asyncio.gather(
-            *(log_out_target(self._context, target) for target in targets),
+            *(log_out_target(self._context, target) for target in ended),
             *(log_out_deleted(self._context, pending, gateway) for pending, gateway in deleted),
         )
-        return _BATCH in (len(targets), len(deleted))
+        return LOGOUTS in (len(ended), len(deleted))
 
-    async def _claim_deleted(self) -> list[tuple[PendingLogout, Gateway]]:
+    async def _claim(
+        self, gateway_id: UUID
+    ) -> tuple[list[Target], list[tuple[PendingLogout, Gateway]]]:
+        """Takes what is due and puts it off by a lease, so that nobody else does the same."""
         now = self._context.clock.now()
-        is_due = PendingLogout.next_try_at <= now
-        async with self._context.database.reading() as session:
-            if await session.scalar(select(PendingLogout.id).where(is_due).limit(1)) is None:
-                return []
-        due = select(PendingLogout).where(is_due).order_by(PendingLogout.next_try_at).limit(_BATCH)
+        ended = (
+            select(WhatsappSession)
+            .where(WhatsappSession.gateway_id == gateway_id, *_logout_due(now))
+            .limit(LOGOUTS)
+        )
+        deleted = (
+            select(PendingLogout)
+            .where(PendingLogout.gateway_id == gateway_id, PendingLogout.next_try_at <= now)
+            .order_by(PendingLogout.next_try_at)
+            .limit(LOGOUTS)
+        )
         async with self._context.database.writing() as session:
-            rows = (await session.scalars(due.with_for_update(skip_locked=True))).all()
+            rows = (await session.scalars(ended.with_for_update(skip_locked=True))).all()
+            pendings = (await session.scalars(deleted.with_for_update(skip_locked=True))).all()
             for row in rows:
-                row.next_try_at = now + _LEASE
-            gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
-        return [(row, gateways[row.gateway_id]) for row in rows]
-
-    async def _claim_logouts(self) -> list[Target]:
-        now = self._context.clock.now()
-        due = _logout_due(self._context.clock.now())
-        async with self._context.database.reading() as session:
-            if await session.scalar(select(WhatsappSession.id).where(*due).limit(1)) is None:
-                return []
-        async with self._context.database.writing() as session:
-            rows = (
-                await session.scalars(
-                    select(WhatsappSession)
-                    .where(*due)
-                    .limit(_BATCH)
-                    .with_for_update(skip_locked=True)
-                )
-            ).all()
-            for row in rows:
-                row.next_verify_at = now + _LEASE
-            gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
-        return [Target(row, gateways[row.gateway_id]) for row in rows]
+                row.next_verify_at = now + LEASE
+            for pending in pendings:
+                pending.next_try_at = now + LEASE
+            gateway = (await queries.gateways_by_id(session, [gateway_id]))[gateway_id]
+        return [Target(row, gateway) for row in rows], [(each, gateway) for each in pendings]
 
 
 def _logout_due(now: datetime) -> tuple[ColumnElement[bool], ...]:

@@ -42,3 +42,8 @@ def request_logout(row: WhatsappSession, now: datetime, *, again: bool = False) 
 
 def need_no_logout(row: WhatsappSession) -> None:
     row.logout_requested_at = row.logout_confirmed_at = None
+
+
+def is_pending(row: WhatsappSession) -> bool:
+    """Its gateway has not confirmed yet that it let go of it."""
+    return row.logout_requested_at is not None and row.logout_confirmed_at is None

@@ -1,10 +1,12 @@
-"""The loop that asks about every session that is due, whether or not anybody looks at a page."""
+"""The loop that asks about every session that is due, whether or not anybody looks at a page.
+
+Each gateway has a lane of its own: one that is slow, or away, delays nobody else's sessions.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -12,21 +14,25 @@ from uuid import UUID
 import structlog
 from sqlalchemy import ColumnElement, select
 
-from groupline.errors import GrouplineError
+from groupline.errors import GrouplineError, NotFound
 from groupline.gateways.outcomes import ReadingFailed
 from groupline.models import WhatsappSession
 from groupline.numbers import queries
 from groupline.numbers.ask import apply_and_schedule, ask, note_failed_turn
 from groupline.numbers.context import Context
+from groupline.numbers.lanes import Lanes
 from groupline.numbers.readings import Word
 from groupline.numbers.start import Target, start_pairing
 
 log = structlog.get_logger(__name__)
 
-_BATCH: Final = 50
-_LEASE: Final = timedelta(seconds=30)
-"""Longer than a status call may take: no other worker asks meanwhile."""
-_ASKED_AT_ONCE: Final = 10
+BATCH: Final = 40
+ASKED_AT_ONCE: Final = 10
+LEASE: Final = timedelta(seconds=60)
+"""Longer than all calls of a batch may take, so that nobody else asks meanwhile (a test holds it).
+A worker that dies is made up for as soon."""
+_WRITTEN_AT_ONCE: Final = 4
+"""Of all gateways together: the other loops need connections to the database too."""
 
 
 class Verifier:
@@ -34,49 +40,69 @@ class Verifier:
 
     def __init__(self, context: Context) -> None:
         self._context = context
-        self._turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._lanes = Lanes("verifier")
+        self._writes = asyncio.Semaphore(_WRITTEN_AT_ONCE)
+
+    @property
+    def wake(self) -> asyncio.Event:
+        """Set when a lane has ended: its gateway may be asked again."""
+        return self._lanes.wake
 
     async def run_once(self) -> bool:
-        """Asks about what is due now; True if there may be more."""
-        targets = await self._claim()
-        by_gateway: dict[UUID, list[Target]] = defaultdict(list)
-        for target in targets:
-            by_gateway[target.gateway.id].append(target)
-        await asyncio.gather(*map(self._ask_gateway, by_gateway.values()))
-        return len(targets) == _BATCH
+        """Starts a lane for every gateway with sessions that are due; waits for none of them."""
+        now = self._context.clock.now()
+        due = (
+            select(WhatsappSession.gateway_id)
+            .where(*_to_verify(self._lanes.busy), WhatsappSession.next_verify_at <= now)
+            .distinct()
+        )
+        async with self._context.database.reading() as session:
+            gateway_ids = (await session.scalars(due)).all()
+        for gateway_id in gateway_ids:
+            self._lanes.start(gateway_id, self._turn)
+        return False
+
+    async def drain(self) -> None:
+        """Lets what was begun end."""
+        await self._lanes.drain()
 
     async def next_due(self) -> float | None:
-        """Seconds until the next session is due."""
+        """Seconds until the next session is due, of those whose gateway is not busy."""
         async with self._context.database.reading() as session:
             due = await session.scalar(
                 select(WhatsappSession.next_verify_at)
-                .where(*_to_verify())
+                .where(*_to_verify(self._lanes.busy))
                 .order_by(WhatsappSession.next_verify_at)
                 .limit(1)
             )
         return None if due is None else (due - self._context.clock.now()).total_seconds()
 
-    async def _claim(self) -> list[Target]:
+    async def _turn(self, gateway_id: UUID) -> bool:
+        """One batch of the gateway's sessions; True if there may be more."""
+        targets = await self._claim(gateway_id)
+        if targets:
+            await self._ask_gateway(targets)
+        return len(targets) == BATCH
+
+    async def _claim(self, gateway_id: UUID) -> list[Target]:
         """Takes what is due and puts it off by a lease, so that nobody else asks meanwhile."""
         now = self._context.clock.now()
-        async with self._context.database.reading() as session:
-            due = select(WhatsappSession.id).where(
-                *_to_verify(), WhatsappSession.next_verify_at <= now
-            )
-            if await session.scalar(due.limit(1)) is None:
-                return []  # the usual case costs no write transaction
         async with self._context.database.writing() as session:
             rows = (
                 await session.scalars(
                     select(WhatsappSession)
-                    .where(*_to_verify(), WhatsappSession.next_verify_at <= now)
+                    .where(
+                        WhatsappSession.gateway_id == gateway_id,
+                        *_to_verify(),
+                        WhatsappSession.next_verify_at <= now,
+                    )
                     .order_by(WhatsappSession.next_verify_at)
-                    .limit(_BATCH)
+                    .limit(BATCH)
                     .with_for_update(skip_locked=True)
                 )
             ).all()
             for row in rows:
-                row.next_verify_at = now + _LEASE
+                row.next_verify_at = now + LEASE
             gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
         return [Target(row, gateways[row.gateway_id]) for row in rows]
 
@@ -88,18 +114,34 @@ class Verifier:
             ids = [target.session.id for target in targets]
             await note_failed_turn(self._context, first.gateway, failed, ids)
             return
-        failures = await asyncio.gather(*map(self._verify, others))
-        for target, failure in zip(others, failures, strict=True):
+        turns = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def in_turn(target: Target) -> None:
+            async with turns:
+                failure = await self._verify(target)
             if failure is not None:
-                await note_failed_turn(self._context, target.gateway, failure, [target.session.id])
+                ids = [target.session.id]
+                await note_failed_turn(self._context, target.gateway, failure, ids)
+
+        await asyncio.gather(*map(in_turn, others))
 
     async def _verify(self, target: Target) -> ReadingFailed | None:
-        async with self._turns:
-            at = self._context.clock.now()
-            reading = await ask(self._context, target)
-            if isinstance(reading, ReadingFailed):
-                return reading
-            word = Word(reading, at, self._context.clock.now())
+        """A defect that one session brings to light holds up no other: its lease will end."""
+        try:
+            return await self._ask(target)
+        except NotFound:
+            return None  # it was deleted from the history meanwhile
+        except Exception:
+            log.exception("session.not_verified", session_id=str(target.session.id))
+            return None
+
+    async def _ask(self, target: Target) -> ReadingFailed | None:
+        at = self._context.clock.now()
+        reading = await ask(self._context, target)
+        if isinstance(reading, ReadingFailed):
+            return reading
+        word = Word(reading, at, self._context.clock.now())
+        async with self._writes:
             applied = await apply_and_schedule(self._context, target, word)
         if applied.fresh_pairing is not None:
             await self._begin(Target(applied.fresh_pairing, target.gateway))
@@ -113,10 +155,11 @@ class Verifier:
             log.info("session.refused", session_id=str(fresh.session.id), code=error.code)
 
 
-def _to_verify() -> tuple[ColumnElement[bool], ...]:
+def _to_verify(except_at: Collection[UUID] = ()) -> tuple[ColumnElement[bool], ...]:
     """What is scheduled and not waiting for its logout."""
-    return (
+    wanted = (
         WhatsappSession.next_verify_at.is_not(None),
         WhatsappSession.logout_requested_at.is_(None)
         | WhatsappSession.logout_confirmed_at.is_not(None),
     )
+    return (*wanted, WhatsappSession.gateway_id.not_in(except_at)) if except_at else wanted

@@ -57,16 +57,24 @@ class Desk:
     async def verify(self, turns: int = 1) -> None:
         for _ in range(turns):
             self.clock.advance(0.01)
-            await Verifier(self.context).run_once()
+            await self._look()
 
     async def period(self, count: int = 1) -> None:
         """One verifier period passes, and the verifier looks."""
         for _ in range(count):
             self.clock.advance(self.context.verify_every.total_seconds())
-            await Verifier(self.context).run_once()
+            await self._look()
+
+    async def _look(self) -> None:
+        """One turn of a verifier that was just started, with all that it begins."""
+        verifier = Verifier(self.context)
+        await verifier.run_once()
+        await verifier.drain()
 
     async def sweep(self) -> None:
-        await Sweeper(self.context).run_once()
+        sweeper = Sweeper(self.context)
+        await sweeper.run_once()
+        await sweeper.drain()
 
     async def session(self, session_id: UUID) -> WhatsappSession:
         async with self.database.reading() as session:
@@ -118,10 +126,17 @@ async def pool() -> AsyncIterator[HttpPool]:
 
 
 async def open_desk(
-    database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
+    database: Database,
+    cast: Cast,
+    clock: ManualClock,
+    scripted: ContractGateway,
+    pool: HttpPool,
+    *,
+    name: str = "Scripted",
+    limit: float = 2,
 ) -> Desk:
     vault = Vault(SECRET_KEY)
-    short = Limit(2)  # for the tests in which a gateway stays silent
+    short = Limit(limit)  # for the tests in which a gateway stays silent
     limits = Limits(connect=short, status=short, disconnect=short)
     context = Context(
         database=database,
@@ -134,7 +149,7 @@ async def open_desk(
     async with database.writing() as session:
         row = await make_gateway(
             session,
-            name="Scripted",
+            name=name,
             base_url=scripted.url,
             credentials=write_credentials(vault, KEY, AuthScheme.API_KEY),
         )

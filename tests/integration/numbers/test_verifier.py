@@ -240,7 +240,9 @@ async def test_several_workers_ask_once(desk: Desk) -> None:
     await desk.paired()
     desk.clock.advance(60)
     before = desk.gateway.count("status")
-    await asyncio.gather(*(Verifier(desk.context).run_once() for _ in range(3)))
+    verifiers = [Verifier(desk.context) for _ in range(3)]
+    await asyncio.gather(*(verifier.run_once() for verifier in verifiers))
+    await asyncio.gather(*(verifier.drain() for verifier in verifiers))
     assert desk.gateway.count("status") == before + 1
 
 

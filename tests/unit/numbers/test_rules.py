@@ -34,6 +34,7 @@ from groupline.numbers.rules import (
     Deletable,
     Doubt,
     End,
+    Hint,
     LogOutAgain,
     NotDeletable,
     Note,
@@ -44,6 +45,7 @@ from groupline.numbers.rules import (
     ShowQr,
     StartUp,
     decide,
+    decide_undated,
     may_clean_up,
     may_delete,
 )
@@ -420,3 +422,21 @@ def test_what_is_connected_is_never_cleaned_up() -> None:
 
 def test_the_missing_code_has_its_sentence() -> None:
     assert "sent no QR data" in NO_QR_DATA
+
+
+# --- reports that do not say when -----------------------------------------------------------
+
+
+@given(facts=st.sampled_from(["connected", "disconnected", "connecting", "qr_pending"]))
+def test_a_report_without_its_time_wins_over_nothing_that_is_known(facts: SessionStatus) -> None:
+    ended: EndedReason | None = "disconnected" if facts == "disconnected" else None
+    known = SessionFacts(facts, NOW, NOW, number_known=True, ended_reason=ended)
+    for reading in (CONNECTED, QR, CONNECTING, GONE, SessionUnknown(), UnknownWord("odd")):
+        assert decide_undated(known, reading, NOW + MINUTE, NOW + MINUTE) == Hint()
+
+
+def test_a_pairing_that_no_phone_was_ever_linked_to_believes_it() -> None:
+    new = SessionFacts("qr_pending", NOW, NOW, number_known=False)
+    later = NOW + SECOND
+    assert decide_undated(new, CONNECTED, later, later) == Connect(PHONE, None)
+    assert decide_undated(new, CONNECTED, NOW - SECOND, later) == Outdated(disagrees=True)
