@@ -1,0 +1,1 @@
+"""Campaigns: one content to many groups, as rows of the outbox."""

@@ -1,0 +1,83 @@
+"""The text of a campaign: which variables it has by itself, and one text per group. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from groupline.errors import InvalidInput
+from groupline.messages.schemas import RefusedGroup, SendableGroup
+from groupline.messages.variables import fill, plain, scan, suggest
+from groupline.text import check_text, is_blank
+
+MAX_CONTENT: Final = 65_536
+_NAMED: Final = 5
+
+BUILTIN: Final[Mapping[str, str]] = {
+    "organization": "The name of your organization",
+    "group_name": "The name of the group that the message goes to (needs a name)",
+}
+"""A campaign is about no event, so these are all: whatever else is in braces is refused."""
+
+
+def check_content(text: str) -> str:
+    """The text with its variables, which all exist. Raises ``InvalidInput`` that names the rest."""
+    content = check_text(text, field="content", what="message")
+    if len(content) > MAX_CONTENT:
+        raise _invalid(f"At most {MAX_CONTENT:,} characters.")
+    unresolved = fill(content, dict.fromkeys(BUILTIN, "")).unresolved
+    if not unresolved:
+        return content
+    found = scan(content)
+    sentences = [_unknown(name) for name in found.names if name not in BUILTIN]
+    sentences += [problem.sentence for problem in found.problems]
+    more = f" And {len(sentences) - _NAMED} more." if len(sentences) > _NAMED else ""
+    error = _invalid(" ".join(sentences[:_NAMED]) + more)
+    error.extra["unresolved"] = list(unresolved)
+    raise error
+
+
+def _unknown(name: str) -> str:
+    meant = suggest(name, BUILTIN)
+    advice = f"Did you mean {{{meant}}}?" if meant else f"There are {_LISTED}."
+    return f"{{{name}}} has no value in a campaign. {advice}"
+
+
+_LISTED: Final = " and ".join(f"{{{name}}}" for name in BUILTIN)
+
+
+def is_empty(content: str) -> bool:
+    return is_blank(plain(content))
+
+
+class Texts:
+    """The text for each group. One that names no group is made once."""
+
+    def __init__(self, content: str, organization: str) -> None:
+        self._content = content
+        self._organization = organization
+        self._names_group = "group_name" in scan(content).names
+        self._same = None if self._names_group else self._filled(None)
+
+    def of(self, group: SendableGroup) -> str:
+        """Still in the grammar of texts, as the outbox stores them."""
+        return self._same if self._same is not None else self._filled(group.name)
+
+    def refusal_of(self, group: SendableGroup) -> RefusedGroup | None:
+        """Why the group cannot get this campaign."""
+        if group.refusal is not None:
+            return RefusedGroup(group.id, group.name, group.refusal_code or "", group.refusal)
+        if self._names_group and not group.name:
+            why = "The text says {group_name}, and this group has no name."
+            return RefusedGroup(group.id, group.name, "unresolved_variable", why)
+        return None
+
+    def _filled(self, group_name: str | None) -> str:
+        values = {"organization": self._organization}
+        if group_name:
+            values["group_name"] = group_name
+        return fill(self._content, values).text
+
+
+def _invalid(why: str) -> InvalidInput:
+    return InvalidInput(why, fields={"content": why})
