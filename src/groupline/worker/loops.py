@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+from groupline.campaigns import loop as campaign_loop
+from groupline.campaigns.loop import CampaignLoop
 from groupline.gateways.watch import GatewayWatch
 from groupline.groups.schedule import GroupSyncLoop
 from groupline.groups.sync import GroupSync
@@ -71,6 +73,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     numbers = Context.of(runtime)
     verifier, sweeper = Verifier(numbers), Sweeper(numbers)
     sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
+    campaigns = CampaignLoop(runtime.database, runtime.clock)
     groups = GroupSyncLoop(runtime.database, sync, runtime.clock)
     async with _outbox(runtime) as outbox:
         yield (
@@ -81,6 +84,13 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 idle_seconds=30,
                 next_due=watch.next_due,
                 wakes_on=frozenset(("gateways",)),
+            ),
+            Loop(
+                "campaigns",
+                campaigns.run_once,
+                idle_seconds=campaign_loop.IDLE_SECONDS,
+                next_due=campaigns.next_due,
+                wakes_on=campaign_loop.WAKES_ON,
             ),
             Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
             Loop("inbound", replay.run_once, idle_seconds=5, next_due=replay.next_due),
