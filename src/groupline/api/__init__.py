@@ -5,6 +5,7 @@ from fastapi import APIRouter
 from groupline.api import (
     account,
     api_keys,
+    events,
     gateways,
     groups,
     health,
@@ -31,6 +32,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     groups.router,
     groups.sync_router,
     messages.router,
+    events.workshops_router,
+    events.webinars_router,
     live.router,
 )
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)

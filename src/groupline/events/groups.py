@@ -9,8 +9,9 @@ from sqlalchemy import Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import Conflict, InvalidInput, NotFound
+from groupline.events.group_queries import event_groups, group_names
 from groupline.events.pending import cancel_pending, count_pending
-from groupline.events.queries import event_groups, get_event, group_names, lock_event
+from groupline.events.queries import get_event, lock_event
 from groupline.events.rules import check_planned
 from groupline.events.schemas import EventGroupView, EventView, GroupsChanged
 from groupline.events.telling import in_words, tell

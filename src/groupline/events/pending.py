@@ -11,18 +11,19 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, func, select, update
+from sqlalchemy import ColumnElement, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.db import announce
 from groupline.events.queries import get_events, used_steps
 from groupline.events.schemas import (
+    EventView,
     Refreshed,
     StepView,
     Unresolved,
 )
-from groupline.events.texts import Texts
+from groupline.events.texts import Texts, names_group
 from groupline.journal import Actor
 from groupline.messages import rules as message_rules
 from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
@@ -167,11 +168,16 @@ NewText = tuple[str, str | None, str | None]
 
 def new_text(texts: Texts, step: StepView, row: PendingRow) -> NewText | None:
     """The text by the template and the values as they are; ``None``: it has it, or cannot leave."""
-    filled = texts.fill(step.content, row.group_name)
+    present = (row.content, row.media_url, row.media_type)
+    return _differing(texts, step, row.group_name, present)
+
+
+def _differing(
+    texts: Texts, step: StepView, group_name: str | None, present: NewText
+) -> NewText | None:
+    filled = texts.fill(step.content, group_name)
     wanted = (filled.text, step.media_url, step.media_type)
-    if filled.unresolved or wanted == (row.content, row.media_url, row.media_type):
-        return None
-    return wanted
+    return None if filled.unresolved or wanted == present else wanted
 
 
 async def store_texts(
@@ -235,6 +241,38 @@ async def _events_of(
         event.id: Texts(event)
         for event in await get_events(session, organization_id, event_ids, now=now)
     }
+
+
+async def count_stale(session: AsyncSession, event: EventView) -> int:
+    """How many pending messages of the event would get another text. One row per text is read,
+    where the text is the same for all groups."""
+    per_group = [step.id for step in event.steps if names_group(step.content)]
+    group_name = case((MESSAGES.c.step_id.in_(per_group), WhatsappGroup.group_name)).label("named")
+    columns = (*_TEXT, group_name)
+    statement = (
+        select(*columns, func.count().label("messages"))
+        .join_from(MESSAGES, WhatsappGroup, WhatsappGroup.id == MESSAGES.c.group_id)
+        .where(*pending_of(event.organization_id, event.id), MESSAGES.c.step_id.is_not(None))
+        .group_by(*columns)
+    )
+    rows = (await session.execute(statement)).all()
+    if not rows:
+        return 0
+    steps = await used_steps(session, event.organization_id, [event.id])
+    texts = Texts(event)
+    return sum(
+        row.messages
+        for row in rows
+        if _differing(texts, steps[row.step_id], row.named, (row[1], row[2], row[3])) is not None
+    )
+
+
+_TEXT: Final = (
+    MESSAGES.c.step_id,
+    MESSAGES.c.content,
+    MESSAGES.c.media_url,
+    MESSAGES.c.media_type,
+)
 
 
 def _all_new_texts(

@@ -18,7 +18,7 @@ from groupline.events.pending import (
     store_texts,
 )
 from groupline.events.queries import get_event, lock_event, used_steps
-from groupline.events.rules import check_planned, times_of
+from groupline.events.rules import check_input, check_planned, times_of
 from groupline.events.schemas import EventView, MovedStep, MovePlan, PastRule, StepView
 from groupline.events.telling import tell
 from groupline.events.texts import Texts
@@ -36,6 +36,20 @@ class NewTime:
     starts_at: datetime
     ends_at: datetime | None
     timezone: str
+
+    @classmethod
+    def of(
+        cls,
+        event: EventView,
+        starts_at: datetime,
+        *,
+        ends_at: datetime | None = None,
+        timezone: str | None = None,
+    ) -> "NewTime":
+        """Without an end the event stays as long as it was."""
+        if ends_at is None and event.ends_at is not None:
+            ends_at = starts_at + (event.ends_at - event.starts_at)
+        return cls(starts_at, ends_at, timezone or event.timezone)
 
 
 async def reschedule(
@@ -57,6 +71,10 @@ async def reschedule(
         await lock_event(session, organization_id, event_id)
     event = await get_event(session, organization_id, event_id, now=now)
     check_planned(event.kind, event.status)
+    check_input(
+        replace(event.facts, starts_at=new.starts_at, ends_at=new.ends_at, timezone=new.timezone),
+        now,
+    )
     moved = replace(event, starts_at=new.starts_at, ends_at=new.ends_at, timezone=new.timezone)
     rows = await lock_pending(
         session,

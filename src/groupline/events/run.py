@@ -9,7 +9,8 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.events.queries import get_event, group_names, lock_event
+from groupline.events.group_queries import group_names
+from groupline.events.queries import get_event, lock_event
 from groupline.events.rules import check_planned, check_ready_to_run, times_of
 from groupline.events.schemas import EventView, RunResult, StepView, Unresolved
 from groupline.events.telling import tell

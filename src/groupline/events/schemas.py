@@ -140,6 +140,7 @@ class EventFilter:
     kind: EventKind
     period: Period = "upcoming"
     query: str = ""
+    status: EventStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import InvalidInput, NotFound
-from groupline.events.queries import get_event, group_names, lock_event
+from groupline.events.group_queries import group_names
+from groupline.events.queries import get_event, lock_event
 from groupline.events.rules import NotReady, check_planned, word
 from groupline.events.telling import tell
 from groupline.events.texts import Texts, missing_sentence

@@ -1,0 +1,286 @@
+"""What is done with a workshop or webinar: run, move, call off, copy, send now."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Body, Depends
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
+
+from groupline.api.event_models import (
+    CancelledOut,
+    DuplicateIn,
+    EventDetail,
+    MovePlanOut,
+    RefreshedOut,
+    RefreshIn,
+    RescheduleIn,
+    RunIn,
+    RunOut,
+    SendIn,
+    SentOut,
+    detail_facts,
+    move_out,
+    refreshed_out,
+    run_out,
+)
+from groupline.events import service
+from groupline.events.pending import count_stale, refresh_texts
+from groupline.events.queries import get_event
+from groupline.events.reschedule import NewTime, reschedule
+from groupline.events.run import run_sequence
+from groupline.events.send import NewSend, from_template, send_now
+from groupline.http.auth import allowed
+from groupline.http.context import CurrentRuntime
+from groupline.http.idempotency import CurrentIdempotency
+from groupline.http.schemas import in_zone, problems
+from groupline.messages import media
+from groupline.models import EventKind
+from groupline.orgs.rules import Permission, Principal
+from groupline.runtime import Runtime
+
+Operator = Annotated[Principal, Depends(allowed(Permission.OPERATE))]
+Sender = Annotated[Principal, Depends(allowed(Permission.SEND))]
+
+
+def add_actions(router: APIRouter, kind: EventKind) -> None:
+    _add_running(router, kind)
+    _add_moving(router, kind)
+    _add_ending(router, kind)
+    _add_sending(router, kind)
+
+
+def _add_running(router: APIRouter, kind: EventKind) -> None:
+    @router.post(
+        "/{event_id}/run-sequence",
+        summary="Schedule one message for each step and group",
+        response_model=RunOut,
+        responses=problems(404, 409, 422),
+    )
+    async def run(
+        *,
+        runtime: CurrentRuntime,
+        sender: Sender,
+        once: CurrentIdempotency,
+        event_id: UUID,
+        body: Annotated[RunIn | None, Body()] = None,
+    ) -> Response:
+        """Again, or twice at once, it adds only what is missing. A text without a value refuses it
+        with 422 `unresolved_variables`; `unresolved` of that answer names each and where it stands.
+        """
+
+        async def effect(session: AsyncSession) -> RunOut:
+            result = await run_sequence(
+                session,
+                sender.organization_id,
+                event_id,
+                kind=kind,
+                include_cancelled=body is not None and body.include_cancelled,
+                actor=sender.actor,
+                now=runtime.clock.now(),
+            )
+            return run_out(result)
+
+        return await once.in_transaction(sender, effect)
+
+    @router.post(
+        "/{event_id}/refresh-texts",
+        summary="Give pending messages the text of their template and values as they are now",
+        response_model=RefreshedOut,
+        responses=problems(404),
+    )
+    async def refresh(
+        runtime: CurrentRuntime,
+        sender: Sender,
+        once: CurrentIdempotency,
+        event_id: UUID,
+        body: RefreshIn,
+    ) -> Response:
+        now = runtime.clock.now()
+
+        async def effect(session: AsyncSession) -> RefreshedOut:
+            await get_event(session, sender.organization_id, event_id, now=now, kind=kind)
+            refreshed = await refresh_texts(
+                session,
+                sender.organization_id,
+                event_id=event_id,
+                dry_run=body.dry_run,
+                actor=sender.actor,
+                now=now,
+            )
+            return refreshed_out(refreshed)
+
+        return await once.in_transaction(sender, effect)
+
+
+def _add_moving(router: APIRouter, kind: EventKind) -> None:
+    @router.post(
+        "/{event_id}/reschedule",
+        summary="Move it, and its pending messages",
+        response_model=MovePlanOut,
+        responses=problems(404, 409, 422),
+    )
+    async def move(
+        runtime: CurrentRuntime,
+        sender: Sender,
+        once: CurrentIdempotency,
+        event_id: UUID,
+        body: RescheduleIn,
+    ) -> Response:
+        """The dry run shows the old and the new times of each step. The same start as before
+        brings pending messages to the times that the steps have by now."""
+        now, organization_id, zone = runtime.clock.now(), sender.organization_id, sender.timezone
+
+        async def effect(session: AsyncSession) -> MovePlanOut:
+            view = await get_event(session, organization_id, event_id, now=now, kind=kind)
+            ends_at = None if body.ends_at is None else in_zone(body.ends_at, zone)
+            new = NewTime.of(
+                view, in_zone(body.starts_at, zone), ends_at=ends_at, timezone=body.timezone
+            )
+            plan = await reschedule(
+                session,
+                organization_id,
+                event_id,
+                new,
+                past=body.past,
+                dry_run=body.dry_run,
+                actor=sender.actor,
+                now=now,
+            )
+            return move_out(plan)
+
+        return await once.in_transaction(sender, effect)
+
+    @router.post(
+        "/{event_id}/duplicate",
+        status_code=201,
+        summary="The same once more, without its messages",
+        response_model=EventDetail,
+        responses=problems(404, 422),
+    )
+    async def duplicate(
+        *,
+        runtime: CurrentRuntime,
+        operator: Operator,
+        once: CurrentIdempotency,
+        event_id: UUID,
+        body: Annotated[DuplicateIn | None, Body()] = None,
+    ) -> Response:
+        wanted, now = body or DuplicateIn.model_construct(), runtime.clock.now()
+        starts = wanted.starts_at and in_zone(wanted.starts_at, operator.timezone)
+
+        async def effect(session: AsyncSession) -> EventDetail:
+            copy_id = await service.duplicate(
+                session,
+                operator.organization_id,
+                event_id,
+                kind=kind,
+                starts_at=starts,
+                title=wanted.title,
+                actor=operator.actor,
+                now=now,
+            )
+            view = await get_event(session, operator.organization_id, copy_id, now=now)
+            return EventDetail(**detail_facts(view, 0))
+
+        return await once.in_transaction(operator, effect, status=201)
+
+
+def _add_ending(router: APIRouter, kind: EventKind) -> None:
+    @router.post(
+        "/{event_id}/cancel",
+        summary="Call it off, with all messages that have not left",
+        response_model=CancelledOut,
+        responses=problems(404, 409),
+    )
+    async def cancel(
+        runtime: CurrentRuntime, operator: Operator, once: CurrentIdempotency, event_id: UUID
+    ) -> Response:
+        now = runtime.clock.now()
+
+        async def effect(session: AsyncSession) -> CancelledOut:
+            count = await service.cancel(
+                session,
+                operator.organization_id,
+                event_id,
+                kind=kind,
+                actor=operator.actor,
+                now=now,
+            )
+            view = await get_event(session, operator.organization_id, event_id, now=now)
+            return CancelledOut(**detail_facts(view, 0), cancelled_messages=count)
+
+        return await once.in_transaction(operator, effect)
+
+    @router.post(
+        "/{event_id}/done",
+        summary="Mark it as done",
+        response_model=EventDetail,
+        responses=problems(404, 409),
+    )
+    async def done(
+        runtime: CurrentRuntime, operator: Operator, once: CurrentIdempotency, event_id: UUID
+    ) -> Response:
+        now = runtime.clock.now()
+
+        async def effect(session: AsyncSession) -> EventDetail:
+            await service.finish(
+                session,
+                operator.organization_id,
+                event_id,
+                kind=kind,
+                actor=operator.actor,
+                now=now,
+            )
+            view = await get_event(session, operator.organization_id, event_id, now=now)
+            return EventDetail(**detail_facts(view, await count_stale(session, view)))
+
+        return await once.in_transaction(operator, effect)
+
+
+def _add_sending(router: APIRouter, kind: EventKind) -> None:
+    @router.post(
+        "/{event_id}/send",
+        status_code=201,
+        summary="Send something to its groups now",
+        response_model=SentOut,
+        responses=problems(404, 409, 422),
+    )
+    async def send(
+        runtime: CurrentRuntime,
+        sender: Sender,
+        once: CurrentIdempotency,
+        event_id: UUID,
+        body: SendIn,
+    ) -> Response:
+        wanted = await _looked_at(runtime, sender, event_id, kind, body)
+
+        async def effect(session: AsyncSession) -> SentOut:
+            ids = await send_now(
+                session,
+                sender.organization_id,
+                event_id,
+                wanted,
+                kind=kind,
+                actor=sender.actor,
+                now=runtime.clock.now(),
+            )
+            return SentOut(scheduled=len(ids), message_ids=ids)
+
+        return await once.in_transaction(sender, effect, status=201)
+
+
+async def _looked_at(
+    runtime: Runtime, sender: Principal, event_id: UUID, kind: EventKind, body: SendIn
+) -> NewSend:
+    """With its media, looked at before any transaction."""
+    content, url, media_type = body.content, body.media_url, body.media_type
+    organization_id = sender.organization_id
+    async with runtime.database.reading() as session:
+        await get_event(session, organization_id, event_id, now=runtime.clock.now(), kind=kind)
+        if body.template_id is not None:
+            content, url, media_type = await from_template(
+                session, organization_id, body.template_id
+            )
+    found = await media.check_if_given(url, media_type, policy=runtime.media_policy)
+    return NewSend(content, found, body.group_ids)
