@@ -1,11 +1,12 @@
 """Messages whose number is down at their time go through its standby number, if it has one.
 
 A person sets a standby; without one nothing happens. Only what has certainly not been sent is
-moved: a message with an attempt that was accepted, or whose fate is uncertain, stays.
+moved: a message with an attempt that was accepted, or whose fate was ever uncertain, stays. What
+has moved stays with the standby; two numbers can stand in for each other.
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
@@ -15,12 +16,23 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline import journal
 from groupline.clock import Clock
 from groupline.db import Database
+from groupline.groups.queries import may_write
 from groupline.journal import SYSTEM
 from groupline.messages.changes import MESSAGES, tell
-from groupline.models import WhatsappGroup, WhatsappMembership, WhatsappNumber, WhatsappSession
+from groupline.models import (
+    Gateway,
+    JournalEntry,
+    NotificationCampaign,
+    WhatsappGroup,
+    WhatsappMembership,
+    WhatsappNumber,
+    WhatsappSession,
+)
 
 EVERY_SECONDS: Final = 10.0
-WAKES_ON: Final = frozenset({"sessions", "numbers"})
+WAKES_ON: Final = frozenset({"sessions", "numbers", "gateways"})
+PATIENCE: Final = timedelta(minutes=1)
+"""A gateway that restarts is away for less. Only then is a number behind it down."""
 _BATCH: Final = 200
 
 
@@ -71,8 +83,6 @@ _MOVE: Final = (
 )
 _own: Final[Table] = WhatsappNumber.__table__.alias("own")  # type: ignore[assignment]
 _other: Final[Table] = WhatsappNumber.__table__.alias("other")  # type: ignore[assignment]
-_group: Final[Table] = WhatsappGroup.__table__  # type: ignore[assignment]
-_member: Final[Table] = WhatsappMembership.__table__  # type: ignore[assignment]
 
 
 def movable(now: datetime) -> Select[Any]:
@@ -88,34 +98,65 @@ def movable(now: datetime) -> Select[Any]:
             ),
         )
         .join(MESSAGES, MESSAGES.c.number_id == _own.c.id)
-        .join(_group, _group.c.id == MESSAGES.c.group_id)
+        .join(WhatsappGroup, WhatsappGroup.id == MESSAGES.c.group_id)
         .join(
-            _member,
-            and_(_member.c.number_id == _other.c.id, _member.c.group_id == MESSAGES.c.group_id),
+            WhatsappMembership,
+            and_(
+                WhatsappMembership.number_id == _other.c.id,
+                WhatsappMembership.group_id == MESSAGES.c.group_id,
+            ),
         )
         .where(
             MESSAGES.c.status == "pending",
             MESSAGES.c.scheduled_for <= now,
             or_(MESSAGES.c.expires_at.is_(None), MESSAGES.c.expires_at > now),
-            MESSAGES.c.gateway_id.is_(None),
-            MESSAGES.c.accepted_at.is_(None),
-            ~_connected(_own),
-            _connected(_other),
+            ~_is_held_by_its_campaign(),
+            *_certainly_not_sent(),
+            ~_is_up(_own, unreachable_since=now - PATIENCE),
+            _is_up(_other, unreachable_since=None),
             _other.c.paused_at.is_(None),
             or_(_other.c.restricted_until.is_(None), _other.c.restricted_until <= now),
-            _member.c.is_active.is_(True),
-            _group.c.is_community.is_(False),
-            or_(_group.c.announce_only.is_(False), _member.c.is_admin.is_(True)),
+            ~WhatsappGroup.is_community,
+            *may_write(),
         )
         .order_by(MESSAGES.c.scheduled_for, MESSAGES.c.id)
     )
 
 
-def _connected(number: Table) -> ColumnElement[bool]:
+def _certainly_not_sent() -> tuple[ColumnElement[bool], ...]:
+    """No attempt was ever taken by a gateway, or left without an answer.
+
+    The row knows the last attempt. The journal knows all of them: what one gateway has proven not
+    to have sent may be repeated there, under its reference, but not through somebody else.
+    """
+    doubted = exists().where(
+        JournalEntry.organization_id == MESSAGES.c.organization_id,
+        JournalEntry.subject_id == MESSAGES.c.id,
+        JournalEntry.action.in_(("message.accepted", "message.uncertain", "message.sent")),
+    )
+    return (MESSAGES.c.gateway_id.is_(None), MESSAGES.c.accepted_at.is_(None), ~doubted)
+
+
+def _is_held_by_its_campaign() -> ColumnElement[bool]:
+    """Nobody sends it now, so nobody takes it over."""
+    return exists().where(
+        NotificationCampaign.id == MESSAGES.c.campaign_id,
+        NotificationCampaign.status.in_(("draft", "paused", "cancelled")),
+    )
+
+
+def _is_up(number: Table, *, unreachable_since: datetime | None) -> ColumnElement[bool]:
+    """Connected, through a gateway that can be reached, or could until this time."""
+    reachable: ColumnElement[bool] = Gateway.unreachable_since.is_(None)
+    if unreachable_since is not None:
+        reachable = or_(reachable, Gateway.unreachable_since > unreachable_since)
     return exists().where(
         WhatsappSession.organization_id == number.c.organization_id,
         WhatsappSession.number_id == number.c.id,
         WhatsappSession.status == "connected",
+        Gateway.id == WhatsappSession.gateway_id,
+        Gateway.enabled.is_(True),
+        reachable,
     )
 
 

@@ -1,6 +1,6 @@
 """A message's whole story: who wrote it, what happened to it, and who got it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -10,10 +10,12 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
+from groupline.gateways.phone import display_phone
 from groupline.messages.schemas import MessageView
-from groupline.models import ApiKey, JournalEntry, User
+from groupline.models import ApiKey, JournalEntry, User, WhatsappNumber
 
 _ENTRIES: Final = 200
+_MOVED: Final = "message.moved"
 
 _TITLES: Final[Mapping[str, str]] = {
     "message.sent": "Sent",
@@ -28,7 +30,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "message.resolved": "Decided by a person",
     "message.requeued": "To be sent again",
     "message.arrived": "Arrived although it was cancelled",
-    "message.moved": "Moved to another number",
+    _MOVED: "Given to the standby number",
 }
 
 
@@ -48,6 +50,7 @@ async def story_of(session: AsyncSession, view: MessageView) -> list[Chapter]:
     entries = await journal.newest(
         session, view.organization_id, subject_id=view.id, limit=_ENTRIES
     )
+    phones = await _phones(session, view.organization_id, entries)
     first = Chapter(
         at=view.created_at,
         title="Scheduled",
@@ -57,10 +60,26 @@ async def story_of(session: AsyncSession, view: MessageView) -> list[Chapter]:
         upstream=None,
         data={},
     )
-    return [first, *(_chapter(entry) for entry in reversed(entries))]
+    return [first, *(_chapter(entry, phones) for entry in reversed(entries))]
 
 
-def _chapter(entry: JournalEntry) -> Chapter:
+async def _phones(
+    session: AsyncSession, organization_id: UUID, entries: Sequence[JournalEntry]
+) -> Mapping[str, str]:
+    """The numbers that a message was moved from and to, as people read them."""
+    moves = [entry.data for entry in entries if entry.action == _MOVED]
+    if not moves:
+        return {}
+    ids = {UUID(move[end]) for move in moves for end in ("from", "to")}
+    statement = select(WhatsappNumber.id, WhatsappNumber.phone_number).where(
+        WhatsappNumber.organization_id == organization_id, WhatsappNumber.id.in_(ids)
+    )
+    return {
+        str(row.id): display_phone(row.phone_number) for row in await session.execute(statement)
+    }
+
+
+def _chapter(entry: JournalEntry, phones: Mapping[str, str]) -> Chapter:
     data = entry.data
     title = _TITLES.get(entry.action, entry.action)
     if entry.action == "message.resolved":
@@ -70,10 +89,15 @@ def _chapter(entry: JournalEntry) -> Chapter:
         title=title,
         by=entry.actor_label,
         state=str(data.get("status", "pending")),
-        text=data.get("sentence"),
+        text=_moved(data, phones) if entry.action == _MOVED else data.get("sentence"),
         upstream=data.get("upstream"),
         data=data,
     )
+
+
+def _moved(data: Mapping[str, Any], phones: Mapping[str, str]) -> str:
+    down, standby = (phones.get(data[end], "A number") for end in ("from", "to"))
+    return f"{down} was down. Its standby {standby} sends it."
 
 
 async def _author(session: AsyncSession, reference: str | None) -> str:
