@@ -5,6 +5,8 @@ from fastapi import APIRouter
 from groupline.api import (
     account,
     api_keys,
+    campaign_actions,
+    campaigns,
     events,
     gateways,
     groups,
@@ -34,6 +36,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     events.workshops_router,
     events.webinars_router,
+    campaigns.router,
+    campaign_actions.router,
     live.router,
 )
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)

@@ -57,7 +57,7 @@ def test_counts_know_every_state_of_a_message_and_which_are_final() -> None:
         assert counts.open == (0 if status in FINAL else 2), status
 
 
-@pytest.mark.parametrize(("status", "action"), product(STATUSES, LEADS_TO))
+@pytest.mark.parametrize(("status", "action"), list(product(STATUSES, LEADS_TO)))
 def test_what_is_allowed_leads_along_the_diagram(
     status: CampaignStatus, action: CampaignAction
 ) -> None:
@@ -80,7 +80,7 @@ def test_what_can_be_done_when() -> None:
     assert all("duplicate" in allowed(status) for status in STATUSES)
 
 
-@pytest.mark.parametrize(("status", "action"), product(STATUSES, ACTIONS))
+@pytest.mark.parametrize(("status", "action"), list(product(STATUSES, ACTIONS)))
 def test_what_is_not_allowed_is_a_conflict_that_names_the_state_and_the_way_on(
     status: CampaignStatus, action: CampaignAction
 ) -> None:
