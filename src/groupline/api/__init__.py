@@ -18,8 +18,10 @@ from groupline.api import (
     metrics,
     numbers,
     organization,
+    sequences,
     sessions,
     setup,
+    templates,
 )
 
 API_ROUTERS: tuple[APIRouter, ...] = (
@@ -36,6 +38,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     events.workshops_router,
     events.webinars_router,
+    templates.router,
+    sequences.router,
     campaigns.router,
     campaign_actions.router,
     live.router,

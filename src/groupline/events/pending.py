@@ -30,12 +30,15 @@ from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
 from groupline.messages.rules import Trouble
 from groupline.models import WhatsappGroup
 
-Reason = Literal["event_cancelled", "group_removed", "sequence_changed", "moved_into_past"]
+Reason = Literal[
+    "event_cancelled", "group_removed", "sequence_changed", "step_removed", "moved_into_past"
+]
 
 SENTENCES: Final[Mapping[Reason, str]] = {
     "event_cancelled": "The event was cancelled.",
     "group_removed": "The group was taken out of the event.",
     "sequence_changed": "The event got another sequence.",
+    "step_removed": "The step was taken out of the sequence.",
     "moved_into_past": "The event was moved, and its time was over.",
 }
 """Why messages were called off together. A person who calls off a single one leaves no reason."""
