@@ -34,6 +34,8 @@ class WebhookEndpoint(OfOrganization):
     rotated_at: Mapped[datetime | None]
     event_types: Mapped[list[str]]
     enabled: Mapped[bool] = mapped_column(default=True)
+    enabled_at: Mapped[datetime | None]
+    """When it was switched on again: what happened before that is not sent."""
     last_error: Mapped[str | None]
     last_error_at: Mapped[datetime | None]
     created_at: Mapped[datetime]

@@ -76,7 +76,8 @@ def _deliveries(
         if event_type is None:
             continue
         for each in endpoints:
-            if each.organization_id != entry.organization_id or entry.at < each.created_at:
+            since = each.enabled_at or each.created_at
+            if each.organization_id != entry.organization_id or entry.at < since:
                 continue
             if event_type in each.event_types:
                 yield NewDelivery(

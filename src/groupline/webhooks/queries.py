@@ -132,7 +132,7 @@ async def claim(
     )
     jobs: list[Job] = []
     begun: Counter[UUID] = Counter()
-    for row, its_target in (await session.execute(due)).tuples():
+    for row, its_target in await session.execute(due):
         if begun[row.endpoint_id] >= flights.room_for(row.endpoint_id):
             continue
         begun[row.endpoint_id] += 1

@@ -108,6 +108,8 @@ async def change_endpoint(
     changed = {name: value for name, value in values.items() if getattr(endpoint, name) != value}
     for name, value in changed.items():
         setattr(endpoint, name, value)
+    if changed.get("enabled"):
+        endpoint.enabled_at = now
     if changed:
         await session.flush()
         await _tell(

@@ -24,6 +24,7 @@ def upgrade() -> None:
     )
     op.add_column("webhook_endpoints", sa.Column("previous_secret", sa.Text(), nullable=True))
     op.add_column("webhook_endpoints", sa.Column("rotated_at", INSTANT, nullable=True))
+    op.add_column("webhook_endpoints", sa.Column("enabled_at", INSTANT, nullable=True))
     op.create_index("ix_webhook_deliveries_created", "webhook_deliveries", ["created_at"])
     op.add_column("alert_channels", sa.Column("last_delivered_at", INSTANT, nullable=True))
     _alerts()
