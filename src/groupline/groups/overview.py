@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.groups.turns import running_since
+from groupline.groups.turns import Turn, running
 from groupline.models import WhatsappMembership, WhatsappNumber, WhatsappSession
 
 
@@ -23,7 +23,7 @@ class SyncState:
     groups: int
     """Groups the number is in."""
     synced_at: datetime | None
-    running_since: datetime | None
+    running: Turn | None
     last_sync: dict[str, Any]
 
     @property
@@ -66,7 +66,7 @@ async def sync_states(
             .order_by(WhatsappNumber.created_at, WhatsappNumber.id)
         )
     ).all()
-    running = await running_since(session, [number.id for number, _, _ in rows], now)
+    under_way = await running(session, [number.id for number, _, _ in rows], now)
     return [
         SyncState(
             number_id=number.id,
@@ -75,7 +75,7 @@ async def sync_states(
             is_connected=session_id is not None,
             groups=groups,
             synced_at=number.synced_at,
-            running_since=running.get(number.id),
+            running=under_way.get(number.id),
             last_sync=number.last_sync or {},
         )
         for number, groups, session_id in rows

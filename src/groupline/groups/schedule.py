@@ -14,7 +14,7 @@ from groupline.clock import Clock
 from groupline.db import Database
 from groupline.errors import GrouplineError
 from groupline.groups.sync import GroupSync
-from groupline.groups.turns import running_since
+from groupline.groups.turns import running
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, WhatsappNumber, WhatsappSession
 
@@ -77,10 +77,10 @@ async def due_numbers(session: AsyncSession, now: datetime) -> Sequence[Due]:
             .limit(_LOOKED_AT)
         )
     ).all()
-    running = await running_since(session, [row.id for row in rows], now)
+    under_way = await running(session, [row.id for row in rows], now)
     first_of_gateway: dict[UUID, Due] = {}
     for row in rows:
-        if row.id not in running:
+        if row.id not in under_way:
             first_of_gateway.setdefault(row.gateway_id, (row.organization_id, row.id))
     return list(first_of_gateway.values())[:_AT_ONCE]
 

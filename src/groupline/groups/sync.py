@@ -36,6 +36,7 @@ from groupline.numbers.queries import ask_about
 log = structlog.get_logger(__name__)
 
 _KEPT_SKIPPED: Final = 50
+_WORTH_TELLING: Final = 500
 _SEEN_LATELY: Final = timedelta(minutes=1)
 _COMMUNITY_PARENT: Final = "community_parent"
 
@@ -115,6 +116,7 @@ class GroupSync:
         try:
             listing = await self._fetch(run)
             async with database_errors(vps_count=_reported(listing)):
+                await self._tell_how_far(run, listing)
                 return await self._save(run, listing)
         except GrouplineError as failure:
             await self._note_failure(run, failure)
@@ -156,6 +158,16 @@ class GroupSync:
         return await driver.groups(
             run.gateway_session_id, include_invite_links=True, own_phone=run.phone_number
         )
+
+    async def _tell_how_far(self, run: _Run, listing: GroupListing) -> None:
+        """For whoever watches: saving this many takes a moment."""
+        if len(listing.groups) < _WORTH_TELLING:
+            return
+        async with self._database.writing() as session:
+            await turns.note_fetched(session, run.number_id, run.token, len(listing.groups))
+            await announce(
+                session, "numbers", organization_id=run.organization_id, subject_id=run.number_id
+            )
 
     async def _save(self, run: _Run, listing: GroupListing) -> SyncResult:
         """All of it in one transaction, counts included."""
@@ -347,15 +359,16 @@ async def _record(
 async def _already_running(
     session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
 ) -> Conflict:
-    since = (await turns.running_since(session, [number_id], now)).get(number_id, now)
+    turn = (await turns.running(session, [number_id], now)).get(number_id, turns.Turn(now, None))
     organization = await session.get_one(Organization, organization_id)
-    local = since.astimezone(ZoneInfo(organization.timezone))
+    local = turn.since.astimezone(ZoneInfo(organization.timezone))
     detail = f"A sync is running since {local:%H:%M:%S %Z}."
     return Conflict(
         detail,
         hint="Its result appears on the page as soon as it is there.",
         state="syncing",
-        since=since.isoformat(),
+        since=turn.since.isoformat(),
+        fetched=turn.fetched,
         success=False,
         error=detail,
         vpsCount=0,

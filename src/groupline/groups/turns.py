@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -25,6 +25,15 @@ class Pairing:
     number: WhatsappNumber
     session: WhatsappSession | None
     gateway: Gateway | None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A sync under way."""
+
+    since: datetime
+    fetched: int | None
+    """The groups that it is saving; ``None`` until the gateway has answered."""
 
 
 async def find_pairing(
@@ -56,7 +65,7 @@ async def take_turn(session: AsyncSession, number_id: UUID, owner: str, now: dat
         .values(name=_name(number_id), owner=owner, expires_at=now + _LEASE)
         .on_conflict_do_update(
             index_elements=["name"],
-            set_={"owner": owner, "expires_at": now + _LEASE},
+            set_={"owner": owner, "expires_at": now + _LEASE, "progress": None},
             where=Lease.expires_at <= now,
         )
         .returning(Lease.owner)
@@ -70,19 +79,33 @@ async def still_has_turn(session: AsyncSession, number_id: UUID, owner: str) -> 
     return await session.scalar(holder) == owner
 
 
+async def note_fetched(session: AsyncSession, number_id: UUID, owner: str, groups: int) -> None:
+    """The gateway has answered, and this many groups are to be saved."""
+    await session.execute(
+        update(Lease)
+        .where(Lease.name == _name(number_id), Lease.owner == owner)
+        .values(progress=groups)
+    )
+
+
 async def end_turn(session: AsyncSession, number_id: UUID, owner: str) -> None:
     await session.execute(delete(Lease).where(Lease.name == _name(number_id), Lease.owner == owner))
 
 
-async def running_since(
+async def running(
     session: AsyncSession, number_ids: Collection[UUID], now: datetime
-) -> dict[UUID, datetime]:
-    """The numbers that are being synced now, and since when."""
+) -> dict[UUID, Turn]:
+    """The numbers that are being synced now, and how far that is."""
     names = {_name(number_id): number_id for number_id in number_ids}
     rows = await session.execute(
-        select(Lease.name, Lease.expires_at).where(Lease.name.in_(names), Lease.expires_at > now)
+        select(Lease.name, Lease.expires_at, Lease.progress).where(
+            Lease.name.in_(names), Lease.expires_at > now
+        )
     )
-    return {names[name]: expires_at - _LEASE for name, expires_at in rows}
+    return {
+        names[name]: Turn(since=expires_at - _LEASE, fetched=progress)
+        for name, expires_at, progress in rows
+    }
 
 
 def _name(number_id: UUID) -> str:

@@ -14,3 +14,5 @@ class Lease(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str]
     expires_at: Mapped[datetime]
+    progress: Mapped[int | None]
+    """How far the owner has come, for whoever waits."""

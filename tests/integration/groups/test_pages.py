@@ -4,14 +4,19 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from html import unescape
+from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.contract.scripted import answer
 from tests.integration.groups.conftest import Phone, listed, many
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
 from tests.support.factories import make_number
+
+from groupline.groups import turns
+from groupline.runtime import Runtime
 
 
 @asynccontextmanager
@@ -198,3 +203,36 @@ async def test_a_viewer_sees_the_groups_and_no_buttons(
     assert "Workshop 0002" in words(page)
     assert 'action="/groups/sync"' not in page.text
     assert refused.status_code == 403
+
+
+async def test_a_sync_under_way_says_how_far_it_is(
+    phone: Phone, browser: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    now = runtime.clock.now()
+    async with runtime.database.writing() as session:
+        assert await turns.take_turn(session, phone.number_id, "a run", now)
+    asking = await browser.get("/groups")
+    async with runtime.database.writing() as session:
+        await turns.note_fetched(session, phone.number_id, "another run", 7)
+        await turns.note_fetched(session, phone.number_id, "a run", 5_000)
+    saving = await browser.get("/groups")
+
+    assert "Asking the gateway for the groups, begun" in words(asking)
+    assert "Saving 5,000 groups, begun" in words(saving)
+
+
+@pytest.mark.parametrize(("groups", "told"), [(499, []), (500, [500])])
+async def test_a_long_sync_tells_how_many_groups_it_saves(
+    phone: Phone, monkeypatch: pytest.MonkeyPatch, groups: int, told: list[int]
+) -> None:
+    noted: list[int] = []
+    note = turns.note_fetched
+
+    async def listening(session: AsyncSession, number_id: UUID, owner: str, count: int) -> None:
+        noted.append(count)
+        await note(session, number_id, owner, count)
+
+    monkeypatch.setattr(turns, "note_fetched", listening)
+    result = await phone.synced(many(groups))
+
+    assert (noted, result.saved_count) == (told, groups)
