@@ -1,11 +1,13 @@
 """Gateways, for administrators of the installation."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends
 from pydantic import Field
+from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.responses import Response
 
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.port import Probe
@@ -15,13 +17,18 @@ from groupline.gateways.service import (
     get_gateway,
     list_gateways,
     note_probe,
-    read_webhook_secrets,
     register_gateway,
     remove_gateway,
 )
+from groupline.gateways.webhook_secrets import (
+    drop_old_webhook_secret,
+    rotate_webhook_secret,
+    valid_secrets,
+)
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
-from groupline.http.schemas import ApiModel
+from groupline.http.idempotency import CurrentIdempotency
+from groupline.http.schemas import ApiModel, problems
 from groupline.models import Gateway
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -48,7 +55,12 @@ class GatewayOut(ApiModel):
     engine: str | None
     capabilities: list[str]
     webhook_secrets: int = Field(description="How many are valid: two during a rotation")
+    old_webhook_secret_until: datetime | None = Field(
+        description="During a rotation: until then the old one is valid"
+    )
+    last_webhook_at: datetime | None
     webhooks_rejected: int = Field(description="Webhooks refused with 401 so far")
+    webhook_rejected_at: datetime | None = Field(description="The last of them")
 
 
 class GatewayList(ApiModel):
@@ -72,10 +84,20 @@ class GatewayPatch(ApiModel):
     api_key: str | None = Field(None, repr=False)
     auth: Literal["api_key", "bearer"] | None = None
     webhook_secret: str | None = Field(
-        None, repr=False, description="The one before it stays valid, for the rotation"
+        None, repr=False, description="The one before it stays valid for a week"
     )
     max_in_flight: int | None = None
     enabled: bool | None = None
+
+
+class RotateIn(ApiModel):
+    keep_old_days: int = Field(7, ge=0, le=90, description="For so long the old one stays valid")
+
+
+class RotatedOut(ApiModel):
+    secret: str = Field(description="The new secret. It is not shown again", repr=False)
+    old_valid_until: datetime | None = Field(description="null: there is no valid old one")
+    gateway: GatewayOut
 
 
 class ProbeOut(ApiModel):
@@ -155,6 +177,52 @@ async def probe_gateway(runtime: Runtime, gateway_id: UUID) -> Probe:
     return found
 
 
+@router.post(
+    "/{gateway_id}/rotate-webhook-secret",
+    response_model=RotatedOut,
+    responses=problems(409),
+    summary="Make a new webhook secret",
+)
+async def rotate(
+    runtime: CurrentRuntime,
+    admin: Administrator,
+    once: CurrentIdempotency,
+    gateway_id: UUID,
+    body: RotateIn,
+) -> Response:
+    """The new secret is valid at once, and shown this once. The old one stays valid until it is
+    dropped, or its time is up: put the new one into the gateway meanwhile."""
+
+    async def effect(session: AsyncSession) -> RotatedOut:
+        done = await rotate_webhook_secret(
+            session,
+            runtime.vault,
+            gateway_id,
+            keep_old_for=timedelta(days=body.keep_old_days),
+            actor=admin.actor,
+            now=runtime.clock.now(),
+        )
+        return RotatedOut(
+            secret=done.secret,
+            old_valid_until=done.old_valid_until,
+            gateway=_out(runtime, done.gateway),
+        )
+
+    return await once.in_transaction(admin, effect)
+
+
+@router.post("/{gateway_id}/drop-old-webhook-secret", responses=problems(409))
+async def drop_old_secret(
+    runtime: CurrentRuntime, admin: Administrator, gateway_id: UUID
+) -> GatewayOut:
+    """From now on webhooks that prove themselves with the old secret are refused."""
+    async with runtime.database.writing() as session:
+        gateway = await drop_old_webhook_secret(
+            session, runtime.vault, gateway_id, actor=admin.actor, now=runtime.clock.now()
+        )
+    return _out(runtime, gateway)
+
+
 def _input(body: GatewayIn | GatewayPatch) -> GatewayInput:
     facts = body.model_dump()
     scheme = facts.pop("auth")
@@ -162,6 +230,7 @@ def _input(body: GatewayIn | GatewayPatch) -> GatewayInput:
 
 
 def _out(runtime: Runtime, gateway: Gateway) -> GatewayOut:
+    secrets = valid_secrets(runtime.vault, gateway, runtime.clock.now())
     asked = gateway.last_seen_at is not None or gateway.unreachable_since is not None
     return GatewayOut(
         id=gateway.id,
@@ -179,6 +248,9 @@ def _out(runtime: Runtime, gateway: Gateway) -> GatewayOut:
         version=gateway.version,
         engine=gateway.engine,
         capabilities=gateway.capabilities,
-        webhook_secrets=len(read_webhook_secrets(runtime.vault, gateway)),
+        webhook_secrets=len(secrets),
+        old_webhook_secret_until=secrets[1].valid_until if len(secrets) > 1 else None,
+        last_webhook_at=gateway.last_webhook_at,
         webhooks_rejected=gateway.webhooks_rejected,
+        webhook_rejected_at=gateway.webhook_rejected_at,
     )

@@ -8,7 +8,7 @@ import structlog
 from fastapi import APIRouter, Request
 
 from groupline.errors import InvalidInput, MalformedRequest, NotFound, Unauthenticated
-from groupline.gateways.service import read_webhook_secrets
+from groupline.gateways.webhook_secrets import valid_secrets
 from groupline.http.context import CurrentRuntime
 from groupline.inbound import store
 from groupline.inbound.authenticity import is_authentic
@@ -55,7 +55,9 @@ async def _proven_body(runtime: Runtime, request: Request, gateway_id: UUID) -> 
     raw = await request.body()
     async with runtime.database.reading() as session:
         gateway = await session.get(Gateway, gateway_id)
-    secrets = read_webhook_secrets(runtime.vault, gateway) if gateway else []
+    now = runtime.clock.now()
+    known = valid_secrets(runtime.vault, gateway, now) if gateway else []
+    secrets = [secret.value for secret in known]
     if gateway is None or not is_authentic(_lower(request), raw, secrets):
         if gateway is not None:
             await _count_rejection(runtime, gateway_id)

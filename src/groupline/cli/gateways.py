@@ -1,5 +1,6 @@
 """``groupline gateways``: register, list, probe and remove gateways."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from groupline.gateways.service import (
     register_gateway,
     remove_gateway,
 )
+from groupline.gateways.webhook_secrets import drop_old_webhook_secret, rotate_webhook_secret
 from groupline.journal import SYSTEM
 from groupline.models import Gateway
 from groupline.runtime import open_runtime
@@ -88,6 +90,52 @@ async def probe(name: str, as_json: JsonOption = False) -> None:
     )
     if found.error is not None:
         fail("the gateway does not answer as it should")
+
+
+@app.command()
+@command
+async def rotate_secret(
+    name: str,
+    keep_days: Annotated[
+        int, typer.Option(min=0, max=90, help="For so long the old secret stays valid.")
+    ] = 7,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a new webhook secret. It is shown this once; the old one stays valid for a while."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
+        done = await rotate_webhook_secret(
+            session,
+            runtime.vault,
+            (await _by_name(session, name)).id,
+            keep_old_for=timedelta(days=keep_days),
+            actor=SYSTEM,
+            now=runtime.clock.now(),
+        )
+    until = done.old_valid_until
+    old = (
+        f"The old one is valid until {until:%Y-%m-%d %H:%M} UTC."
+        if until
+        else "It is the only one."
+    )
+    emit(
+        {"secret": done.secret, "oldValidUntil": until},
+        as_json=as_json,
+        line=f"{done.secret}\nPut it into {name} now: it is not shown again. {old}",
+    )
+
+
+@app.command()
+@command
+async def drop_old_secret(name: str, as_json: JsonOption = False) -> None:
+    """Refuse webhooks that prove themselves with the old secret, before its time is up."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
+        gateway = await _by_name(session, name)
+        await drop_old_webhook_secret(
+            session, runtime.vault, gateway.id, actor=SYSTEM, now=runtime.clock.now()
+        )
+    emit(
+        {"dropped": gateway.id}, as_json=as_json, line=f"Only the newest secret of {name} is good."
+    )
 
 
 @app.command()

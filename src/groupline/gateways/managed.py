@@ -10,12 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
 from groupline.gateways.drivers.base import AuthScheme
-from groupline.gateways.service import (
-    read_credentials,
-    read_webhook_secrets,
-    write_credentials,
-    write_webhook_secrets,
-)
+from groupline.gateways.service import read_credentials, write_credentials
+from groupline.gateways.webhook_secrets import stored_secrets, write_webhook_secrets
 from groupline.ids import new_id
 from groupline.models import Gateway
 from groupline.vault import Vault
@@ -50,7 +46,7 @@ async def keep_managed_gateway(
         fresh,
         id=row.id,
         api_key=read_credentials(vault, row)[0],
-        webhook_secret=read_webhook_secrets(vault, row)[0],
+        webhook_secret=stored_secrets(vault, row)[0].value,
     )
 
 

@@ -17,6 +17,7 @@ from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.gateways.drivers.base import AuthScheme, normalise_base_url, normalise_key
 from groupline.gateways.port import Capabilities, GatewayDriver, Probe
 from groupline.gateways.registry import DriverRegistry, GatewayFacts, check_kind
+from groupline.gateways.webhook_secrets import put_new_secret, write_webhook_secrets
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import Gateway, InboundEvent, WhatsappSession
@@ -85,18 +86,6 @@ def read_credentials(vault: Vault, gateway: Gateway) -> tuple[str, AuthScheme]:
     return credentials["key"], AuthScheme(credentials["scheme"])
 
 
-def write_webhook_secrets(vault: Vault, secrets: Sequence[str]) -> str:
-    return vault.encrypt(json.dumps(list(secrets)))
-
-
-def read_webhook_secrets(vault: Vault, gateway: Gateway) -> list[str]:
-    """Newest first: two of them while they are being rotated."""
-    if gateway.webhook_secrets is None:
-        return []
-    secrets: list[str] = json.loads(vault.decrypt(gateway.webhook_secrets))
-    return secrets
-
-
 # Use cases
 
 
@@ -155,7 +144,7 @@ async def change_gateway(
     actor: Actor,
     now: datetime,
 ) -> Gateway:
-    """Changes what is given. A new webhook secret leaves the one before it valid as well."""
+    """Changes what is given. A new webhook secret leaves the one before it valid for a week."""
     gateway = await get_gateway(session, gateway_id)
     if wanted.kind is not None and wanted.kind != gateway.kind:
         raise InvalidInput(
@@ -169,7 +158,7 @@ async def change_gateway(
         gateway.max_in_flight = _check_max_in_flight(wanted.max_in_flight)
     if wanted.enabled is not None:
         gateway.enabled = wanted.enabled
-    _change_secrets(vault, gateway, wanted)
+    _change_secrets(vault, gateway, wanted, now)
     await _flush_name(session)
     await _record(session, "gateway.changed", gateway, actor, now)
     return gateway
@@ -240,15 +229,13 @@ async def note_failure(
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
 
 
-def _change_secrets(vault: Vault, gateway: Gateway, wanted: GatewayInput) -> None:
+def _change_secrets(vault: Vault, gateway: Gateway, wanted: GatewayInput, now: datetime) -> None:
     if wanted.api_key is not None or wanted.auth is not None:
         key, scheme = read_credentials(vault, gateway)
         new_key = key if wanted.api_key is None else normalise_key(wanted.api_key)
         gateway.credentials = write_credentials(vault, new_key, wanted.auth or scheme)
     if wanted.webhook_secret is not None:
-        before = read_webhook_secrets(vault, gateway)
-        secrets = [_check_secret(wanted.webhook_secret), *before[:1]]
-        gateway.webhook_secrets = write_webhook_secrets(vault, secrets)
+        put_new_secret(vault, gateway, _check_secret(wanted.webhook_secret), now)
 
 
 def _first_secret(vault: Vault, secret: str | None) -> str | None:

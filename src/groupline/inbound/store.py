@@ -4,20 +4,24 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import Select, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline import journal
 from groupline.ids import new_id
 from groupline.inbound.reports import Report
-from groupline.models import Gateway, InboundEvent, InboundOutcome
+from groupline.journal import SYSTEM
+from groupline.models import Gateway, InboundEvent, InboundOutcome, JournalEntry
 
 WAITS_FOR = timedelta(days=1)
 """How long an event waits for what it refers to."""
 KEPT_FOR = timedelta(days=30)
 FAILING_TRIES = 8
 _LONGEST_PAUSE = timedelta(hours=1)
+_TOLD_EVERY = timedelta(minutes=15)
+_REFUSED = "gateway.webhooks_refused"
 
 
 async def keep(
@@ -115,8 +119,44 @@ async def forget_old(session: AsyncSession, now: datetime) -> None:
 
 
 async def count_rejection(session: AsyncSession, gateway_id: UUID, now: datetime) -> None:
-    await session.execute(
+    """Counts a webhook that proved nothing. The journal is told at once, and then of all that
+    came since, but not more often than every quarter of an hour."""
+    counted = await session.execute(
         update(Gateway)
         .where(Gateway.id == gateway_id)
         .values(webhooks_rejected=Gateway.webhooks_rejected + 1, webhook_rejected_at=now)
+        .returning(Gateway.name, Gateway.webhooks_rejected, Gateway.webhook_secrets.is_not(None))
+    )
+    name, total, has_secret = counted.one()
+    told = await session.scalar(_told_last(gateway_id))  # the update above keeps others waiting
+    if told is not None and now - told.at < _TOLD_EVERY:
+        return
+    await journal.record(
+        session,
+        action=_REFUSED,
+        actor=SYSTEM,
+        organization_id=None,
+        subject="gateway",
+        subject_id=gateway_id,
+        data={
+            "name": name,
+            "refused": total - (told.data["total"] if told else 0),
+            "total": total,
+            "since": told.at.isoformat() if told else None,
+            "hasSecret": has_secret,
+        },
+        at=now,
+    )
+
+
+def _told_last(gateway_id: UUID) -> Select[JournalEntry]:
+    return (
+        select(JournalEntry)
+        .where(
+            JournalEntry.organization_id.is_(None),
+            JournalEntry.subject_id == gateway_id,
+            JournalEntry.action == _REFUSED,
+        )
+        .order_by(JournalEntry.position.desc())
+        .limit(1)
     )

@@ -1,5 +1,6 @@
 """Settings → Gateways, for administrators of the installation."""
 
+from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -16,6 +17,13 @@ from groupline.gateways.service import (
     note_probe,
     register_gateway,
     remove_gateway,
+)
+from groupline.gateways.webhook_secrets import (
+    KEPT_FOR,
+    Rotation,
+    drop_old_webhook_secret,
+    rotate_webhook_secret,
+    valid_secrets,
 )
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
@@ -87,6 +95,41 @@ async def probe(
     return pages.redirect(_HERE, toast=("success", f"{gateway.name} answers{latency}."))
 
 
+@router.post("/{gateway_id}/rotate-secret")
+async def rotate_secret(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    gateway_id: UUID,
+    keep_days: Annotated[int, Form(alias="keepDays", ge=0, le=90)] = KEPT_FOR.days,
+) -> Response:
+    """The new secret is on this page and on no other."""
+    async with runtime.database.writing() as session:
+        done = await rotate_webhook_secret(
+            session,
+            runtime.vault,
+            gateway_id,
+            keep_old_for=timedelta(days=keep_days),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return await _page(request, runtime, pages, principal, _EMPTY, made=done)
+
+
+@router.post("/{gateway_id}/drop-secret")
+async def drop_secret(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
+) -> Response:
+    async with runtime.database.writing() as session:
+        gateway = await drop_old_webhook_secret(
+            session, runtime.vault, gateway_id, actor=principal.actor, now=runtime.clock.now()
+        )
+    words = f"Only the newest webhook secret of {gateway.name} is good now."
+    return pages.redirect(_HERE, toast=("success", words))
+
+
 @router.post("/{gateway_id}/enable")
 async def enable(
     runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
@@ -139,7 +182,9 @@ async def _page(
     values: dict[str, Any],
     *,
     errors: dict[str, str] | None = None,
+    made: Rotation | None = None,
 ) -> Response:
+    now = runtime.clock.now()
     async with runtime.database.reading() as session:
         gateways = await list_gateways(session)
     return pages.render(
@@ -149,6 +194,9 @@ async def _page(
         nav="gateways",
         status=422 if errors else 200,
         gateways=gateways,
+        secrets={row.id: valid_secrets(runtime.vault, row, now) for row in gateways},
+        made=made,
+        kept_days=KEPT_FOR.days,
         hooks_url=f"{runtime.settings.effective_base_url}/hooks",
         values=values,
         errors=errors or {},

@@ -16,7 +16,7 @@ from tests.support.clock import ManualClock
 from tests.support.factories import make_gateway, make_session
 
 from groupline.db import Database
-from groupline.gateways.service import write_webhook_secrets
+from groupline.gateways.webhook_secrets import write_webhook_secrets
 from groupline.inbound.process import Replay
 from groupline.models import Gateway, InboundEvent, WhatsappSession
 

@@ -12,7 +12,7 @@ from tests.support.clock import ManualClock
 from tests.support.factories import make_gateway, make_number, make_session
 
 from groupline.db import Database
-from groupline.gateways.service import write_webhook_secrets
+from groupline.gateways.webhook_secrets import write_webhook_secrets
 from groupline.models import Gateway, InboundOutcome, WhatsappSession
 
 ABSENT = object()
