@@ -17,7 +17,7 @@ from groupline_gateway.auth import RequireApiKey
 from groupline_gateway.clock import Clock
 from groupline_gateway.contract import API_KEY_HEADER
 from groupline_gateway.engines.port import Engine
-from groupline_gateway.errors import GatewayError
+from groupline_gateway.errors import FateUnknown, GatewayError, Rejected
 from groupline_gateway.ledger import Ledger
 from groupline_gateway.openapi import describe
 from groupline_gateway.routes import contract_router
@@ -31,9 +31,9 @@ _DESCRIPTION = f"""\
 Groupline's own WhatsApp gateway. Every call needs the header `{API_KEY_HEADER}`; only `/health`
 answers without it, and then says no more than that it is alive.
 
-Every answer with a status of 400 or above is `{{"error": "…"}}`. After a 4xx or a 503 nothing was
-sent; after a 500 ask `/message-status`. A 404 without that JSON means that the address does not
-exist here.
+Every answer with a status of 400 or above is `{{"error": "…"}}`. After a 4xx, a 503 or a 502 with
+`"success": false` nothing was sent; after a 500 or a 504 ask `/message-status`. A 404 without that
+JSON means that the address does not exist here.
 """
 
 
@@ -79,6 +79,7 @@ def _add_docs(app: FastAPI) -> None:
 
 def _add_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(GatewayError, _gateway_error)
+    app.add_exception_handler(FateUnknown, _fate_unknown)
     app.add_exception_handler(RequestValidationError, _invalid_request)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _unexpected_error)
@@ -86,7 +87,18 @@ def _add_error_handlers(app: FastAPI) -> None:
 
 async def _gateway_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, GatewayError)
-    return JSONResponse({"error": error.text}, status_code=error.status)
+    said: dict[str, object] = {"error": error.text}
+    if isinstance(error, Rejected):
+        said["success"] = False
+    return JSONResponse(said, status_code=error.status)
+
+
+async def _fate_unknown(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, FateUnknown)
+    said = {"error": error.text}
+    if error.message_id is not None:
+        said["messageId"] = error.message_id
+    return JSONResponse(said, status_code=error.status)
 
 
 async def _invalid_request(_request: Request, error: Exception) -> Response:

@@ -37,6 +37,12 @@ class DisconnectReason(StrEnum):
     """The pairing stands; ``/connect`` brings it back."""
     PAIRING_EXPIRED = "pairing_expired"
     """Nobody scanned the QR code in time."""
+    REPLACED = "replaced"
+    """Another program took this pairing over; ``/connect`` takes it back."""
+    BANNED = "banned"
+    """WhatsApp keeps the number out; ``restriction`` says until when."""
+    OUTDATED = "outdated"
+    """WhatsApp no longer speaks with this version of the gateway."""
 
 
 class Capability(StrEnum):
@@ -48,6 +54,7 @@ class Capability(StrEnum):
     RECEIPTS = "receipts"
     PAIRING_CODE = "pairing_code"
     RESTRICTION_INFO = "restriction_info"
+    SESSIONS = "sessions"
     SIMULATOR = "simulator"
 
 
@@ -120,6 +127,25 @@ class Proxy(Wire):
     port: int = Field(ge=1, le=65535)
     username: str | None = None
     password: str | None = None
+    protocol: Literal["http", "socks5"] = Field("http", description="own")
+
+
+class SessionReport(Wire):
+    """own: one session as the operator of the gateway sees it."""
+
+    session_id: str
+    status: SessionStatus
+    since: str
+    phone_number: str | None = Field(None, description="The last digits only", examples=["…10"])
+    detail: str | None = None
+    memory_mb: float | None = Field(None, description="Of its process, while it has one")
+    restarts: int | None = Field(None, description="Of its process since the gateway started")
+
+
+class SessionReports(Wire):
+    sessions: list[SessionReport]
+    limit: int | None = Field(None, description="How many this gateway takes")
+    memory_limit_mb: int | None = Field(None, description="Of the process of one session")
 
 
 class ConnectRequest(Wire):
@@ -176,6 +202,11 @@ class Status(Wire):
     phone_number: str | None = Field(None, examples=["+919876543210"])
     reason: DisconnectReason | None = Field(None, description="own")
     since: str | None = Field(None, description="own: ISO 8601, when this status began")
+    detail: str | None = Field(
+        None,
+        description="own: a sentence for people on what is wrong",
+        examples=["WhatsApp cannot be reached from this machine."],
+    )
     restriction: Restriction | None = Field(None, description="own")
 
 
@@ -253,7 +284,8 @@ class MessageState(StrEnum):
     """own: what ``/message-status`` says about a message it found."""
 
     PENDING = "pending"
-    """Being sent at this moment; ask again."""
+    """Being sent at this moment, or on its way without WhatsApp's answer; ask again. With a
+    ``messageId`` it may have gone out under this id: never send it again on your own."""
     SENT = "sent"
     FAILED = "failed"
     """Known not to have been sent; ``error`` says why."""
@@ -297,6 +329,7 @@ class StatusEvent(Wire):
     phone_number: str | None = None
     timestamp: str | None = None
     reason: str | None = Field(None, description="own")
+    detail: str | None = Field(None, description="own: a sentence for people on what is wrong")
 
 
 class SendCallback(Wire):

@@ -37,11 +37,34 @@ class Conflict(GatewayError):
     status = 409
 
 
+class Rejected(GatewayError):
+    """WhatsApp turned this message down, for now: the same message may be taken later."""
+
+    status = 502
+
+
+class NoAnswer(GatewayError):
+    """WhatsApp did not answer a question in time. Nothing was sent."""
+
+    status = 504
+
+
 class NotConnected(GatewayError):
     status = 503
 
     def __init__(self, text: str = "The session is not connected") -> None:
         super().__init__(text)
+
+
+class FateUnknown(Exception):
+    """A message may have gone out, and nobody knows. Never a reason to send it again."""
+
+    status = 504
+
+    def __init__(self, message_id: str | None = None) -> None:
+        self.message_id = message_id
+        self.text = "WhatsApp has not confirmed this message; it may have gone out"
+        super().__init__(self.text)
 
 
 class StartRefused(Exception):

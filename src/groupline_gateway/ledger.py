@@ -2,7 +2,8 @@
 
 The intent is on disk before the engine hears of the message. A repetition, a concurrent
 duplicate and a request after a crash all meet that row; where it does not tell how the send
-ended, the engine is asked whether WhatsApp has the message.
+ended, the engine is asked whether WhatsApp has the message. Where the engine only knows that it
+may have left, the row keeps the message id until WhatsApp shows that it has it.
 """
 
 import asyncio
@@ -11,12 +12,24 @@ import sqlite3
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
+
+import structlog
 
 from groupline_gateway.clock import Clock, from_epoch
 from groupline_gateway.contract import MessageState
-from groupline_gateway.engines.port import Engine, Order, SendResult, Sent
-from groupline_gateway.errors import Conflict, GatewayError
+from groupline_gateway.engines.port import (
+    Confirmed,
+    Engine,
+    Order,
+    SendResult,
+    Sent,
+    Trace,
+)
+from groupline_gateway.errors import Conflict, FateUnknown, GatewayError
 from groupline_gateway.store import Store
+
+log = structlog.get_logger()
 
 KEPT = timedelta(days=90)
 _REMEMBERED_RECIPIENTS = 10_000
@@ -34,6 +47,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
+    session_id: str
     fingerprint: str
     status: str
     message_id: str | None
@@ -48,7 +62,32 @@ class Ledger:
         self._clock = clock
         self._in_flight: dict[str, tuple[str, asyncio.Task[SendResult]]] = {}
         self._last: OrderedDict[tuple[str, str], Found] = OrderedDict()
+        self._open: dict[str, Confirmed] = {}
+        """By message id: what may have gone out and has not been confirmed."""
         engine.on_rejected(self._note_rejection)
+        engine.on_confirmed(self._note_confirmation)
+
+    async def recover(self) -> None:
+        """Settle what an earlier run left open, while the engine still remembers it."""
+        for client_ref, recipient, entry in await self._store.read(_open_entries):
+            message = Confirmed(client_ref, entry.session_id, recipient)
+            if entry.message_id is not None:
+                self._open[entry.message_id] = message
+                continue
+            if entry.error is not None:
+                continue
+            try:
+                trace = await self._engine.trace(client_ref, entry.session_id)
+            except FateUnknown:
+                log.warning("message.fate_unknown", client_ref=client_ref)
+                self._note_unknown(message, None)
+                continue
+            if trace is None:
+                await self._store.write(partial(_forget, client_ref))
+            elif trace.certain:
+                self._settle(client_ref, "sent", message_id=trace.message_id)
+            else:
+                self._note_unknown(message, trace.message_id)
 
     async def send(self, order: Order) -> SendResult:
         """Send once per ``clientRef``; without one, send as asked."""
@@ -69,12 +108,14 @@ class Ledger:
             return None
         if entry.status == "failed":
             return Found(MessageState.FAILED, at=entry.at, error=entry.error)
-        message_id = entry.message_id or await self._engine.trace(client_ref)
-        if message_id is None:
+        trace = await self._trace(client_ref, entry)
+        if trace is None:
             return None
+        if not trace.certain:
+            return Found(MessageState.PENDING, trace.message_id, entry.at)
         if entry.status != "sent":
-            self._settle(client_ref, "sent", message_id=message_id)
-        return Found(MessageState.SENT, message_id, entry.at)
+            self._settle(client_ref, "sent", message_id=trace.message_id)
+        return Found(MessageState.SENT, trace.message_id, entry.at)
 
     def find_last(self, session_id: str, recipient: str) -> Found | None:
         """The last message that went to a recipient since the gateway started."""
@@ -111,9 +152,15 @@ class Ledger:
             earlier = await self._earlier_result(client_ref, known)
             if earlier is not None:
                 return earlier
-            self._settle(client_ref, "intended")
+            # On disk before the message leaves: the row still says that it was not sent.
+            await self._store.write(lambda connection: _intend_again(connection, order))
         try:
             result = await self._engine.send(order)
+        except FateUnknown as error:
+            self._note_unknown(
+                Confirmed(client_ref, order.session_id, order.recipient), error.message_id
+            )
+            raise
         except GatewayError as error:
             self._settle(client_ref, "failed", error=error.text, session_id=order.session_id)
             raise
@@ -127,15 +174,36 @@ class Ledger:
 
     async def _earlier_result(self, client_ref: str, known: _Entry) -> SendResult | None:
         """How an earlier request ended, or None if this one has to send."""
-        if known.status == "sent" and known.message_id is not None:
-            return Sent(known.message_id, existing=True)
         if known.status == "failed":
             return None
-        message_id = await self._engine.trace(client_ref)
-        if message_id is None:
+        trace = await self._trace(client_ref, known)
+        if trace is None:
             return None
-        self._settle(client_ref, "sent", message_id=message_id)
-        return Sent(message_id, existing=True)
+        if not trace.certain:
+            raise FateUnknown(trace.message_id)
+        if known.status != "sent":
+            self._settle(client_ref, "sent", message_id=trace.message_id)
+        return Sent(trace.message_id, existing=True)
+
+    async def _trace(self, client_ref: str, entry: _Entry) -> Trace | None:
+        if entry.status == "intended" and entry.error is not None:
+            raise FateUnknown
+        if entry.message_id is None:
+            return await self._engine.trace(client_ref, entry.session_id)
+        return Trace(entry.message_id, certain=entry.message_id not in self._open)
+
+    def _note_unknown(self, message: Confirmed, message_id: str | None) -> None:
+        """It may have gone out. Without an id nobody will ever know, and nobody is asked again."""
+        if message_id is not None:
+            self._open[message_id] = message
+        error = None if message_id is not None else "nobody knows whether it went out"
+        self._settle(message.client_ref, "intended", message_id=message_id, error=error)
+
+    def _note_confirmation(self, message_id: str) -> Confirmed | None:
+        message = self._open.pop(message_id, None)
+        if message is not None:
+            self._settle(message.client_ref, "sent", message_id=message_id)
+        return message
 
     def _note_rejection(self, client_ref: str, reason: str) -> None:
         self._settle(client_ref, "failed", error=reason)
@@ -194,14 +262,46 @@ def _require_same(fingerprint: str, known: str) -> None:
 
 def _load(connection: sqlite3.Connection, client_ref: str) -> _Entry | None:
     row = connection.execute(
-        "SELECT fingerprint, status, message_id, error, coalesce(settled_at, intended_at) AS at"
-        " FROM messages WHERE client_ref = ?",
+        f"SELECT {_ENTRY} FROM messages WHERE client_ref = ?",  # noqa: S608 - our own columns
         (client_ref,),
     ).fetchone()
-    if row is None:
-        return None
+    return None if row is None else _entry(row)
+
+
+_ENTRY = (
+    "session_id, fingerprint, status, message_id, error, coalesce(settled_at, intended_at) AS at"
+)
+
+
+def _entry(row: sqlite3.Row) -> _Entry:
     return _Entry(
-        row["fingerprint"], row["status"], row["message_id"], row["error"], from_epoch(row["at"])
+        row["session_id"],
+        row["fingerprint"],
+        row["status"],
+        row["message_id"],
+        row["error"],
+        from_epoch(row["at"]),
+    )
+
+
+def _open_entries(connection: sqlite3.Connection) -> list[tuple[str, str, _Entry]]:
+    """Reference, recipient and row of what was neither sent nor refused for certain."""
+    rows = connection.execute(
+        f"SELECT client_ref, recipient, {_ENTRY} FROM messages"  # noqa: S608 - our own columns
+        " WHERE status = 'intended' ORDER BY intended_at"
+    )
+    return [(row["client_ref"], row["recipient"], _entry(row)) for row in rows]
+
+
+def _forget(client_ref: str, connection: sqlite3.Connection) -> None:
+    connection.execute("DELETE FROM messages WHERE client_ref = ?", (client_ref,))
+
+
+def _intend_again(connection: sqlite3.Connection, order: Order) -> None:
+    connection.execute(
+        "UPDATE messages SET status = 'intended', message_id = NULL, error = NULL, session_id = ?"
+        " WHERE client_ref = ?",
+        (order.session_id, order.client_ref),
     )
 
 

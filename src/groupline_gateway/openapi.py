@@ -15,7 +15,9 @@ _EXAMPLES = {
     "404": EXISTING_SESSION_MISSING,
     "409": "This clientRef was used before, for another text or recipient",
     "429": "WhatsApp restricts this number until 2026-03-03T12:00:00+00:00",
+    "502": "WhatsApp turned the message down (error 420)",
     "503": "The session is not connected",
+    "504": "WhatsApp has not confirmed this message; it may have gone out",
 }
 _SIMULATED_EXAMPLES = {
     "400": "number: String should match pattern '^[0-9]{6,15}$'",

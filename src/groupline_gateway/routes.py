@@ -21,10 +21,19 @@ from groupline_gateway.contract import (
     Participants,
     SendAnswer,
     SendRequest,
+    SessionReport,
+    SessionReports,
     Status,
     Success,
 )
-from groupline_gateway.engines.port import Accepted, Engine, GroupView, SendResult, SessionView
+from groupline_gateway.engines.port import (
+    Accepted,
+    Engine,
+    GroupView,
+    SendResult,
+    SessionHealth,
+    SessionView,
+)
 from groupline_gateway.ledger import Found, Ledger
 from groupline_gateway.requests import (
     json_object,
@@ -90,6 +99,24 @@ def _add_sessions(router: APIRouter, engine: Engine) -> None:
         return JSONResponse(
             {"success": True, "sessionId": view.session_id, "status": view.status.value}
         )
+
+    @router.get(
+        "/sessions",
+        tags=["sessions"],
+        response_model=SessionReports,
+        response_model_exclude_none=True,
+        summary="All sessions, for whoever looks after this gateway",
+    )
+    async def sessions() -> JSONResponse:
+        """With the memory and the restarts of their processes where the engine gives a session
+        a process of its own."""
+        health = engine.health()
+        answer = SessionReports(
+            sessions=[session_report(one) for one in health.sessions],
+            limit=health.limit,
+            memory_limit_mb=health.memory_limit_mb,
+        )
+        return JSONResponse(answer.model_dump(by_alias=True, exclude_none=True))
 
     @router.get(
         "/status/{session_id}",
@@ -184,12 +211,14 @@ def _add_sending(router: APIRouter, ledger: Ledger) -> None:
             **_NOT_CONNECTED,
             409: {"model": Error, "description": "The clientRef belongs to another message"},
             429: {"model": Error, "description": "The number is restricted, or sends too fast"},
+            502: {"model": Error, "description": "WhatsApp turned it down; it was not sent"},
+            504: {"model": Error, "description": "It may have gone out; nobody knows yet"},
         },
     )
     async def send(request: Request) -> JSONResponse:
         """With `clientRef` the message reaches WhatsApp at most once, however often this call
         is made and whatever crashes in between; repetitions answer `"existing": true`.
-        After a 4xx or a 503 nothing was sent."""
+        After a 4xx, a 503 or `"success": false` nothing was sent; after a 504 nobody knows."""
         order = read_order(await json_object(request))
         return JSONResponse(send_json(await ledger.send(order)))
 
@@ -204,8 +233,9 @@ def _add_sending(router: APIRouter, ledger: Ledger) -> None:
     )
     async def message_status(request: Request) -> JSONResponse:
         """By `clientRef` the answer is exact and survives restarts: `found: false` is a
-        definite "not sent", `pending` means that it is being sent right now. By `groupJid`
-        it is the last message to that group since the gateway started."""
+        definite "not sent", `pending` means that it is being sent right now, or may have gone
+        out under this `messageId` and WhatsApp has not said so yet. By `groupJid` it is the
+        last message to that group since the gateway started."""
         question = read_status_question(await json_object(request))
         if question.client_ref is not None:
             found = await ledger.find(question.client_ref)
@@ -232,11 +262,25 @@ def status_json(view: SessionView) -> dict[str, Any]:
         "phoneNumber": None if view.phone is None else f"+{view.phone}",
         "reason": None if view.reason is None else view.reason.value,
         "since": iso(view.since),
+        "detail": view.detail,
         "restriction": None
         if restriction is None
         else restriction.model_dump(by_alias=True, exclude_none=True),
     }
     return {name: value for name, value in fields.items() if value is not None}
+
+
+def session_report(health: SessionHealth) -> SessionReport:
+    view = health.view
+    return SessionReport(
+        session_id=view.session_id,
+        status=view.status,
+        since=iso(view.since),
+        phone_number=None if view.phone is None else f"…{view.phone[-2:]}",
+        detail=view.detail,
+        memory_mb=health.memory_mb,
+        restarts=health.restarts,
+    )
 
 
 def group_json(view: GroupView, *, with_link: bool) -> dict[str, Any]:

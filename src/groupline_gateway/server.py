@@ -24,6 +24,9 @@ from groupline_gateway.engines.port import Engine
 from groupline_gateway.engines.simulator import SimulatorEngine
 from groupline_gateway.engines.simulator.edge import ABORT_EXTENSION
 from groupline_gateway.engines.simulator.schemas import Dialect
+from groupline_gateway.engines.whatsmeow.engine import Options as WhatsmeowOptions
+from groupline_gateway.engines.whatsmeow.engine import WhatsmeowEngine
+from groupline_gateway.engines.whatsmeow.pairings import Pairings
 from groupline_gateway.errors import StartRefused
 from groupline_gateway.ledger import Ledger
 from groupline_gateway.settings import PREFIX, Settings
@@ -53,7 +56,11 @@ class Gateway:
 
 @contextlib.asynccontextmanager
 async def open_gateway(
-    settings: Settings, clock: Clock, *, die: Callable[[], None] | None = None
+    settings: Settings,
+    clock: Clock,
+    *,
+    die: Callable[[], None] | None = None,
+    whatsmeow: WhatsmeowOptions | None = None,
 ) -> AsyncIterator[Gateway]:
     """Everything but the HTTP server, started in order and stopped in reverse."""
     settings.prepare_data_dir()
@@ -63,10 +70,15 @@ async def open_gateway(
         await store.open()
         stack.push_async_callback(store.close)
         webhooks = Webhooks(store, clock, url=settings.webhook_url, secret=settings.webhook_secret)
-        engine = _make_engine(settings, store, clock, webhooks, die or kill_this_process)
+        if settings.engine == "simulator":
+            engine = _simulator(settings, store, clock, webhooks, die or kill_this_process)
+        else:
+            engine = _whatsmeow(settings, store, clock, webhooks, whatsmeow)
         app = create_app(settings, engine, store, clock)
         await engine.start()
         stack.push_async_callback(engine.stop)
+        await app.state.ledger.recover()
+        engine.begin()
         webhooks.start()
         stack.push_async_callback(webhooks.stop)
         keeper = asyncio.create_task(_keep_house(app.state.ledger, webhooks, clock))
@@ -178,7 +190,7 @@ async def serve(settings: Settings, clock: Clock) -> None:
     log.info("gateway.stopped")
 
 
-def _make_engine(
+def _simulator(
     settings: Settings, store: Store, clock: Clock, webhooks: Webhooks, die: Callable[[], None]
 ) -> Engine:
     def on_dialect(dialect: Dialect) -> None:
@@ -192,6 +204,23 @@ def _make_engine(
         on_dialect=on_dialect,
         demo_phones=settings.demo_phones,
     )
+
+
+def _whatsmeow(
+    settings: Settings,
+    store: Store,
+    clock: Clock,
+    webhooks: Webhooks,
+    options: WhatsmeowOptions | None,
+) -> Engine:
+    options = options or WhatsmeowOptions(
+        max_sessions=settings.max_sessions,
+        memory_mb=settings.worker_memory_mb,
+        send_seconds=settings.send_seconds,
+        max_media_mb=settings.max_media_mb,
+        private_media=settings.private_media,
+    )
+    return WhatsmeowEngine(store, clock, webhooks, Pairings(settings.data_dir), options)
 
 
 @contextlib.contextmanager

@@ -100,13 +100,30 @@ class Settings(BaseSettings):
         bool, Field(description="Start an empty simulator with two phones to try things with")
     ] = True
 
+    max_sessions: Annotated[
+        int, Field(ge=1, le=1000, description="whatsmeow: how many numbers this gateway takes")
+    ] = 50
+    worker_memory_mb: Annotated[
+        int,
+        Field(ge=100, description="whatsmeow: a session's process above this restarts when idle"),
+    ] = 250
+    send_seconds: Annotated[
+        float,
+        Field(gt=0, le=120, description="whatsmeow: a send without an answer after this is open"),
+    ] = 28.0
+    max_media_mb: Annotated[
+        int, Field(ge=1, le=2000, description="whatsmeow: the largest file that is sent")
+    ] = 100
+    private_media: Annotated[
+        bool, Field(description="whatsmeow: fetch media from addresses in private networks too")
+    ] = False
+
     @model_validator(mode="after")
     def _belong_together(self) -> "Settings":
-        if self.engine == "whatsmeow":
-            raise ValueError("ENGINE: the engine whatsmeow is not part of this build")
         if self.webhook_url is not None and self.webhook_secret is None:
             raise ValueError("WEBHOOK_SECRET: is needed to sign what goes to WEBHOOK_URL")
-        if not (self.allow_remote or is_loopback(self.host)):
+        simulates = self.engine == "simulator"
+        if simulates and not (self.allow_remote or is_loopback(self.host)):
             raise ValueError(
                 f"HOST: the simulator listens only on this machine, and {self.host} is more "
                 "than that; ALLOW_REMOTE=true permits it"

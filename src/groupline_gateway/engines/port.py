@@ -30,6 +30,24 @@ class SessionView:
     qr_expires_at: datetime | None = None
     pairing_code: str | None = None
     restriction: Restriction | None = None
+    detail: str | None = None
+    """A sentence for people on what is wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class SessionHealth:
+    """What the operator of the gateway wants to know of one session."""
+
+    view: SessionView
+    memory_mb: float | None = None
+    restarts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EngineHealth:
+    sessions: list[SessionHealth]
+    limit: int | None = None
+    memory_limit_mb: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,15 +106,37 @@ class Accepted:
 
 SendResult: TypeAlias = Sent | Accepted
 
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A message that left, or may have left, under this id."""
+
+    message_id: str
+    certain: bool = True
+    """False: it may have gone out, and WhatsApp has not confirmed it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A message whose fate was unknown, and which WhatsApp turns out to have."""
+
+    client_ref: str
+    session_id: str
+    recipient: str
+
+
 RejectionListener: TypeAlias = Callable[[str, str], None]
 """Told the ``clientRef`` and the reason."""
+
+ConfirmationListener: TypeAlias = Callable[[str], Confirmed | None]
+"""Told a message id that WhatsApp certainly has; answers what it was if that is news."""
 
 
 class Engine(Protocol):
     """Raises ``GatewayError`` for what a caller is to be told.
 
-    ``send`` may raise one only when the message certainly did not leave; after any other
-    exception its fate is unknown and ``trace`` is asked.
+    ``send`` may raise one only when the message certainly did not leave. ``FateUnknown`` names
+    the id under which it may have; after any other exception ``trace`` is asked.
     """
 
     @property
@@ -114,7 +154,13 @@ class Engine(Protocol):
         """The chance to stand between the server and the application."""
         ...
 
-    async def start(self) -> None: ...
+    async def start(self) -> None:
+        """Load what is stored. Nothing is said to WhatsApp yet."""
+        ...
+
+    def begin(self) -> None:
+        """What an earlier run left open is settled: sessions may come back."""
+        ...
 
     def begin_stop(self) -> None:
         """The server is about to drain: let go of requests that are being held."""
@@ -123,6 +169,8 @@ class Engine(Protocol):
     async def stop(self) -> None: ...
 
     def session_count(self) -> int: ...
+
+    def health(self) -> EngineHealth: ...
 
     async def connect(self, request: ConnectRequest) -> SessionView: ...
 
@@ -142,10 +190,17 @@ class Engine(Protocol):
 
     async def send(self, order: Order) -> SendResult: ...
 
-    async def trace(self, client_ref: str) -> str | None:
-        """The id under which WhatsApp has the message, or None: it never left."""
+    async def trace(self, client_ref: str, session_id: str) -> Trace | None:
+        """What became of a message that this session was to send; None: it never left.
+
+        Raises ``FateUnknown`` where that can no longer be told.
+        """
         ...
 
     def on_rejected(self, listener: RejectionListener) -> None:
         """Have ``listener`` told of each message that WhatsApp turned down after it was sent."""
+        ...
+
+    def on_confirmed(self, listener: ConfirmationListener) -> None:
+        """Have ``listener`` told of messages that WhatsApp has, by receipts that come later."""
         ...

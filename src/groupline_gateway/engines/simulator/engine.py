@@ -31,13 +31,17 @@ from groupline_gateway.engines.faults import (
 )
 from groupline_gateway.engines.port import (
     Accepted,
+    ConfirmationListener,
+    EngineHealth,
     GroupView,
     Order,
     ParticipantList,
     RejectionListener,
     SendResult,
     Sent,
+    SessionHealth,
     SessionView,
+    Trace,
 )
 from groupline_gateway.engines.simulator import network, world
 from groupline_gateway.engines.simulator.demo import DEMO_PHONES
@@ -128,6 +132,9 @@ class SimulatorEngine:
             if session.pairing:
                 self._spawn(self._expire_in_time(session))
 
+    def begin(self) -> None:
+        """Simulated phones are always there."""
+
     def begin_stop(self) -> None:
         self._released.set()
 
@@ -139,8 +146,14 @@ class SimulatorEngine:
     def session_count(self) -> int:
         return len(self.sessions)
 
+    def health(self) -> EngineHealth:
+        return EngineHealth([SessionHealth(self._view(session)) for session in self.sessions])
+
     def on_rejected(self, listener: RejectionListener) -> None:
         self._listener = listener
+
+    def on_confirmed(self, listener: ConfirmationListener) -> None:
+        """Nothing to tell: what the simulated network has is known at once."""
 
     async def connect(self, request: ConnectRequest) -> SessionView:
         if request.pairing_code and request.phone is None:
@@ -199,12 +212,12 @@ class SimulatorEngine:
             if not self._sends[phone]:
                 del self._sends[phone]
 
-    async def trace(self, client_ref: str) -> str | None:
+    async def trace(self, client_ref: str, session_id: str) -> Trace | None:  # noqa: ARG002
         message_id = message_id_for(client_ref)
         found = await self._store.read(
             lambda connection: network.has_message(connection, message_id)
         )
-        return message_id if found else None
+        return Trace(message_id) if found else None
 
     async def _send(self, order: Order, phone: str) -> SendResult:
         subject = Subject(Route.SEND, order.session_id, phone)

@@ -1,0 +1,304 @@
+"""One session's worker, started, watched and started again for as long as it is wanted."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from urllib.parse import quote
+
+import structlog
+
+from groupline_gateway.clock import Clock
+from groupline_gateway.contract import SessionStatus
+from groupline_gateway.engines.whatsmeow import changes
+from groupline_gateway.engines.whatsmeow.changes import Next
+from groupline_gateway.engines.whatsmeow.pairings import PairingFile
+from groupline_gateway.engines.whatsmeow.process import WorkerProcess, resident_megabytes
+from groupline_gateway.engines.whatsmeow.protocol import Frame, Happening, Op
+from groupline_gateway.engines.whatsmeow.sessions import Session, Wish
+
+log = structlog.get_logger()
+
+_LIVED_WELL = timedelta(seconds=10)
+_LOADING_SECONDS = 20.0
+_LOGIN_LASTS = timedelta(seconds=60)
+_STARTS = frozenset({Happening.READY, Happening.UNUSABLE})
+_SILENT = frozenset({Happening.LOG, Happening.RECEIPT, Happening.MEMBERSHIP, *_STARTS})
+"""Words that say nothing about the session's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How patient the supervision is. Seconds."""
+
+    first_pause: float = 0.5
+    longest_pause: float = 60.0
+    silence: float = 8.0
+    """Without a word for so long, WhatsApp is called unreachable."""
+    ping_every: float = 30.0
+    ping_patience: float = 20.0
+    memory_every: float = 15.0
+    tick: float = 1.0
+
+
+class Runner:
+    """``changed`` is told of each change of the session, ``heard`` of everything else."""
+
+    def __init__(
+        self,
+        session: Session,
+        file: PairingFile,
+        clock: Clock,
+        *,
+        client: str,
+        pace: Pace,
+        gate: asyncio.Semaphore,
+        changed: Callable[[Session], None],
+        heard: Callable[[Session, Frame], None],
+    ) -> None:
+        self.session = session
+        self.file = file
+        self.restarts = 0
+        self.worker: WorkerProcess | None = None
+        self.sending = asyncio.Lock()
+        """One send in flight per session."""
+        self.untraceable = False
+        """The library could not note down the message that it is sending."""
+        self._clock = clock
+        self._client = client
+        self._pace = pace
+        self._gate = gate
+        self._changed = changed
+        self._heard = heard
+        self._dice = random.Random()  # noqa: S311 - dice
+        self._kick = asyncio.Event()
+        self._watchers: set[asyncio.Event] = set()
+        self._loaded = asyncio.Event()
+        self._ended_on_purpose = False
+        self._asking_since: datetime | None = None
+        """Since when WhatsApp owes an answer."""
+        self._trying_since: datetime | None = None
+        """The same, anew with each sign of life of the library."""
+        self._task: asyncio.Task[None] | None = None
+
+    # --- what others ask of it
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name=f"runner/{self.session.session_id}")
+
+    def kick(self) -> None:
+        """Somebody wants this session now: no more waiting."""
+        self._kick.set()
+
+    async def close(self) -> None:
+        """End it and its worker for good."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self.worker is not None:
+            await self.worker.stop()
+            self.worker = None
+
+    async def replace_worker(self) -> None:
+        """Kill the worker; returns when it is dead. Another one follows at once."""
+        if self.worker is not None:
+            await self.retire(self.worker)
+
+    async def retire(self, worker: WorkerProcess) -> None:
+        """The same, unless another one has taken its place already."""
+        if worker is self.worker:
+            self._ended_on_purpose = True
+        await worker.kill()
+
+    async def until(self, wanted: Callable[[Session], bool], seconds: float) -> bool:
+        """Whether the session came to be as wanted in this time."""
+        news = asyncio.Event()
+        self._watchers.add(news)
+        try:
+            async with asyncio.timeout(seconds):
+                while not wanted(self.session):
+                    news.clear()
+                    await news.wait()
+        except TimeoutError:
+            return False
+        finally:
+            self._watchers.discard(news)
+        return True
+
+    def memory(self) -> float | None:
+        return None if self.worker is None else resident_megabytes(self.worker.pid)
+
+    @property
+    def idle(self) -> bool:
+        return self.worker is not None and not self.worker.busy and not self.sending.locked()
+
+    async def ping(self, patience: float) -> None:
+        """Kill a worker that does not answer any more."""
+        worker = self.worker
+        if worker is None or not self._loaded.is_set():
+            return
+        try:
+            async with asyncio.timeout(patience):
+                await worker.ask(Op.PING)
+        except TimeoutError:
+            log.warning("worker.hangs", session_id=self.session.session_id)
+            await worker.kill()
+        except Exception as error:  # noqa: BLE001
+            # A worker that is gone is seen by the loop below.
+            log.debug("worker.no_answer", reason=type(error).__name__)
+
+    def check_silence(self, now: datetime) -> None:
+        """Say that WhatsApp does not answer when it has not for a while."""
+        session, since = self.session, self._asking_since
+        if since is None or session.status is not SessionStatus.CONNECTING:
+            return
+        if session.detail is None and now - since >= timedelta(seconds=self._pace.silence):
+            session.detail = changes.UNREACHABLE
+            self._tell()
+        tried = self._trying_since
+        if session.paired and tried is not None and now - tried >= _LOGIN_LASTS and self.idle:
+            # The library gave up without a word, or pauses ever longer: a fresh one does better.
+            self._trying_since = None
+            self._end_worker()
+
+    # --- the loop
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._until_wanted()
+            lived_well = await self._live()
+            failures = 0 if lived_well else failures + 1
+            if self.session.wish is not Wish.NONE and self.session.retry_at is None:
+                self.restarts += 1
+                await self._pause(0.0 if lived_well else self._backoff(failures))
+
+    async def _until_wanted(self) -> None:
+        while True:
+            self._kick.clear()
+            session, now = self.session, self._clock.now()
+            if session.wish is not Wish.NONE:
+                if session.retry_at is None or session.retry_at <= now:
+                    return
+                await self._pause((session.retry_at - now).total_seconds())
+            else:
+                await self._kick.wait()
+
+    async def _live(self) -> bool:
+        """One life of a worker; whether it ended after it had been of use."""
+        self._ended_on_purpose = False
+        self._loaded.clear()
+        async with self._gate:
+            worker = await self._spawn()
+            with contextlib.suppress(TimeoutError):
+                # The start costs a second of processor time: never all at once.
+                await asyncio.wait_for(self._loaded.wait(), _LOADING_SECONDS)
+        status = await worker.ended()
+        self.worker = None
+        connected_at = self._connected_since()
+        self._note_end(worker, status)
+        if self._ended_on_purpose:
+            return True
+        return connected_at is not None and self._clock.now() - connected_at >= _LIVED_WELL
+
+    async def _spawn(self) -> WorkerProcess:
+        session = self.session
+        if session.status is SessionStatus.DISCONNECTED:
+            session.become(SessionStatus.CONNECTING, self._clock.now())
+            self._tell()
+        if session.wish is Wish.PAIR and await asyncio.to_thread(self.file.is_paired):
+            # The phone had scanned it when the worker that was to tell us died.
+            session.paired = True
+        if session.wish is Wish.PAIR:
+            # What an earlier pairing left behind is of no use to a new one.
+            await asyncio.to_thread(self.file.remove)
+        await asyncio.to_thread(self.file.create)
+        worker = await WorkerProcess.spawn(self._client, self._hear)
+        self.worker = worker
+        self._asking_since = self._trying_since = self._clock.now()
+        worker.tell(
+            {
+                "op": Op.START,
+                "directory": str(self.file.path.parent),
+                "database": self.file.name,
+                "proxy": proxy_url(session),
+                "pairingPhone": session.pairing_phone if session.wish is Wish.PAIR else None,
+            }
+        )
+        return worker
+
+    def _connected_since(self) -> datetime | None:
+        session = self.session
+        return session.since if session.status is SessionStatus.CONNECTED else None
+
+    def _note_end(self, worker: WorkerProcess, status: int) -> None:
+        self._loaded.set()
+        self._asking_since = None
+        expected = self._ended_on_purpose or self.session.wish is Wish.NONE
+        report = log.info if expected else log.warning
+        report(
+            "worker.ended",
+            session_id=self.session.session_id,
+            exit_status=status,
+            last_words=[] if expected else worker.last_words,
+        )
+        changes.lost(self.session, self._clock.now())
+        self._tell()
+
+    def _backoff(self, failures: int) -> float:
+        longest = min(self._pace.first_pause * 2.0 ** min(failures, 16), self._pace.longest_pause)
+        return longest * (0.5 + self._dice.random() / 2)
+
+    async def _pause(self, seconds: float) -> None:
+        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
+        kicked = asyncio.ensure_future(self._kick.wait())
+        try:
+            await asyncio.wait({sleeping, kicked}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            sleeping.cancel()
+            kicked.cancel()
+
+    # --- the worker's words
+
+    def _hear(self, frame: Frame) -> None:
+        happening = Happening(frame["event"])
+        if happening in _STARTS:
+            self._loaded.set()
+        if happening is Happening.UNTRACEABLE:
+            self.untraceable = True
+        if happening in _SILENT and happening is not Happening.UNUSABLE:
+            self._heard(self.session, frame)
+            return
+        if happening in (Happening.DISCONNECTED, Happening.LOGIN):
+            self._asking_since = self._trying_since = self._clock.now()
+        elif happening is Happening.CONNECT_FAILED:
+            self._trying_since = self._clock.now()
+        then = changes.hear(self.session, frame, self._clock.now())
+        self._tell()
+        if then is not Next.STAY:
+            self._end_worker()
+
+    def _end_worker(self) -> None:
+        if self.worker is not None:
+            self.worker.kill_now()
+
+    def _tell(self) -> None:
+        self._changed(self.session)
+        for news in self._watchers:
+            news.set()
+
+
+def proxy_url(session: Session) -> str | None:
+    """As the library takes it."""
+    proxy = session.proxy
+    if proxy is None:
+        return None
+    user = ""
+    if proxy.username is not None:
+        password = "" if proxy.password is None else f":{quote(proxy.password, safe='')}"
+        user = f"{quote(proxy.username, safe='')}{password}@"
+    scheme, _, host = proxy.host.rpartition("://")
+    return f"{scheme or proxy.protocol}://{user}{host}:{proxy.port}"
