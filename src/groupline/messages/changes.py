@@ -10,9 +10,9 @@ from sqlalchemy import Boolean, Select, Table, bindparam, case, func, null, sele
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
-from groupline.db import announce
+from groupline.db import Announcement, announce
 from groupline.journal import Actor
-from groupline.messages.rules import NOTHING_LEFT, Change, Facts
+from groupline.messages.rules import NOTHING_LEFT, REJECTED_LATER_CODE, Change, Facts
 from groupline.models import MessageStatus, ScheduledWhatsappMessage
 
 MESSAGES: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assignment]
@@ -33,6 +33,8 @@ class MessageRow:
     message_id: str | None
     token: UUID | None
     carried_ref: bool | None
+    error_code: str | None
+    first_receipt_at: datetime | None
 
     def facts(self) -> Facts:
         return Facts(
@@ -42,6 +44,8 @@ class MessageRow:
             started_at=self.started_at,
             message_id=self.message_id,
             can_look_up=bool(self.carried_ref),
+            was_rejected=self.status == "failed" and self.error_code == REJECTED_LATER_CODE,
+            was_received=self.first_receipt_at is not None,
         )
 
 
@@ -57,6 +61,8 @@ _COLUMNS: Final = (
     MESSAGES.c.gateway_message_id,
     MESSAGES.c.claim_token,
     MESSAGES.c.carried_ref,
+    MESSAGES.c.error_code,
+    MESSAGES.c.first_receipt_at,
 )
 
 
@@ -115,16 +121,26 @@ _SUBJECTS: Final = 20
 """So many messages of an organization are named in one turn; more are told of as a whole."""
 
 
-async def tell(session: AsyncSession, messages: Iterable[tuple[UUID, UUID]]) -> None:
+def told_of(messages: Iterable[tuple[UUID, UUID]]) -> list[Announcement]:
+    """What is announced of changed messages, given with their organizations."""
     by_organization: dict[UUID, list[UUID]] = {}
     for organization_id, message_id in messages:
         by_organization.setdefault(organization_id, []).append(message_id)
+    told = []
     for organization_id, ids in by_organization.items():
         named: list[UUID | None] = [*ids] if len(ids) <= _SUBJECTS else [None]
-        for subject_id in named:
-            await announce(
-                session, "messages", organization_id=organization_id, subject_id=subject_id
-            )
+        told += [Announcement("messages", organization_id, each) for each in named]
+    return told
+
+
+async def tell(session: AsyncSession, messages: Iterable[tuple[UUID, UUID]]) -> None:
+    for each in told_of(messages):
+        await announce(
+            session,
+            "messages",
+            organization_id=each.organization_id,
+            subject_id=each.subject_id,
+        )
 
 
 def _values(step: Step, now: datetime) -> dict[str, Any]:

@@ -107,7 +107,9 @@ async def apply_message_error(
         return "outdated"  # it is about an earlier attempt
     if row.status == "sending":
         return "unmatched"  # its own answer comes first
-    change = rules.after_rejection(row.facts(), code, error, now=now, policy=policy)
+    change = rules.after_rejection(
+        row.facts(), code, error, message_id=about.message_id, now=now, policy=policy
+    )
     if change is None:
         return "repeated" if row.status == "failed" else "outdated"
     step = Step(row, change, {"by": "message_error"})
@@ -230,8 +232,9 @@ async def _apply_sent(
     if row.status == "sending":
         await overtake(session, row, evidence)
         return "applied"
-    stored = await store_evidence(session, row, evidence, by="callback", now=now)
-    return "applied" if stored else "repeated"
+    if await store_evidence(session, row, evidence, by="callback", now=now):
+        return "applied"
+    return "repeated" if row.status in ("sent", "cancelled") else "outdated"
 
 
 async def _apply_failed(

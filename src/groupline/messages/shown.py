@@ -39,7 +39,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case "expired":
             state, sentence, actions = "expired", _why(view), ("send_again",)
         case "cancelled":
-            state, sentence = "cancelled", "It was called off."
+            state, sentence = "cancelled", view.error_message or "It was called off."
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)

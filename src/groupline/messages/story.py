@@ -30,6 +30,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "message.resolved": "Decided by a person",
     "message.requeued": "To be sent again",
     "message.arrived": "Arrived although it was cancelled",
+    "message.superseded": "Called off as a second copy",
     _MOVED: "Given to the standby number",
 }
 

@@ -10,6 +10,7 @@ NO_CALLBACK: Final = "The gateway took the message, and has not reported what be
 PROVEN_UNSENT: Final = "The gateway says that the message was not sent."
 EXPIRED: Final = "The message did not leave before its time was over."
 REJECTED_LATER: Final = "WhatsApp rejected the message after the gateway had sent it."
+SUPERSEDED: Final = "An earlier message with the same text, called off before, arrived after all."
 
 NOT_SENT: Final[Mapping[NotSentReason, str]] = {
     NotSentReason.UNREACHABLE: "The gateway cannot be reached.",

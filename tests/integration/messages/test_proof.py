@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import delete
 from tests.integration.messages.outbox import OWN_CAPABILITIES, PERSON, Outbox, Sender
-from tests.support.factories import make_campaign, make_gateway
+from tests.support.factories import make_gateway
 
 from groupline.gateways.drivers.base import HttpPool, Limit, Limits
 from groupline.gateways.registry import DriverRegistry
@@ -232,28 +232,6 @@ async def test_evidence_counts_after_any_end(outbox: Outbox, end: str) -> None:
     message = await outbox.message(message_id)
     assert (message.status, message.gateway_message_id) == ("sent", "3EB0")
     assert await outbox.actions(message_id) == ["message.sent"]
-
-
-async def test_evidence_for_a_cancelled_message_that_was_replaced_is_kept_in_the_journal(
-    outbox: Outbox,
-) -> None:
-    sender = await outbox.add_sender()
-    async with outbox.database.writing() as session:
-        campaign = await make_campaign(
-            session, organization_id=outbox.organization_id, number_id=sender.number_id
-        )
-    message_id = await outbox.write(
-        sender, status="cancelled", session_id=sender.session_id, campaign_id=campaign.id
-    )
-    await outbox.write(sender, campaign_id=campaign.id)
-    about = About((await outbox.message(message_id)).client_ref, "3EB0")
-
-    assert await callback(outbox, sender, about) == "applied"
-    assert await callback(outbox, sender, about) == "repeated"
-
-    message = await outbox.message(message_id)
-    assert (message.status, message.gateway_message_id) == ("cancelled", "3EB0")
-    assert await outbox.actions(message_id) == ["message.arrived"]
 
 
 # --- sent again, elsewhere

@@ -54,6 +54,8 @@ facts_of_any = st.builds(
     started_at=st.sampled_from([None, NOW, NOW - timedelta(hours=1), NOW - timedelta(days=4)]),
     message_id=st.sampled_from([None, "3EB0"]),
     can_look_up=st.booleans(),
+    was_rejected=st.booleans(),
+    was_received=st.booleans(),
 )
 
 
@@ -246,6 +248,37 @@ def test_a_gateway_that_forgets_is_not_asked_about_an_uncertain_message() -> Non
     assert rules.next_look(replace(UNCERTAIN, can_look_up=False), NOW, POLICY) is None
 
 
+# --- what is reported
+
+
+def test_what_whatsapp_rejected_needs_a_receipt_to_be_sent() -> None:
+    rejected = Facts("failed", message_id="3EB0", was_rejected=True)
+    assert rules.after_evidence(rejected, "3EB0") is None
+    for change in (
+        rules.after_evidence(rejected, "3EB0", received=True),
+        rules.after_evidence(rejected, "3EB1"),
+        rules.after_evidence(replace(rejected, was_rejected=False), "3EB0"),
+    ):
+        assert change is not None
+        assert change.status == "sent"
+
+
+def test_what_somebody_received_cannot_be_rejected_any_more() -> None:
+    facts = Facts("sent", message_id="3EB0")
+    change = rules.after_rejection(facts, 420, "slow", now=NOW, policy=POLICY)
+    assert change is not None
+    assert (change.status, change.message_id) == ("failed", "3EB0")
+    received = replace(facts, was_received=True)
+    assert rules.after_rejection(received, 420, "slow", now=NOW, policy=POLICY) is None
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_what_has_not_left_gives_way_to_its_predecessor(status: MessageStatus) -> None:
+    change = rules.superseded(Facts(status))
+    assert (change is not None) == (status in ("pending", "failed"))
+    assert change is None or change.status == "cancelled"
+
+
 # --- people
 
 
@@ -292,6 +325,8 @@ def steps(facts: Facts, outcome: SendOutcome, answer: LookupAnswer) -> list[Chan
     """All that can become of a message in its state."""
     found: list[Change | Later | None] = [
         rules.after_evidence(facts, "3EB9"),
+        rules.after_evidence(facts, "3EB0", received=True),
+        rules.superseded(facts),
         rules.after_failed_callback(facts, "no", now=NOW, roll=0.5, policy=POLICY),
         rules.after_rejection(facts, 420, "slow", now=NOW, policy=POLICY),
     ]

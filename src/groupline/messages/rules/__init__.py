@@ -13,6 +13,7 @@ from groupline.messages.rules.machine import (
     PRIORITY_CAMPAIGN,
     PRIORITY_EVENT,
     PRIORITY_NOW,
+    REJECTED_LATER_CODE,
     TRANSITIONS,
     Action,
     Change,
@@ -29,6 +30,7 @@ from groupline.messages.rules.reports import (
     after_failed_callback,
     after_rejection,
     arrived_although_replaced,
+    superseded,
 )
 from groupline.messages.rules.silence import after_deadline, after_lease, after_look, next_look
 
@@ -40,6 +42,7 @@ __all__ = [
     "PRIORITY_CAMPAIGN",
     "PRIORITY_EVENT",
     "PRIORITY_NOW",
+    "REJECTED_LATER_CODE",
     "TRANSITIONS",
     "Action",
     "Change",
@@ -62,6 +65,7 @@ __all__ = [
     "refused",
     "resolved",
     "sent_again",
+    "superseded",
     "upstream_words",
     "withheld",
 ]

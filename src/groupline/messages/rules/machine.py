@@ -22,6 +22,7 @@ Action = Literal[
     "message.resolved",
     "message.requeued",
     "message.arrived",
+    "message.superseded",
 ]
 
 NOTHING_LEFT: Final[frozenset[Action]] = frozenset({"message.waiting", "message.rejected"})
@@ -48,6 +49,8 @@ PRIORITY_CAMPAIGN: Final = 2
 PRIORITIES: Final = (PRIORITY_NOW, PRIORITY_EVENT, PRIORITY_CAMPAIGN)
 
 
+REJECTED_LATER_CODE: Final = "rejected_later"
+"""The error code of what WhatsApp rejected after the gateway had sent it."""
 TOO_MUCH: Final = frozenset({420, 429})
 """Errors of WhatsApp that mean: more slowly."""
 
@@ -98,6 +101,10 @@ class Facts:
     gateway intends to call it."""
     can_look_up: bool = False
     """The gateway was told our reference and keeps it for good, so that its no is a no."""
+    was_rejected: bool = False
+    """It failed because WhatsApp rejected what is named by ``message_id``."""
+    was_received: bool = False
+    """Somebody's receipt is there."""
 
     @property
     def overtaken(self) -> str | None:

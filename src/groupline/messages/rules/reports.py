@@ -6,6 +6,7 @@ from datetime import datetime
 
 from groupline.gateways.outcomes import NotSentReason
 from groupline.messages.rules.machine import (
+    REJECTED_LATER_CODE,
     TOO_MUCH,
     TRANSITIONS,
     Change,
@@ -15,12 +16,18 @@ from groupline.messages.rules.machine import (
     Trouble,
 )
 from groupline.messages.rules.steps import rejected, sent
-from groupline.messages.words import NOT_SENT, REJECTED_LATER
+from groupline.messages.words import NOT_SENT, REJECTED_LATER, SUPERSEDED
 
 
-def after_evidence(facts: Facts, message_id: str) -> Change | None:
-    """A callback, an echo or a receipt names the message: it arrived, whatever was thought."""
+def after_evidence(facts: Facts, message_id: str, *, received: bool = False) -> Change | None:
+    """A callback, an echo or a receipt names the message: it left, whatever was thought.
+
+    Three things may be said of a message in any order, and the strongest decides: somebody
+    received it; WhatsApp rejected it; the gateway sent it.
+    """
     if "sent" not in TRANSITIONS[facts.status]:
+        return None
+    if facts.was_rejected and message_id == facts.message_id and not received:
         return None
     return sent(facts, message_id)
 
@@ -28,6 +35,17 @@ def after_evidence(facts: Facts, message_id: str) -> Change | None:
 def arrived_although_replaced(facts: Facts, message_id: str) -> Change:
     """It was cancelled, and another message has taken its place: it keeps its end."""
     return Change(facts.status, "message.arrived", facts.attempts, message_id=message_id)
+
+
+def superseded(facts: Facts) -> Change | None:
+    """It says the same as an earlier message that was cancelled, and has arrived all the same.
+
+    Sending it would be a second copy. What has left, or has ended otherwise, stays as it is.
+    """
+    if facts.status not in ("pending", "failed"):
+        return None
+    trouble = Trouble("superseded", SUPERSEDED)
+    return Change("cancelled", "message.superseded", facts.attempts, trouble=trouble)
 
 
 def after_failed_callback(
@@ -41,10 +59,16 @@ def after_failed_callback(
 
 
 def after_rejection(
-    facts: Facts, code: int | None, words: str | None, *, now: datetime, policy: Policy
+    facts: Facts,
+    code: int | None,
+    words: str | None,
+    *,
+    message_id: str | None = None,
+    now: datetime,
+    policy: Policy,
 ) -> Change | None:
-    """WhatsApp rejected a message that it had taken."""
-    if facts.status not in ("sent", "accepted", "uncertain"):
+    """WhatsApp rejected a message that it had taken, and that nobody has received."""
+    if facts.status not in ("sent", "accepted", "uncertain") or facts.was_received:
         return None
     named = f"error {code}" if code is not None else None
     shown = ": ".join(part for part in (named, words) if part) or None
@@ -52,8 +76,8 @@ def after_rejection(
         "failed",
         "message.failed",
         facts.attempts + 1,
-        trouble=Trouble("rejected_later", REJECTED_LATER, shown),
-        message_id=facts.message_id,
+        trouble=Trouble(REJECTED_LATER_CODE, REJECTED_LATER, shown),
+        message_id=facts.message_id or message_id,
         hold=Hold("rate_limited", now + policy.wait_rate_limited, shown or REJECTED_LATER)
         if code in TOO_MUCH
         else None,

@@ -1,0 +1,151 @@
+"""What is said of one message in any order, and messages that took the place of others."""
+
+import itertools
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from tests.integration.messages.outbox import Outbox, Sender
+from tests.support.factories import make_campaign
+
+from groupline.messages.feedback import (
+    About,
+    Source,
+    apply_message_error,
+    apply_receipt,
+    apply_send_callback,
+)
+from groupline.models import InboundOutcome
+
+ID = "3EB0"
+TRUTHS = {"callback": "sent", "rejection": "failed", "receipt": "sent"}
+ORDERS = [
+    order
+    for count in (1, 2, 3)
+    for chosen in itertools.combinations(TRUTHS, count)
+    for order in itertools.permutations(chosen)
+]
+
+
+async def report(
+    outbox: Outbox, sender: Sender, message_id: UUID, word: str, evidence: str = ID
+) -> InboundOutcome:
+    """One of the three things that a gateway may say, by our reference where it can name it."""
+    source, now = Source(outbox.gateway_id, sender.gateway_session_id), outbox.clock.now()
+    about = About((await outbox.message(message_id)).client_ref, evidence)
+    async with outbox.database.writing() as session:
+        if word == "callback":
+            return await apply_send_callback(
+                session, source, about, event="sent", error=None, at=now, now=now
+            )
+        if word == "rejection":
+            return await apply_message_error(
+                session, source, about, code=403, error="forbidden", now=now
+            )
+        return await apply_receipt(
+            session, source, about, kind="delivered", reader="9", at=now, now=now
+        )
+
+
+@pytest.mark.parametrize("status", ["accepted", "uncertain", "sent"])
+@pytest.mark.parametrize("order", ORDERS, ids="-".join)
+async def test_the_strongest_word_decides_in_whatever_order_it_comes(
+    outbox: Outbox, order: Sequence[str], status: str
+) -> None:
+    """Received beats rejected, rejected beats sent; each may come twice."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(
+        sender, status=status, session_id=sender.session_id, gateway_message_id=ID
+    )
+
+    for word in (*order, *order):
+        await report(outbox, sender, message_id, word)
+
+    strongest = next(word for word in ("receipt", "rejection", "callback") if word in order)
+    message = await outbox.message(message_id)
+    assert (message.status, message.gateway_message_id) == (TRUTHS[strongest], ID)
+
+
+async def test_a_rejection_that_comes_before_everything_else_keeps_the_id(outbox: Outbox) -> None:
+    """Otherwise the callback behind it would be news about another message."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender, status="uncertain", session_id=sender.session_id)
+
+    assert await report(outbox, sender, message_id, "rejection") == "applied"
+    assert await report(outbox, sender, message_id, "callback") == "outdated"
+
+    message = await outbox.message(message_id)
+    assert (message.status, message.error_code) == ("failed", "rejected_later")
+
+
+async def test_another_copy_than_the_rejected_one_did_leave(outbox: Outbox) -> None:
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(
+        sender, status="sent", session_id=sender.session_id, gateway_message_id=ID
+    )
+    await report(outbox, sender, message_id, "rejection")
+
+    assert await report(outbox, sender, message_id, "callback", "3EB1") == "applied"
+
+    message = await outbox.message(message_id)
+    assert (message.status, message.gateway_message_id) == ("sent", "3EB1")
+
+
+# --- replaced
+
+
+async def replaced(outbox: Outbox, sender: Sender, **replacement: object) -> tuple[UUID, UUID]:
+    """A campaign's message that was cancelled, and the one that took its place."""
+    async with outbox.database.writing() as session:
+        campaign = await make_campaign(
+            session, organization_id=outbox.organization_id, number_id=sender.number_id
+        )
+    first = await outbox.write(
+        sender, status="cancelled", session_id=sender.session_id, campaign_id=campaign.id
+    )
+    return first, await outbox.write(sender, campaign_id=campaign.id, **replacement)
+
+
+@pytest.mark.parametrize("status", ["pending", "failed"])
+async def test_a_cancelled_message_that_arrived_holds_back_its_copy(
+    outbox: Outbox, status: str
+) -> None:
+    sender = await outbox.add_sender()
+    first, second = await replaced(outbox, sender, status=status)
+
+    assert await report(outbox, sender, first, "callback") == "applied"
+    assert await report(outbox, sender, first, "callback") == "repeated"
+
+    assert await outbox.statuses([first, second]) == ["sent", "cancelled"]
+    assert await outbox.actions(second) == ["message.superseded"]
+    assert "arrived after all" in ((await outbox.message(second)).error_message or "")
+
+
+@pytest.mark.parametrize(
+    "changed", [{"content": "Corrected"}, {"media_url": "https://a.test/a", "media_type": "image"}]
+)
+async def test_a_correction_goes_out_although_the_first_text_arrived(
+    outbox: Outbox, changed: dict[str, object]
+) -> None:
+    sender = await outbox.add_sender()
+    first, second = await replaced(outbox, sender, **changed)
+
+    assert await report(outbox, sender, first, "callback") == "applied"
+    assert await report(outbox, sender, first, "callback") == "repeated"
+
+    assert await outbox.statuses([first, second]) == ["cancelled", "pending"]
+    assert (await outbox.message(first)).gateway_message_id == ID
+    assert await outbox.actions(first) == ["message.arrived"]
+
+
+@pytest.mark.parametrize("status", ["sending", "accepted", "uncertain", "sent", "expired"])
+async def test_what_has_left_or_ended_in_its_place_stays_as_it_is(
+    outbox: Outbox, status: str
+) -> None:
+    sender = await outbox.add_sender()
+    first, second = await replaced(outbox, sender, status=status)
+
+    assert await report(outbox, sender, first, "callback") == "applied"
+
+    assert await outbox.statuses([first, second]) == ["cancelled", status]
+    assert await outbox.actions(first) == ["message.arrived"]
