@@ -476,7 +476,7 @@ async function search(form) {
   try {
     const { response, page } = await ask(url, { signal: turn.signal });
     if (!response.ok) throw problemOnPage(page, response.status);
-    history.replaceState(null, "", url);
+    if (!form.closest("dialog")) history.replaceState(null, "", url);
     sources.delete(url.href);
     show(page, form.dataset.search || "#content");
   } catch (error) {
