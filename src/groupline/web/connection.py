@@ -37,6 +37,7 @@ Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
 Connector = Annotated[Principal, Depends(page_allowed(Permission.CONNECT))]
 SessionId = Annotated[UUID | None, Query(alias="session")]
 
+CLEAN_UP_AFTER_DAYS = 30
 _ON_A_PAGE = 20
 
 Start = Literal["simulator", "phone"]
@@ -133,7 +134,21 @@ async def _page(
         ended=states.ended_sentence,
         follows=follows,
         pairing=queries.PAIRING,
+        days=CLEAN_UP_AFTER_DAYS,
+        ages=cleanup_ages(CLEAN_UP_AFTER_DAYS),
     )
+
+
+def cleanup_ages(chosen: int) -> list[tuple[int, str]]:
+    """What "Clean up old sessions" offers, and what was chosen, if it is another age."""
+    days = sorted({0, 1, 7, CLEAN_UP_AFTER_DAYS, 90, 365, chosen})
+    return [(each, _ago(each)) for each in days]
+
+
+def _ago(days: int) -> str:
+    if days == 0:
+        return "at any time"
+    return f"more than {'a day' if days == 1 else f'{days} days'} ago"
 
 
 def _place(cursor: str | None) -> tuple[datetime, UUID] | None:

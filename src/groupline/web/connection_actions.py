@@ -18,12 +18,18 @@ from groupline.numbers.handover import hand_over
 from groupline.numbers.history import clean_up
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
-from groupline.web.connection import HERE, Connector, Operator, follows, verified
+from groupline.web.connection import (
+    CLEAN_UP_AFTER_DAYS,
+    HERE,
+    Connector,
+    Operator,
+    cleanup_ages,
+    follows,
+    verified,
+)
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter(prefix=HERE)
-
-_CLEAN_UP_AFTER = timedelta(days=30)
 
 
 @router.post("/numbers/{number_id}/reconnect")
@@ -181,36 +187,48 @@ async def handover(
 
 @router.get("/cleanup")
 async def preview_cleanup(
-    request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Connector
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    days: Annotated[int, Query(alias="olderThanDays", ge=0, le=3650)] = CLEAN_UP_AFTER_DAYS,
 ) -> Response:
-    found = await _clean_up(runtime, principal, dry_run=True)
+    found, _ = await _clean_up(runtime, principal, days, dry_run=True)
     async with runtime.database.reading() as session:
-        described = await views.describe_sessions(session, found[0])
+        described = await views.describe_sessions(session, found)
     return pages.render(
         request,
         "connection_cleanup.html",
         principal=principal,
         nav="connection",
         found=described,
+        days=days,
+        ages=cleanup_ages(days),
         phone=display_phone,
         ended=states.ended_sentence,
     )
 
 
 @router.post("/cleanup")
-async def cleanup(runtime: CurrentRuntime, pages: CurrentPages, principal: Connector) -> Response:
-    _, deleted = await _clean_up(runtime, principal, dry_run=False)
+async def cleanup(
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Connector,
+    days: Annotated[int, Form(alias="olderThanDays", ge=0, le=3650)] = CLEAN_UP_AFTER_DAYS,
+) -> Response:
+    _, deleted = await _clean_up(runtime, principal, days, dry_run=False)
     words = f"Removed {deleted} session{'' if deleted == 1 else 's'} from the history."
     return pages.redirect(HERE, toast=("success", words))
 
 
 async def _clean_up(
-    runtime: Runtime, principal: Principal, *, dry_run: bool
+    runtime: Runtime, principal: Principal, days: int, *, dry_run: bool
 ) -> tuple[list[WhatsappSession], int]:
     done = await clean_up(
         Context.of(runtime),
         principal.organization_id,
-        older_than=_CLEAN_UP_AFTER,
+        older_than=timedelta(days=days),
         dry_run=dry_run,
         actor=principal.actor,
     )

@@ -95,6 +95,28 @@ async def test_asking_a_failing_gateway_is_a_502_and_changes_no_session(
     assert number["gateway"]["unreachableSince"] is not None
 
 
+async def test_a_pairing_code_that_the_gateway_does_not_offer_is_a_422_with_its_field(
+    api: httpx.AsyncClient, desk: Desk
+) -> None:
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(last_seen_at=desk.clock.now()))
+    body = {"gatewayId": str(desk.gateway_id), "pairingPhone": "+91 98765 43210"}
+    refused = await api.post("/api/v1/sessions", json=body)
+    assert refused.status_code == 422
+    problem = refused.json()
+    assert problem["fields"] == {"pairingPhone": "this gateway offers no pairing codes"}
+    assert "QR code" in problem["hint"]
+    assert (await desk.sessions(), desk.gateway.calls) == ([], [])
+
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(capabilities=["pairing_code"]))
+    desk.gateway.after_connect = {"status": "qr", "qr": "2@code", "pairingCode": "K7PM-3WXQ"}
+    made = (await api.post("/api/v1/sessions", json=body)).json()
+    await desk.verify()
+    shown = (await api.get(f"/api/v1/sessions/{made['id']}")).json()
+    assert shown["pairingCode"] == "K7PM-3WXQ"
+
+
 async def test_the_same_idempotency_key_connects_once(api: httpx.AsyncClient, desk: Desk) -> None:
     headers = {"Idempotency-Key": "one"}
     first = await api.post("/api/v1/sessions", json={}, headers=headers)

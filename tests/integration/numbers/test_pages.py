@@ -16,6 +16,7 @@ from tests.support.gateway import API_KEY, running_gateway
 
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.service import write_credentials
+from groupline.models import Gateway
 
 PAGE = "/settings/connection"
 
@@ -164,6 +165,50 @@ async def test_the_history_can_be_deleted_and_cleaned_up(
     page = await browser.post(f"{PAGE}/cleanup")
     assert "Removed 1 session from the history." in page.text
     assert "No session has ended yet." in words(page)
+
+
+async def test_cleaning_up_follows_the_age_that_is_chosen(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    desk.clock.advance(1)
+    await desk.paired()  # the first one is history now
+    desk.clock.advance(2 * 86400)
+    path = f"{PAGE}/cleanup"
+    assert "Nothing in the history is so old." in words(await browser.get(path))
+    preview = await browser.get(path, params={"olderThanDays": "1"})
+    assert "1 session would be removed" in words(preview)
+    assert f'data-src="{path}?olderThanDays=1"' in preview.text
+    assert '<option value="1" selected>' in preview.text
+    assert 'name="olderThanDays" value="1"' in preview.text, "removing takes what was previewed"
+    assert (
+        '<option value="3" selected>' in (await browser.get(path, params={"olderThanDays": 3})).text
+    )
+    await browser.post(path, data={"olderThanDays": "3"})
+    assert len(await desk.sessions()) == 2
+    done = await browser.post(path, data={"olderThanDays": "1"})
+    assert "Removed 1 session from the history." in done.text
+    assert len(await desk.sessions()) == 1
+    for odd in ("-1", "3651", "old"):
+        assert (await browser.get(path, params={"olderThanDays": odd})).status_code == 422
+
+
+async def test_a_pairing_code_that_is_not_offered_is_refused_in_the_dialog(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    async with desk.database.writing() as session:
+        gateway = await session.get_one(Gateway, desk.gateway_id)
+        gateway.last_seen_at = desk.clock.now()
+    page = await browser.post(
+        f"{PAGE}/connect", data={"label": "Front desk", "pairingPhone": "+91 98765 43210"}
+    )
+    assert page.status_code == 422
+    assert "this gateway offers no pairing codes" in words(page)
+    assert re.search(r'<dialog [^>]*id="connect"[^>]* data-open', page.text), "it stays open"
+    assert "<details open>" in page.text, "and the field with its error is to be seen"
+    assert 'value="+91 98765 43210"' in page.text
+    assert 'value="Front desk"' in page.text
+    assert (await desk.sessions(), desk.gateway.calls) == ([], [])
 
 
 async def test_a_viewer_sees_the_numbers_and_no_buttons(
