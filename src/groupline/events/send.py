@@ -97,7 +97,9 @@ async def from_template(
 ) -> tuple[str, str | None, MediaType | None]:
     """Its text, and its media, which are still to be looked at."""
     statement = select(Template.content, Template.media_url, Template.media_type).where(
-        Template.organization_id == organization_id, Template.id == template_id
+        Template.organization_id == organization_id,
+        Template.id == template_id,
+        Template.removed_at.is_(None),
     )
     row = (await session.execute(statement)).one_or_none()
     if row is None:

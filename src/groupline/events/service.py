@@ -88,7 +88,7 @@ async def edit(
     event = await get_event(session, organization_id, event_id, now=now)
     check_planned(event.kind, event.status)
     wanted = check_input(wanted, now)
-    await _check_references(session, organization_id, wanted)
+    await _check_references(session, organization_id, wanted, kept_sequence=event.sequence_id)
     await _check_time_may_change(session, event, wanted)
     cancelled = await _leave_sequence(session, event, wanted, actor, now)
     moved = await _change_number(session, event, wanted, now)
@@ -341,17 +341,27 @@ async def _check_nothing_left(session: AsyncSession, event: EventView) -> None:
 
 
 async def _check_references(
-    session: AsyncSession, organization_id: UUID, wanted: EventInput
+    session: AsyncSession,
+    organization_id: UUID,
+    wanted: EventInput,
+    *,
+    kept_sequence: UUID | None = None,
 ) -> None:
-    for model, row_id, name in (
-        (WhatsappNumber, wanted.number_id, "number"),
-        (MessageSequence, wanted.sequence_id, "sequence"),
-    ):
-        if row_id is None:
-            continue
-        known = select(model.id).where(model.organization_id == organization_id, model.id == row_id)
-        if await session.scalar(known) is None:
-            raise NotFound(f"There is no such {name}.")
+    """What was removed cannot be chosen any more; an event that has it keeps it."""
+    number = select(WhatsappNumber.id).where(
+        WhatsappNumber.organization_id == organization_id, WhatsappNumber.id == wanted.number_id
+    )
+    if wanted.number_id is not None and await session.scalar(number) is None:
+        raise NotFound("There is no such number.")
+    sequence = select(MessageSequence.id).where(
+        MessageSequence.organization_id == organization_id,
+        MessageSequence.id == wanted.sequence_id,
+        MessageSequence.removed_at.is_(None),
+    )
+    if wanted.sequence_id in (None, kept_sequence):
+        return
+    if await session.scalar(sequence) is None:
+        raise NotFound("There is no such sequence.")
 
 
 def _columns(wanted: EventInput) -> dict[str, Any]:

@@ -76,7 +76,7 @@ def in_words(timing: Timing) -> str:
         return _offset_in_words(timing.offset_minutes)
     assert timing.day_offset is not None
     assert timing.local_time is not None
-    return f"{_day_in_words(timing.day_offset)}, at {timing.local_time:%H:%M}"
+    return f"{day_in_words(timing.day_offset)}, at {timing.local_time:%H:%M}"
 
 
 def _offset_in_words(minutes: int) -> str:
@@ -95,7 +95,7 @@ def _length_in_words(minutes: int) -> str:
     return " ".join(f"{count} {word}{'' if count == 1 else 's'}" for count, word in parts if count)
 
 
-def _day_in_words(days: int) -> str:
+def day_in_words(days: int) -> str:
     match days:
         case 0:
             return "on the day"

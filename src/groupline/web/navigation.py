@@ -27,8 +27,10 @@ _SECTIONS = (
         None,
         (
             NavItem("overview", "Overview", "/", "overview", phone=True),
+            NavItem("workshops", "Workshops", "/workshops", "workshops", phone=True),
+            NavItem("webinars", "Webinars", "/webinars", "webinars"),
             NavItem("send", "Send", "/send", "send", Permission.SEND, phone=True),
-            NavItem("groups", "Groups", "/groups", "groups", phone=True),
+            NavItem("groups", "Groups", "/groups", "groups"),
             NavItem("messages", "Messages", "/messages", "messages", phone=True),
         ),
     ),

@@ -1,0 +1,43 @@
+"""What a form about an event offers to choose from."""
+
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.models import Sequence as MessageSequence
+from groupline.models import SequenceStep, Template
+
+
+async def sequence_choices(session: AsyncSession, organization_id: UUID) -> list[tuple[UUID, str]]:
+    """The sequences with how many steps they have, by name."""
+    steps = (
+        select(func.count())
+        .where(
+            SequenceStep.organization_id == organization_id,
+            SequenceStep.sequence_id == MessageSequence.id,
+            SequenceStep.removed_at.is_(None),
+        )
+        .scalar_subquery()
+    )
+    statement = (
+        select(MessageSequence.id, MessageSequence.name, steps.label("steps"))
+        .where(
+            MessageSequence.organization_id == organization_id,
+            MessageSequence.removed_at.is_(None),
+        )
+        .order_by(func.lower(MessageSequence.name), MessageSequence.id)
+    )
+    return [
+        (row.id, f"{row.name} ({'1 step' if row.steps == 1 else f'{row.steps} steps'})")
+        for row in await session.execute(statement)
+    ]
+
+
+async def template_choices(session: AsyncSession, organization_id: UUID) -> list[tuple[UUID, str]]:
+    statement = (
+        select(Template.id, Template.name)
+        .where(Template.organization_id == organization_id, Template.removed_at.is_(None))
+        .order_by(func.lower(Template.name), Template.id)
+    )
+    return [(row.id, row.name) for row in await session.execute(statement)]
