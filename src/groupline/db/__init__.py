@@ -1,6 +1,15 @@
 """Connections, transactions, announcements, column types and migrations."""
 
-from groupline.db.announce import RESYNC, Announcement, Announcements, Subscription, Topic, announce
+from groupline.db.announce import (
+    RESYNC,
+    Announcement,
+    Announcements,
+    Subscription,
+    Topic,
+    announce,
+    condensed,
+)
+from groupline.db.direct import Answer, Statement, Unexpected, sqlite_values, stored_instant
 from groupline.db.engine import Database
 from groupline.db.listen import PostgresListener
 from groupline.db.types import Json, UtcDateTime
@@ -9,11 +18,17 @@ __all__ = [
     "RESYNC",
     "Announcement",
     "Announcements",
+    "Answer",
     "Database",
     "Json",
     "PostgresListener",
+    "Statement",
     "Subscription",
     "Topic",
+    "Unexpected",
     "UtcDateTime",
     "announce",
+    "condensed",
+    "sqlite_values",
+    "stored_instant",
 ]

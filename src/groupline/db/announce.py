@@ -57,10 +57,15 @@ async def announce(
 
 
 def take_collected(session: AsyncSession) -> list[Announcement]:
-    """What the transaction announced, each once; many subjects of one topic become one."""
+    """What the transaction announced, condensed."""
     collected: dict[Announcement, None] = session.info.pop(_COLLECTED, {})
+    return condensed(collected)
+
+
+def condensed(announcements: Iterable[Announcement]) -> list[Announcement]:
+    """Each once; many subjects of one topic become one."""
     by_topic: dict[Announcement, list[Announcement]] = {}
-    for each in collected:
+    for each in dict.fromkeys(announcements):
         whole = Announcement(each.topic, each.organization_id, None)
         by_topic.setdefault(whole, []).append(each)
     taken: list[Announcement] = []

@@ -3,14 +3,16 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
+from psycopg import AsyncConnection
 from sqlalchemy import URL, Connection, NullPool, event, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from groupline.db.announce import Announcement, Announcements, take_collected
+from groupline.db.direct import Answer, Direct, DirectPostgres, DirectSqlite, Statement
 from groupline.db.urls import DialectName, dialect_of, driver_url
 
 NOTIFY_CHANNEL: Final = "groupline"
@@ -37,12 +39,14 @@ class Database:
                 self._url, begin="BEGIN", query_only=True, pool_size=pool_size
             )
             self._turn: _Turn | None = _Turn()
+            self._direct: Direct = DirectSqlite(lambda: _open_sqlite(self._url))
         else:
             self._writer = _postgresql_engine(
                 self._url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True
             )
             self._reader = self._writer.execution_options(postgresql_readonly=True)
             self._turn = None
+            self._direct = DirectPostgres(lambda: _open_postgresql(self._url))
 
     @property
     def url(self) -> URL:
@@ -69,6 +73,20 @@ class Database:
             yield session
             await self._commit(session)
 
+    async def carry_out(
+        self, statements: Sequence[Statement], announcements: Sequence[Announcement] = ()
+    ) -> list[Answer]:
+        """A whole writing transaction in one trip; raises ``Unexpected`` if one of the statements
+        did not affect what it had to. What it announces goes out after the commit."""
+        if self.dialect == "postgresql":
+            told = [_notifying(announcements)] if announcements else []
+            answers = await self._direct.carry_out([*statements, *told])
+            return answers[: len(statements)]
+        async with self._turn or nullcontext():
+            answers = await self._direct.carry_out(statements)
+        self.announcements.publish_all(announcements)
+        return answers
+
     async def _commit(self, session: AsyncSession) -> None:
         await session.flush()
         announced = take_collected(session)
@@ -92,6 +110,7 @@ class Database:
 
     async def dispose(self) -> None:
         """Close all connections. Open transactions are the caller's to end first."""
+        await self._direct.close()
         await self._writer.dispose()
         if self._turn is not None:
             await self._reader.dispose()
@@ -133,6 +152,23 @@ def _encode(announcement: Announcement) -> str:
     )
 
 
+def _notifying(announcements: Sequence[Announcement]) -> Statement:
+    return Statement(
+        "SELECT pg_notify(:channel, payload)"
+        " FROM unnest(CAST(:payloads AS text[])) AS listed (payload)",
+        {"channel": NOTIFY_CHANNEL, "payloads": [_encode(each) for each in announcements]},
+    )
+
+
+async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
+    return await AsyncConnection.connect(
+        url.set(drivername="postgresql").render_as_string(hide_password=False),
+        autocommit=True,  # transactions begin and end with statements of their own
+        connect_timeout=_CONNECT_SECONDS,
+        application_name="groupline",
+    )
+
+
 def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:
     return create_async_engine(
         url,
@@ -155,25 +191,34 @@ class _RollsBackOnClose(sqlite3.Connection):
             super().close()
 
 
+_SQLITE: Final[dict[str, Any]] = {
+    "isolation_level": None,  # the driver would begin transactions late and deferred
+    "timeout": _BUSY_SECONDS,
+    "factory": _RollsBackOnClose,
+}
+_PRAGMAS: Final = (
+    "journal_mode = WAL",
+    "synchronous = FULL",  # a committed result must survive a power cut
+)
+
+
+def _open_sqlite(url: URL) -> sqlite3.Connection:
+    connection: sqlite3.Connection = sqlite3.connect(
+        str(url.database), check_same_thread=False, **_SQLITE
+    )
+    for pragma in (*_PRAGMAS, "foreign_keys = ON"):
+        connection.execute(f"PRAGMA {pragma}")
+    return connection
+
+
 def _sqlite_engine(
     url: URL, *, begin: str, query_only: bool = False, foreign_keys: bool = True, **pool: Any
 ) -> AsyncEngine:
     if "pool_size" in pool:
         pool["max_overflow"] = 0
-    # The driver must not begin transactions by itself: it would begin them late and deferred.
-    engine = create_async_engine(
-        url,
-        connect_args={
-            "isolation_level": None,
-            "timeout": _BUSY_SECONDS,
-            "factory": _RollsBackOnClose,
-        },
-        hide_parameters=True,
-        **pool,
-    )
+    engine = create_async_engine(url, connect_args=_SQLITE, hide_parameters=True, **pool)
     pragmas = [
-        "journal_mode = WAL",
-        "synchronous = FULL",  # a committed result must survive a power cut
+        *_PRAGMAS,
         f"foreign_keys = {'ON' if foreign_keys else 'OFF'}",
         f"query_only = {'ON' if query_only else 'OFF'}",
     ]

@@ -13,7 +13,7 @@ from groupline.journal.read import (
     realign_after_restore,
     save_cursor,
 )
-from groupline.journal.write import Entry, record, record_all
+from groupline.journal.write import Entry, insertion, log, record, record_all
 
 __all__ = [
     "START",
@@ -24,7 +24,9 @@ __all__ = [
     "Reading",
     "cursor_of",
     "has_news",
+    "insertion",
     "load_cursor",
+    "log",
     "newest",
     "newest_cursor",
     "read_after",

@@ -1,9 +1,10 @@
 """Writing into the journal, in the transaction of what is written about."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from sqlalchemy import event, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Session
 
-from groupline.db import announce
+from groupline.db import Statement, announce, stored_instant
 from groupline.ids import new_id
 from groupline.journal.actor import Actor
 
@@ -66,12 +67,12 @@ _COLUMNS: Final = (
     "id, organization_id, at, actor_kind, actor_id, actor_label, action, subject, subject_id, data"
 )
 _INSERTS: Final = {
-    "sqlite": text(f"""
+    "sqlite": f"""
         INSERT INTO journal (transaction_id, {_COLUMNS})
         SELECT 0, {", ".join(f"json_extract(value, '$[{place}]')" for place in range(10))}
         FROM json_each(:entries) ORDER BY key
-    """),  # noqa: S608 - names of columns
-    "postgresql": text(f"""
+    """,  # noqa: S608 - names of columns
+    "postgresql": f"""
         INSERT INTO journal (transaction_id, {_COLUMNS})
         SELECT CAST(CAST(pg_current_xact_id() AS text) AS bigint),
                CAST(entry ->> 0 AS uuid), CAST(entry ->> 1 AS uuid),
@@ -80,7 +81,7 @@ _INSERTS: Final = {
                CAST(entry ->> 8 AS uuid), entry -> 9
         FROM jsonb_array_elements(CAST(:entries AS jsonb)) WITH ORDINALITY AS listed (entry, place)
         ORDER BY place
-    """),  # noqa: S608 - names of columns
+    """,  # noqa: S608 - names of columns
 }
 
 
@@ -88,11 +89,18 @@ async def record_all(session: AsyncSession, entries: Sequence[Entry]) -> None:
     """Record many in one statement, in their order."""
     if not entries:
         return
-    statement = _INSERTS[session.get_bind().dialect.name]
-    await session.execute(statement, {"entries": json.dumps([_row(entry) for entry in entries])})
+    statement = insertion(session.get_bind().dialect.name, entries)
+    await session.execute(text(statement.sql), statement.values)
     for organization_id in {entry.organization_id for entry in entries}:
         await announce(session, "journal", organization_id=organization_id, subject_id=None)
     _log_after_commit(session, entries)
+
+
+def insertion(dialect: str, entries: Sequence[Entry]) -> Statement:
+    """The statement alone, for ``Database.carry_out``; what it announces is the caller's to say,
+    and ``log`` has to follow."""
+    rows = json.dumps([_row(entry) for entry in entries])
+    return Statement(_INSERTS[dialect], {"entries": rows})
 
 
 def _log_after_commit(session: AsyncSession, entries: Sequence[Entry]) -> None:
@@ -105,6 +113,13 @@ def _log_after_commit(session: AsyncSession, entries: Sequence[Entry]) -> None:
 
 def _log(session: Session) -> None:
     entries: list[Entry] = session.info.pop(_UNLOGGED, [])
+    log(entries)
+
+
+def log(entries: Sequence[Entry]) -> None:
+    """A line each, once they are committed."""
+    if not logger.is_enabled_for(logging.INFO):
+        return
     for entry in entries:
         ids = {"organization_id": entry.organization_id, f"{entry.subject}_id": entry.subject_id}
         named = {name: str(value) for name, value in ids.items() if value is not None}
@@ -117,7 +132,7 @@ def _row(entry: Entry) -> list[Any]:
     return [
         entry.id.hex,
         None if entry.organization_id is None else entry.organization_id.hex,
-        _instant(entry.at),
+        stored_instant(entry.at),
         actor.kind,
         None if actor.id is None else str(actor.id),
         actor.label,
@@ -126,10 +141,3 @@ def _row(entry: Entry) -> list[Any]:
         None if entry.subject_id is None else entry.subject_id.hex,
         dict(entry.data),
     ]
-
-
-def _instant(moment: datetime) -> str:
-    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones."""
-    if moment.tzinfo is None:
-        raise ValueError("a time without a zone cannot be stored")
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

@@ -5,42 +5,22 @@ committed together with the claim, because nothing stands between the two. What 
 then could not be started is given back (``Withheld``).
 """
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import (
-    Row,
-    Table,
-    TextClause,
-    Uuid,
-    bindparam,
-    func,
-    select,
-    text,
-    update,
-)
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from groupline.db import UtcDateTime
+from groupline.db import Answer, Database, Statement
 from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.ids import new_id
 from groupline.messages.refusals import Refusal, refusal_of
 from groupline.messages.rules import PRIORITIES, Policy
 from groupline.messages.variables import plain
-from groupline.models import (
-    NotificationCampaign,
-    ScheduledWhatsappMessage,
-    WhatsappGroup,
-    WhatsappMembership,
-    WhatsappNumber,
-)
 
 PACE_JITTER: Final = 0.1
 _POLICY: Final = Policy()
-AnyRow: TypeAlias = Row[*tuple[Any, ...]]
 
 _CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
 
@@ -111,7 +91,6 @@ SET status = 'sending', claimed_by = :worker, claimed_until = :until, claim_toke
     next_check_at = NULL,
     updated_at = :now
 FROM picked WHERE scheduled_whatsapp_messages.id = picked.message_id
-RETURNING id
 """
 
 
@@ -121,22 +100,79 @@ _KEEPS_REFS: Final = {
 }
 
 
-def claim_statement(dialect: str) -> TextClause:
-    """The statement itself: its plan is tested on both databases."""
+def claim_sql(dialect: str) -> str:
+    """The claim itself: its plan is tested on both databases."""
     ready = _READY.format(due=_DUE)
     first = ",\n    ".join(_FIRST.format(priority=each, ready=ready) for each in PRIORITIES)
     locking = "FOR UPDATE OF m SKIP LOCKED" if dialect == "postgresql" else ""
-    source = _CLAIM.format(first=first, due=_DUE, keeps_refs=_KEEPS_REFS[dialect], locking=locking)
-    statement = text(source)
-    return statement.bindparams(
-        bindparam("now", type_=UtcDateTime),
-        bindparam("over", type_=UtcDateTime),
-        bindparam("until", type_=UtcDateTime),
-        bindparam("token", type_=Uuid),
+    return _CLAIM.format(first=first, due=_DUE, keeps_refs=_KEEPS_REFS[dialect], locking=locking)
+
+
+# What this claim has taken is found by its token, among the few messages that are in flight.
+_TAKEN: Final = "m.status = 'sending' AND m.claim_token = :token"
+_AFTER: Final = {
+    "sqlite": "strftime('%Y-%m-%d %H:%M:%f', :now, ({seconds} * :stretch) || ' seconds') || '000'",
+    "postgresql": "CAST(:now AS timestamptz) + make_interval(secs => {seconds} * :stretch)",
+}
+
+# The next message of each number waits for its pace, counted from this one.
+_PACE: Final = """
+UPDATE whatsapp_numbers
+SET lane_free_at = {after}, lane_hold_reason = NULL, last_send_at = :now
+WHERE pace_seconds > 0
+  AND id IN (SELECT m.number_id FROM scheduled_whatsapp_messages m WHERE {taken})
+"""
+
+# A campaign with a longer delay than its number holds back itself, and not the number. Whoever
+# pauses or cancels the campaign at this moment holds its row and waits for its messages: rather
+# than wait for each other, the claim leaves the delay out this once.
+_DELAY: Final = """
+UPDATE notification_campaigns SET next_send_at = {after}
+WHERE id IN (
+    SELECT c.id FROM notification_campaigns c
+    WHERE c.id IN (
+        SELECT m.campaign_id FROM scheduled_whatsapp_messages m
+        JOIN whatsapp_numbers n ON n.id = m.number_id
+        WHERE {taken} AND c.delay_seconds > n.pace_seconds)
+    {locking})
+"""
+
+# One row, whatever the count: each row of an answer is one more turn for the thread of SQLite.
+_LOAD: Final = """
+SELECT {array}(
+    m.id, m.organization_id, m.number_id, m.gateway_id, m.gateway_session_id, g.group_jid,
+    m.content, m.media_url, m.media_type, m.client_ref, m.carried_ref, m.attempts,
+    g.is_community, g.is_community_announce, g.announce_only, w.is_active, w.is_admin)
+FROM scheduled_whatsapp_messages m
+JOIN whatsapp_groups g ON g.id = m.group_id
+LEFT JOIN whatsapp_memberships w ON w.number_id = m.number_id AND w.group_id = m.group_id
+WHERE {taken}
+ORDER BY m.priority, m.scheduled_for, m.id
+"""
+_ALL: Final = {
+    "sqlite": "SELECT json_group_array(json(loaded)) FROM ({load})",
+    "postgresql": "SELECT json_agg(loaded) FROM ({load}) AS listed",
+}
+
+
+def _statements(dialect: str) -> tuple[str, ...]:
+    """Everything that a claim is, in the order in which it is carried out."""
+    is_sqlite = dialect == "sqlite"
+    locking = "" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED"
+    after = _AFTER[dialect]
+    array = "json_array" if is_sqlite else "json_build_array"
+    load = _LOAD.format(array=array, taken=_TAKEN).replace("w.is_admin)", "w.is_admin) AS loaded")
+    return (
+        # What is in flight per gateway is counted; two that count at once would both see room.
+        *(() if is_sqlite else (f"SELECT pg_advisory_xact_lock({_CLAIMING})",)),
+        claim_sql(dialect),
+        _PACE.format(after=after.format(seconds="pace_seconds"), taken=_TAKEN),
+        _DELAY.format(after=after.format(seconds="delay_seconds"), taken=_TAKEN, locking=locking),
+        _ALL[dialect].format(load=load),
     )
 
 
-_STATEMENTS: Final = {each: claim_statement(each) for each in ("sqlite", "postgresql")}
+STATEMENTS: Final = {each: _statements(each) for each in ("sqlite", "postgresql")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +201,7 @@ class Claim:
 
 
 async def claim(
-    session: AsyncSession,
+    database: Database,
     *,
     worker: str,
     now: datetime,
@@ -175,150 +211,71 @@ async def claim(
     policy: Policy = _POLICY,
 ) -> list[Claim]:
     """Marks up to ``limit`` due messages as ``sending``: first things first, one per number."""
-    dialect = session.get_bind().dialect.name
-    if dialect == "postgresql":
-        # What is in flight per gateway is counted; two that count at once would both see room.
-        await session.execute(select(func.pg_advisory_xact_lock(_CLAIMING)))
     token = new_id()
-    until = now + lease
-    claimed = await session.execute(
-        _STATEMENTS[dialect].columns(id=Uuid),
-        {
-            "now": now,
-            "over": now - policy.unsent_after,
-            "until": until,
-            "token": token,
-            "worker": worker,
-            "limit": limit,
-        },
+    values = values_of(
+        worker=worker, now=now, lease=lease, limit=limit, roll=roll, token=token, policy=policy
     )
-    ids = claimed.scalars().all()
-    if not ids:
-        return []
-    rows = await _load(session, ids)
-    await _start_pace(session, rows, now, roll)
-    await _start_delays(session, rows, now, roll)
-    return [_claim(row, token, now, until) for row in rows]
+    answers = await database.carry_out(claiming(database.dialect, values))
+    return [_claim(row, token, now, now + lease) for row in _loaded(answers[-1])]
 
 
-# Plain tables, not entities: this is read for every message that leaves.
-_message: Final[Table] = ScheduledWhatsappMessage.__table__  # type: ignore[assignment]
-_group: Final[Table] = WhatsappGroup.__table__  # type: ignore[assignment]
-_member: Final[Table] = WhatsappMembership.__table__  # type: ignore[assignment]
-_number: Final[Table] = WhatsappNumber.__table__  # type: ignore[assignment]
-_campaign: Final[Table] = NotificationCampaign.__table__  # type: ignore[assignment]
+def values_of(
+    *,
+    worker: str,
+    now: datetime,
+    lease: timedelta,
+    limit: int,
+    roll: float,
+    token: UUID,
+    policy: Policy,
+) -> dict[str, Any]:
+    return {
+        "now": now,
+        "over": now - policy.unsent_after,
+        "until": now + lease,
+        "token": token,
+        "worker": worker,
+        "limit": limit,
+        "stretch": 1.0 + PACE_JITTER * roll,
+    }
 
-_CLAIMED: Final = (
-    select(
-        _message.c.id,
-        _message.c.organization_id,
-        _message.c.number_id,
-        _message.c.gateway_id,
-        _message.c.gateway_session_id,
-        _group.c.group_jid,
-        _message.c.content,
-        _message.c.media_url,
-        _message.c.media_type,
-        _message.c.client_ref,
-        _message.c.carried_ref,
-        _message.c.attempts,
-        _group.c.is_community,
-        _group.c.is_community_announce,
-        _group.c.announce_only,
-        _member.c.is_active,
-        _member.c.is_admin,
-        _number.c.pace_seconds,
-        _message.c.campaign_id,
-        _campaign.c.delay_seconds,
+
+def claiming(dialect: str, values: Mapping[str, Any]) -> list[Statement]:
+    """The statements of a claim: their plans are tested on both databases."""
+    return [Statement(each, values) for each in STATEMENTS[dialect]]
+
+
+def _loaded(answer: Answer) -> Sequence[Sequence[Any]]:
+    loaded = answer.rows[0][0]
+    rows: Sequence[Sequence[Any]] = json.loads(loaded) if isinstance(loaded, str) else loaded or []
+    return rows
+
+
+def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> Claim:
+    (message, organization, number, gateway, session_name, jid, content, media_url, media_type,
+     client_ref, carried_ref, attempts, *standing) = row  # fmt: skip
+    is_community, is_community_announce, announce_only, is_member, is_admin = map(bool, standing)
+    refusal = refusal_of(
+        content,
+        GroupFacts(is_community, is_community_announce, announce_only),
+        MembershipFacts(is_member, is_admin),
+        has_media=media_url is not None,
     )
-    .join_from(_message, _group, _group.c.id == _message.c.group_id)
-    .join(_number, _number.c.id == _message.c.number_id)
-    .outerjoin(_campaign, _campaign.c.id == _message.c.campaign_id)
-    .outerjoin(
-        _member,
-        (_member.c.number_id == _message.c.number_id) & (_member.c.group_id == _message.c.group_id),
-    )
-    .where(_message.c.id.in_(bindparam("ids", expanding=True)))
-    .order_by(_message.c.priority, _message.c.scheduled_for, _message.c.id)
-)
-
-
-async def _load(session: AsyncSession, ids: Sequence[UUID]) -> Sequence[AnyRow]:
-    return (await session.execute(_CLAIMED, {"ids": ids})).all()
-
-
-_PACE: Final = (
-    update(_number)
-    .where(_number.c.id == bindparam("number"))
-    .values(lane_free_at=bindparam("free_at"), lane_hold_reason=None, last_send_at=bindparam("at"))
-)
-
-
-async def _start_pace(
-    session: AsyncSession, rows: Sequence[AnyRow], now: datetime, roll: float
-) -> None:
-    """The next message of each number waits for its pace, counted from this one."""
-    stretch = 1.0 + PACE_JITTER * roll
-    paced = [
-        {
-            "number": row.number_id,
-            "free_at": now + timedelta(seconds=row.pace_seconds * stretch),
-            "at": now,
-        }
-        for row in rows
-        if row.pace_seconds > 0
-    ]
-    if paced:
-        await session.execute(_PACE, paced)
-
-
-# Whoever pauses or cancels the campaign at this moment holds its row and waits for its messages:
-# rather than wait for each other, the claim leaves the delay out this once.
-_DELAY: Final = (
-    update(_campaign)
-    .where(
-        _campaign.c.id.in_(
-            select(_campaign.c.id)
-            .where(_campaign.c.id == bindparam("campaign"))
-            .with_for_update(key_share=True, skip_locked=True)
-        )
-    )
-    .values(next_send_at=bindparam("at"))
-)
-
-
-async def _start_delays(
-    session: AsyncSession, rows: Sequence[AnyRow], now: datetime, roll: float
-) -> None:
-    """A campaign with a longer delay than its number holds back itself, and not the number."""
-    stretch = 1.0 + PACE_JITTER * roll
-    delayed = [
-        {"campaign": row.campaign_id, "at": now + timedelta(seconds=row.delay_seconds * stretch)}
-        for row in rows
-        if row.campaign_id is not None and row.delay_seconds > row.pace_seconds
-    ]
-    if delayed:
-        await session.execute(_DELAY, delayed)
-
-
-def _claim(row: AnyRow, token: UUID, now: datetime, until: datetime) -> Claim:
-    group = GroupFacts(row.is_community, row.is_community_announce, row.announce_only)
-    membership = MembershipFacts(bool(row.is_active), bool(row.is_admin))
     return Claim(
-        id=row.id,
-        organization_id=row.organization_id,
-        number_id=row.number_id,
-        gateway_id=row.gateway_id,
+        id=UUID(message),
+        organization_id=UUID(organization),
+        number_id=UUID(number),
+        gateway_id=UUID(gateway),
         token=token,
         started_at=now,
         until=until,
-        gateway_session_id=row.gateway_session_id,
-        group_jid=row.group_jid,
-        content=plain(row.content),
-        media_url=row.media_url,
-        media_type=row.media_type,
-        client_ref=row.client_ref,
-        carries_ref=row.carried_ref,
-        attempts=row.attempts,
-        refusal=refusal_of(row.content, group, membership, has_media=row.media_url is not None),
+        gateway_session_id=session_name,
+        group_jid=jid,
+        content=plain(content),
+        media_url=media_url,
+        media_type=media_type,
+        client_ref=client_ref,
+        carries_ref=bool(carried_ref),
+        attempts=attempts,
+        refusal=refusal,
     )

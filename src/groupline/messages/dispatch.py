@@ -16,7 +16,6 @@ from uuid import UUID
 
 import structlog
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
 from groupline.db import Database
@@ -25,6 +24,7 @@ from groupline.gateways.outcomes import (
     NotSent,
     NotSentReason,
     SendOutcome,
+    Sent,
     Uncertain,
     UncertainReason,
     not_sent,
@@ -34,13 +34,16 @@ from groupline.gateways.service import Gateways
 from groupline.ids import new_id
 from groupline.messages.claim import Claim, claim
 from groupline.messages.outlook import outlook
+from groupline.messages.refusals import Refusal
+from groupline.messages.results import Result, Withheld
 from groupline.messages.rules import Policy
-from groupline.messages.settle import Result, Withheld, settle
+from groupline.messages.sent import store_sent
+from groupline.messages.settle import settle
 from groupline.models import Gateway
 
 logger = structlog.get_logger(__name__)
 
-BATCH: Final = 200
+BATCH: Final = 100
 CAPACITY: Final = 200
 WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
 LONGEST_REQUEST: Final = timedelta(seconds=35)
@@ -136,51 +139,52 @@ class Dispatcher:
         return seen.is_due
 
     async def _turn(self, room: int) -> bool:
-        results = self._take()
-        try:
-            claims, drivers = await self._store_and_claim(results, room)
-        except BaseException:
-            self._results.extendleft(reversed(results))  # stored by the next turn
-            raise
+        found = bool(self._results)
+        await self._settle()
+        claims = await self._claim(room) if room > 0 else []
+        drivers = await self._drivers_for({each.gateway_id for each in claims})
         for each in claims:
             if each.refusal is None:
                 self._start(each, drivers[each.gateway_id])
-        return bool(results or claims)
+            else:
+                self._finish(each, each.refusal)
+        return found or bool(claims)
 
     def _take(self) -> list[Result]:
         return [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]
 
-    async def _store_and_claim(
-        self, results: list[Result], room: int
-    ) -> tuple[list[Claim], Mapping[UUID, GatewayDriver | NotSent]]:
+    async def _settle(self) -> None:
+        """What cannot be stored now waits for the next turn."""
+        waiting = self._take()
         now = self._clock.now()
-        async with self._database.writing() as session:
-            await settle(session, results, now=now, policy=self._policy)
-            if room <= 0:
-                return [], {}
-            claims = await claim(
-                session,
-                worker=self._worker,
-                now=now,
-                lease=self._lease,
-                limit=room,
-                roll=self._random.random(),
-                policy=self._policy,
-            )
-            refused = [
-                Result(each, each.refusal, roll=0.0) for each in claims if each.refusal is not None
-            ]
-            await settle(session, refused, now=now, policy=self._policy)
-            drivers = await self._drivers_for(session, {each.gateway_id for each in claims})
-        return claims, drivers
+        try:
+            sent = [each for each in waiting if isinstance(each.outcome, Sent)]
+            if sent and await store_sent(self._database, sent, now):
+                waiting = [each for each in waiting if not isinstance(each.outcome, Sent)]
+            if waiting:
+                async with self._database.writing() as session:
+                    await settle(session, waiting, now=now, policy=self._policy)
+        except BaseException:
+            self._results.extendleft(reversed(waiting))
+            raise
 
-    async def _drivers_for(
-        self, session: AsyncSession, used: set[UUID]
-    ) -> Mapping[UUID, GatewayDriver | NotSent]:
+    async def _claim(self, room: int) -> list[Claim]:
+        return await claim(
+            self._database,
+            worker=self._worker,
+            now=self._clock.now(),
+            lease=self._lease,
+            limit=room,
+            roll=self._random.random(),
+            policy=self._policy,
+        )
+
+    async def _drivers_for(self, used: set[UUID]) -> Mapping[UUID, GatewayDriver | NotSent]:
         """Read anew every second: a busy turn need not ask for what hardly ever changes."""
         now = self._clock.monotonic()
         if now >= self._drivers_until or not used <= self._drivers.keys():
-            rows = await session.scalars(select(Gateway))
+            async with self._database.reading() as session:
+                rows = (await session.scalars(select(Gateway))).all()
             self._drivers = {row.id: self._driver(row) for row in rows}
             self._drivers_until = now + _DRIVERS_SECONDS
         return self._drivers
@@ -200,17 +204,20 @@ class Dispatcher:
             return
         task = asyncio.create_task(self._request(each, driver))
         self._requests.add(task)
-        task.add_done_callback(self._requests.discard)
 
     async def _request(self, each: Claim, driver: GatewayDriver) -> None:
-        if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
-            self._finish(each, Withheld("the gateway has just changed"))
-            return
-        if self._clock.now() > each.started_at + self._start_within:
-            self._finish(each, Withheld("the claim is too old"))
-            return
         try:
-            outcome = await driver.send(
+            self._finish(each, await self._outcome(each, driver))
+        finally:
+            self._requests.discard(asyncio.current_task())
+
+    async def _outcome(self, each: Claim, driver: GatewayDriver) -> SendOutcome | Withheld:
+        if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
+            return Withheld("the gateway has just changed")
+        if self._clock.now() > each.started_at + self._start_within:
+            return Withheld("the claim is too old")
+        try:
+            return await driver.send(
                 each.gateway_session_id,
                 each.group_jid,
                 each.content,
@@ -221,10 +228,9 @@ class Dispatcher:
         except Exception as error:  # a defect of a driver: nothing is known about the message
             logger.exception("message.driver_failed", message=str(each.id))
             detail = type(error).__name__
-            outcome = Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
-        self._finish(each, outcome)
+            return Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
 
-    def _finish(self, each: Claim, outcome: SendOutcome | Withheld) -> None:
+    def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
         self._results.append(Result(each, outcome, self._random.random()))
         self.wake.set()
 

@@ -1,44 +1,27 @@
 """Storing what became of requests: many results in one transaction, each under its claim."""
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
-from sqlalchemy import CursorResult, bindparam, select, text, update
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline import journal
-from groupline.db import UtcDateTime
-from groupline.gateways.outcomes import NotSent, NotSentReason, SendOutcome, Sent
+from groupline.gateways.outcomes import NotSent, NotSentReason, Sent
 from groupline.gateways.service import note_failure
 from groupline.journal import SYSTEM
 from groupline.messages import rules
-from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
-from groupline.messages.claim import Claim
+from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.evidence import store_evidence
-from groupline.messages.holds import NUMBERS, hold_lanes
+from groupline.messages.holds import hold_lanes
 from groupline.messages.refusals import Refusal
+from groupline.messages.results import Result, Withheld
 from groupline.messages.rules import Change, Policy
+from groupline.messages.sent import evidence_of, write_sent
 
 logger = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """The request was never started: it was too late for it, or the gateway has just changed."""
-
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    claim: Claim
-    outcome: SendOutcome | Withheld | Refusal
-    roll: float
 
 
 async def settle(
@@ -54,87 +37,29 @@ async def settle(
         await _settle_others(session, others, now, policy)
 
 
-# --- the common case: sent ------------------------------------------------------------------
-
-# All results are one parameter: what binding hundreds of rows costs is more than what storing them
-# does. They are found by id and token; a test on the status would make large batches slow.
-_RESULTS: Final = {
-    "sqlite": """
-        SELECT json_extract(value, '$[0]') AS message, json_extract(value, '$[1]') AS token,
-               json_extract(value, '$[2]') AS evidence
-        FROM json_each(:results)""",
-    "postgresql": """
-        SELECT CAST(result ->> 0 AS uuid) AS message, CAST(result ->> 1 AS uuid) AS token,
-               result ->> 2 AS evidence
-        FROM jsonb_array_elements(CAST(:results AS jsonb)) AS listed (result)""",
-}
-_SET_SENT: Final = """
-    UPDATE scheduled_whatsapp_messages
-    SET status = 'sent', gateway_message_id = told.evidence,
-        accepted_at = COALESCE(accepted_at, :at), sent_at = :at, updated_at = :at,
-        error_code = NULL, error_message = NULL, vps_error = NULL,
-        next_attempt_at = NULL, next_check_at = NULL, claim_token = NULL
-    FROM ({results}) AS told
-    WHERE scheduled_whatsapp_messages.id = told.message AND claim_token = told.token
-"""
-_SENT: Final = {
-    dialect: text(_SET_SENT.format(results=results)).bindparams(bindparam("at", type_=UtcDateTime))
-    for dialect, results in _RESULTS.items()
-}
+# --- sent -----------------------------------------------------------------------------------
 
 
 async def _settle_sent(session: AsyncSession, results: Sequence[Result], now: datetime) -> None:
-    told = [[each.claim.id.hex, each.claim.token.hex, _message_id(each)] for each in results]
-    answered: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
-        _SENT[session.get_bind().dialect.name], {"results": json.dumps(told), "at": now}
-    )
-    settled = list(results)
-    if answered.rowcount != len(results):
-        settled, fenced = await _sort_out(session, results, now)
-        await _keep_evidence(session, fenced, now)
-    await journal.record_all(session, [_sent_entry(result, now) for result in settled])
-    await tell(session, ((each.claim.organization_id, each.claim.id) for each in settled))
-    await session.execute(
-        update(NUMBERS)
-        .where(NUMBERS.c.id.in_([result.claim.number_id for result in settled]))
-        .values(last_send_at=now, unacknowledged=NUMBERS.c.unacknowledged + 1)
-    )
-
-
-def _message_id(result: Result) -> str:
-    assert isinstance(result.outcome, Sent)
-    return result.outcome.message_id
-
-
-def _sent_entry(result: Result, now: datetime) -> journal.Entry:
-    data: dict[str, Any] = {"status": "sent", "gatewayMessageId": _message_id(result)}
-    if result.claim.attempts:
-        data["attempts"] = result.claim.attempts
-    return journal.Entry(
-        action="message.sent",
-        actor=SYSTEM,
-        organization_id=result.claim.organization_id,
-        subject="message",
-        subject_id=result.claim.id,
-        at=now,
-        data=data,
-    )
+    own, fenced = await _sort_out(session, results)
+    if own:
+        await write_sent(session, own, now)
+    await _keep_evidence(session, fenced, now)
 
 
 async def _sort_out(
-    session: AsyncSession, results: Sequence[Result], now: datetime
+    session: AsyncSession, results: Sequence[Result]
 ) -> tuple[list[Result], list[Result]]:
-    """Which results this transaction has just stored, and which were fenced off."""
-    statement = select(MESSAGES.c.id).where(
-        MESSAGES.c.id.in_([result.claim.id for result in results]),
-        MESSAGES.c.status == "sent",
-        MESSAGES.c.updated_at == now,
-    )
-    stored = set(await session.scalars(statement))
-    return (
-        [result for result in results if result.claim.id in stored],
-        [result for result in results if result.claim.id not in stored],
-    )
+    """Which results still are their worker's own, and which were fenced off."""
+    ids = [result.claim.id for result in results]
+    rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(ids)))
+    tokens = {row.id: row.token for row in rows}
+    own: list[Result] = []
+    fenced: list[Result] = []
+    for each in results:
+        is_own = tokens.get(each.claim.id) == each.claim.token
+        (own if is_own else fenced).append(each)
+    return own, fenced
 
 
 async def _keep_evidence(session: AsyncSession, fenced: Sequence[Result], now: datetime) -> None:
@@ -142,7 +67,7 @@ async def _keep_evidence(session: AsyncSession, fenced: Sequence[Result], now: d
     by_id = {result.claim.id: result for result in fenced}
     rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(by_id)))
     for row in rows:
-        evidence = _message_id(by_id[row.id])
+        evidence = evidence_of(by_id[row.id])
         logger.warning("message.late_answer", message=str(row.id), status=row.status)
         if row.status == "sending":
             await overtake(session, row, evidence)

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text, update
+from sqlalchemy import update
 from tests.integration.messages.outbox import Outbox, Sender
 
 from groupline.messages import claim as claiming
@@ -17,24 +17,17 @@ SEEN_AND_NOT_LOCKED = "FROM head\n    JOIN"
 @pytest.fixture
 def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same statement, with a pause where its snapshot is taken and no row is locked yet."""
-    source = str(claiming.claim_statement("postgresql"))
-    assert SEEN_AND_NOT_LOCKED in source
-    paused = source.replace(
-        SEEN_AND_NOT_LOCKED, "FROM (SELECT head.*, pg_sleep(0.8) FROM head) head\n    JOIN"
-    )
-    known = claiming.claim_statement("postgresql")
-    statement = text(paused).bindparams(*(known._bindparams[each] for each in TYPED))
-    monkeypatch.setitem(claiming._STATEMENTS, "postgresql", statement)
-
-
-TYPED = ("now", "until", "token")
+    known = claiming.STATEMENTS["postgresql"]
+    assert any(SEEN_AND_NOT_LOCKED in each for each in known)
+    paused = "FROM (SELECT head.*, pg_sleep(0.8) FROM head) head\n    JOIN"
+    statements = tuple(each.replace(SEEN_AND_NOT_LOCKED, paused) for each in known)
+    monkeypatch.setitem(claiming.STATEMENTS, "postgresql", statements)
 
 
 async def claim(outbox: Outbox, now: datetime) -> list[claiming.Claim]:
-    async with outbox.database.writing() as session:
-        return await claiming.claim(
-            session, worker="w", now=now, lease=timedelta(seconds=60), limit=10, roll=0.0
-        )
+    return await claiming.claim(
+        outbox.database, worker="w", now=now, lease=timedelta(seconds=60), limit=10, roll=0.0
+    )
 
 
 def changes(now: datetime, other: Sender) -> dict[str, dict[str, Any]]:

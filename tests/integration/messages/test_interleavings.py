@@ -60,8 +60,10 @@ from groupline.messages.expire import expire
 from groupline.messages.feedback import About, Source, apply_receipt, apply_send_callback
 from groupline.messages.reconcile import Question, apply_answer, reserve
 from groupline.messages.recover import recover
+from groupline.messages.results import Result
 from groupline.messages.rules import Policy
-from groupline.messages.settle import Result, settle
+from groupline.messages.sent import store_sent
+from groupline.messages.settle import settle
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
 
 T = TypeVar("T")
@@ -170,9 +172,15 @@ class Outboxes(RuleBasedStateMachine):
     @rule(fates=st.lists(st.sampled_from(["arrives", "late", "never"]), min_size=2, max_size=2))
     def claim(self, fates: list[str]) -> None:
         """A worker takes what is due, and its requests start."""
-        claims = self.write(
-            lambda session: claim(
-                session, worker="w", now=self.now, lease=LEASE, limit=2, roll=0.5, policy=POLICY
+        claims = self.loop.run_until_complete(
+            claim(
+                self.database,
+                worker="w",
+                now=self.now,
+                lease=LEASE,
+                limit=2,
+                roll=0.5,
+                policy=POLICY,
             )
         )
         known = {row.id: row for row in self.rows()}
@@ -201,7 +209,12 @@ class Outboxes(RuleBasedStateMachine):
         said = self.truthful(request)
         outcome = said[word % len(said)]
         result = Result(request.claim, outcome, 0.5)
+        if isinstance(outcome, Sent) and self.store_sent(result):
+            return
         self.write(lambda session: settle(session, [result], now=self.now, policy=POLICY))
+
+    def store_sent(self, result: Result) -> bool:
+        return self.loop.run_until_complete(store_sent(self.database, [result], self.now))
 
     def truthful(self, request: Request) -> list[SendOutcome]:
         unclear: list[SendOutcome] = [

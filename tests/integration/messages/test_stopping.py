@@ -1,8 +1,6 @@
 """A worker that stops: what it holds is stored, soon, or said to be lost."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -10,50 +8,10 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 from tests.integration.messages.outbox import Outbox
+from tests.integration.messages.refusing import unstorable
 
-from groupline.db import Database
 from groupline.messages.rules import Policy
 from groupline.worker.loop import Loop, keep_running
-
-
-@asynccontextmanager
-async def unstorable(database: Database, *ids: UUID) -> AsyncIterator[None]:
-    """The database itself refuses what becomes of these messages, however it is written."""
-    shown = [each.hex if database.dialect == "sqlite" else str(each) for each in ids]
-    refused = ", ".join(f"'{each}'" for each in shown)
-    for statement in REFUSING[database.dialect]:
-        await carry_out(database, statement.format(refused=refused))
-    try:
-        yield
-    finally:
-        for statement in STORING_AGAIN[database.dialect]:
-            await carry_out(database, statement)
-
-
-REFUSING = {
-    "sqlite": [
-        """CREATE TRIGGER refusing BEFORE UPDATE ON scheduled_whatsapp_messages
-           WHEN NEW.id IN ({refused}) BEGIN SELECT RAISE(ABORT, 'refused'); END"""
-    ],
-    "postgresql": [
-        """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
-           AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$""",
-        """CREATE TRIGGER refusing BEFORE UPDATE ON scheduled_whatsapp_messages FOR EACH ROW
-           WHEN (NEW.id IN ({refused})) EXECUTE FUNCTION refuse()""",
-    ],
-}
-STORING_AGAIN = {
-    "sqlite": ["DROP TRIGGER refusing"],
-    "postgresql": [
-        "DROP TRIGGER refusing ON scheduled_whatsapp_messages",
-        "DROP FUNCTION refuse",
-    ],
-}
-
-
-async def carry_out(database: Database, statement: str) -> None:
-    async with database.writing() as session:
-        await (await session.connection()).exec_driver_sql(statement)
 
 
 async def three_answers(outbox: Outbox, **options: Any) -> tuple[Any, list[UUID]]:

@@ -1,0 +1,187 @@
+"""Whole transactions in one trip to the database, for the few that are carried out all the time.
+
+On SQLite a statement of SQLAlchemy is several hand-overs between the event loop and the thread of
+its connection, on PostgreSQL a round trip; each of them waits for its turn in a busy event loop.
+Where the statements of a transaction are known beforehand, they go there together, on a connection
+of their own.
+"""
+
+import asyncio
+import re
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from uuid import UUID
+
+from psycopg import AsyncConnection, AsyncCursor
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """SQL with ``:names`` for its values, on both databases."""
+
+    sql: str
+    values: Mapping[str, Any]
+    affects: int | None = None
+    """So many rows have to be changed by it, or nothing of the transaction happens."""
+
+
+class Answer(NamedTuple):
+    rows: Sequence[tuple[Any, ...]]
+    affected: int
+
+
+class Unexpected(Exception):
+    """A statement did not affect what it had to; the transaction was rolled back."""
+
+
+class Direct(Protocol):
+    async def carry_out(self, statements: Sequence[Statement]) -> list[Answer]:
+        """One transaction: all of the statements, in their order, or none."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+def _check(statements: Sequence[Statement], answers: Sequence[Answer]) -> None:
+    for statement, answer in zip(statements, answers, strict=True):
+        if statement.affects is not None and answer.affected != statement.affects:
+            raise Unexpected(f"{answer.affected} rows instead of {statement.affects}")
+
+
+# --- SQLite
+
+
+class DirectSqlite:
+    """A connection in a thread of its own. The caller sees to it that nobody else writes."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._connection: sqlite3.Connection | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="groupline-sqlite")
+
+    async def carry_out(self, statements: Sequence[Statement]) -> list[Answer]:
+        return await self._in_thread(lambda: self._transaction(statements))
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._in_thread(self._connection.close)
+        self._thread.shutdown()
+
+    async def _in_thread(self, work: Callable[[], _T]) -> _T:
+        working = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            await asyncio.wait([working])  # nobody else writes before it has ended
+            raise
+
+    def _transaction(self, statements: Sequence[Statement]) -> list[Answer]:
+        if self._connection is None:
+            self._connection = self._connect()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            answers = [_ask(connection, each) for each in statements]
+            _check(statements, answers)
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.rollback()
+            raise
+        return answers
+
+
+def _ask(connection: sqlite3.Connection, statement: Statement) -> Answer:
+    cursor = connection.execute(statement.sql, sqlite_values(statement))
+    return Answer(cursor.fetchall(), cursor.rowcount)
+
+
+def sqlite_values(statement: Statement) -> dict[str, Any]:
+    return {name: _stored(value) for name, value in statement.values.items()}
+
+
+def _stored(value: Any) -> Any:
+    """As the column types store it on SQLite."""
+    if isinstance(value, UUID):
+        return value.hex
+    return stored_instant(value) if isinstance(value, datetime) else value
+
+
+def stored_instant(moment: datetime) -> str:
+    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones."""
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone cannot be stored")
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+
+
+# --- PostgreSQL
+
+_BEGIN: Final = Statement("BEGIN", {})
+_COMMIT: Final = Statement("COMMIT", {})
+
+
+class DirectPostgres:
+    """A connection whose statements leave together, without waiting for each other's answer."""
+
+    def __init__(self, connect: Callable[[], Any]) -> None:
+        self._connect = connect
+        self._connection: AsyncConnection[Any] | None = None
+        self._turn = asyncio.Lock()
+
+    async def carry_out(self, statements: Sequence[Statement]) -> list[Answer]:
+        async with self._turn:
+            connection = await self._connected()
+            try:
+                return await self._transaction(connection, statements)
+            except BaseException:
+                await self.close()  # whatever state it is in, it ends with the connection
+                raise
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
+
+    async def _connected(self) -> AsyncConnection[Any]:
+        if self._connection is None or self._connection.closed:
+            self._connection = await self._connect()
+        return self._connection
+
+    async def _transaction(
+        self, connection: AsyncConnection[Any], statements: Sequence[Statement]
+    ) -> list[Answer]:
+        if all(each.affects is None for each in statements):
+            return (await _together(connection, [_BEGIN, *statements, _COMMIT]))[1:-1]
+        answers = (await _together(connection, [_BEGIN, *statements]))[1:]
+        _check(statements, answers)
+        await _together(connection, [_COMMIT])
+        return answers
+
+
+async def _together(
+    connection: AsyncConnection[Any], statements: Sequence[Statement]
+) -> list[Answer]:
+    async with connection.pipeline():
+        cursors = [
+            await connection.execute(_for_psycopg(each.sql), each.values) for each in statements
+        ]
+    return [await _answer(each) for each in cursors]
+
+
+async def _answer(cursor: AsyncCursor[Any]) -> Answer:
+    rows = await cursor.fetchall() if cursor.description else ()
+    return Answer(rows, cursor.rowcount)
+
+
+_NAMES: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
+
+
+@cache
+def _for_psycopg(source: str) -> bytes:
+    return _NAMES.sub(r"%(\1)s", source.replace("%", "%%")).encode()
