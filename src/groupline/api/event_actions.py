@@ -25,11 +25,13 @@ from groupline.api.event_models import (
     run_out,
 )
 from groupline.events import service
+from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale, refresh_texts
 from groupline.events.queries import get_event
 from groupline.events.reschedule import NewTime, reschedule
 from groupline.events.run import run_sequence
 from groupline.events.send import NewSend, from_template, send_now
+from groupline.events.timeline import timeline
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
@@ -39,6 +41,7 @@ from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 
+Reader = Annotated[Principal, Depends(allowed(Permission.READ))]
 Operator = Annotated[Principal, Depends(allowed(Permission.OPERATE))]
 Sender = Annotated[Principal, Depends(allowed(Permission.SEND))]
 
@@ -48,6 +51,7 @@ def add_actions(router: APIRouter, kind: EventKind) -> None:
     _add_moving(router, kind)
     _add_ending(router, kind)
     _add_sending(router, kind)
+    _add_calendar(router, kind)
 
 
 def _add_running(router: APIRouter, kind: EventKind) -> None:
@@ -268,6 +272,25 @@ def _add_sending(router: APIRouter, kind: EventKind) -> None:
             return SentOut(scheduled=len(ids), message_ids=ids)
 
         return await once.in_transaction(sender, effect, status=201)
+
+
+def _add_calendar(router: APIRouter, kind: EventKind) -> None:
+    @router.get(
+        "/{event_id}/calendar.ics",
+        summary="It and its messages as a calendar file",
+        response_class=Response,
+        responses={200: {"content": {"text/calendar": {"example": "BEGIN:VCALENDAR"}}}},
+    )
+    async def calendar(runtime: CurrentRuntime, reader: Reader, event_id: UUID) -> Response:
+        """Importing it again updates the same entries."""
+        now = runtime.clock.now()
+        async with runtime.database.reading() as session:
+            view = await get_event(session, reader.organization_id, event_id, now=now, kind=kind)
+            steps = await timeline(session, view, now)
+        url = f"{runtime.settings.effective_base_url}/{kind}s/{event_id}"
+        return Response(
+            calendar_of(view, steps, url=url), media_type="text/calendar; charset=utf-8"
+        )
 
 
 async def _looked_at(

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.errors import NotFound
+from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale
 from groupline.events.queries import count_events, list_events
 from groupline.events.schemas import (
@@ -158,6 +159,18 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             may_send=principal.may(Permission.SEND),
             steps=steps,
             stale=stale,
+        )
+
+    @router.get("/{event_id}/calendar.ics")
+    async def calendar(runtime: CurrentRuntime, principal: Reader, event_id: EventId) -> Response:
+        event = await find(runtime, principal, kind, event_id)
+        async with runtime.database.reading() as session:
+            steps = await timeline(session, event, runtime.clock.now())
+        url = f"{runtime.settings.effective_base_url}/{kind}s/{event_id}"
+        return Response(
+            calendar_of(event, steps, url=url),
+            media_type="text/calendar; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="{kind}.ics"'},
         )
 
     @router.get("/{event_id}/steps/{step}")

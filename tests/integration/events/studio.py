@@ -57,7 +57,7 @@ class Studio:
 
 
 async def make_studio(session: AsyncSession, cast: Cast, *, groups: int = 3) -> Studio:
-    inside = {"organization_id": cast.organization_id}
+    inside: dict[str, Any] = {"organization_id": cast.organization_id}
     number = await make_number(session, **inside)
     await make_session(session, **inside, number_id=number.id)
     sequence = await make_sequence(session, **inside, name="Reminders")
