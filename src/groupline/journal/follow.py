@@ -69,6 +69,11 @@ async def read_on(
     return Reading(entries, goes_on)
 
 
+async def lock_reader(session: AsyncSession, reader: str) -> bool:
+    """For what a reader also does in turns: whether it is this process's turn, until the commit."""
+    return await _locked_cursor(session, reader) is not None
+
+
 async def _locked_cursor(session: AsyncSession, reader: str) -> Cursor | None:
     if await load_cursor(session, reader) is None:
         await _begin(session, reader)
