@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from functools import cached_property
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Self, assert_never
 from urllib.parse import quote
 
@@ -31,6 +31,7 @@ from groupline.gateways.drivers.failures import (
     WriteMark,
     classify,
 )
+from groupline.gateways.drivers.marked import MARK, MarkedConnector, MarkedRequest
 from groupline.gateways.drivers.parsing import parse_json
 
 log = structlog.get_logger(__name__)
@@ -154,14 +155,14 @@ class HttpPool:
 
     def _open(self) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=MarkedConnector(
                 limit=self._connections,
                 limit_per_host=self._per_gateway,
                 keepalive_timeout=_KEEP_ALIVE_SECONDS,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": f"groupline/{current_version()}", "Accept": "application/json"},
-            trace_configs=[_write_tracing()],
+            request_class=MarkedRequest,
             trust_env=False,
         )
 
@@ -179,26 +180,6 @@ class HttpPool:
         _trace: TracebackType | None,
     ) -> None:
         await self.aclose()
-
-
-def _write_tracing() -> aiohttp.TraceConfig:
-    """Keeps the `WriteMark` of each request, handed over as its trace context."""
-
-    async def queued(_s: aiohttp.ClientSession, context: SimpleNamespace, _p: object) -> None:
-        context.trace_request_ctx.waiting_for_pool = True
-
-    async def served(_s: aiohttp.ClientSession, context: SimpleNamespace, _p: object) -> None:
-        context.trace_request_ctx.waiting_for_pool = False
-
-    async def writing(_s: aiohttp.ClientSession, context: SimpleNamespace, _p: object) -> None:
-        context.trace_request_ctx.written = True
-
-    trace = aiohttp.TraceConfig()
-    trace.on_connection_queued_start.append(queued)
-    trace.on_connection_queued_end.append(served)
-    # aiohttp signals this just before it writes the first byte.
-    trace.on_request_headers_sent.append(writing)
-    return trace
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +256,7 @@ class GatewayHttp:
         mark: WriteMark,
     ) -> Answer | CallFailed:
         started = time.perf_counter()
+        MARK.set(mark)
         async with self._pool.session.request(
             method,
             url,
@@ -282,7 +264,6 @@ class GatewayHttp:
             headers=self._headers if body is None else self._json_headers,
             timeout=self._timeout(limit),
             allow_redirects=False,
-            trace_request_ctx=mark,
         ) as response:
             content = await _read(response, limit.max_bytes)
             if content is None:

@@ -56,7 +56,7 @@ CAUSES: dict[type[BaseException], Cause] = {
     _C.ServerTimeoutError: Cause.TIME_IS_UP,
     _C.SocketTimeoutError: Cause.TIME_IS_UP,
     TimeoutError: Cause.TIME_IS_UP,
-    # The connection broke; whether before or after the request was written, the trace knows.
+    # The connection broke; whether before or after the request was written, the mark knows.
     aiohttp.ClientError: Cause.CONNECTION_BROKE,
     _C.ClientConnectionError: Cause.CONNECTION_BROKE,
     _C.ClientConnectionResetError: Cause.CONNECTION_BROKE,
@@ -97,7 +97,7 @@ HANDLED = tuple(CAUSES)
 
 @dataclass(slots=True)
 class WriteMark:
-    """How far a request got, told by the client's tracing while it runs."""
+    """How far a request got, told by the client while it runs."""
 
     waiting_for_pool: bool = False
     written: bool = False
@@ -185,7 +185,7 @@ def send_outcome(failed: CallFailed) -> NotSent | Uncertain:
         case Cause.CONNECTION_BROKE:
             reason = UncertainReason.CONNECTION_LOST
         case Cause.NO_CONNECTION | Cause.BAD_ADDRESS:
-            reason = UncertainReason.UNEXPECTED  # the class and the trace contradict each other
+            reason = UncertainReason.UNEXPECTED  # the class and the mark contradict each other
         case _:
             assert_never(failed.cause)
     return Uncertain(reason, None, failed.detail)
