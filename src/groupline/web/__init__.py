@@ -14,8 +14,10 @@ from groupline.web import (
     messages,
     overview,
     send,
+    sequences,
     settings_people,
     setup,
+    template_pages,
 )
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
@@ -31,6 +33,8 @@ WEB_ROUTERS: tuple[APIRouter, ...] = (
     messages.router,
     overview.router,
     send.router,
+    sequences.router,
     settings_people.router,
     setup.router,
+    template_pages.router,
 )

@@ -32,6 +32,8 @@ _SECTIONS = (
             NavItem("send", "Send", "/send", "send", Permission.SEND, phone=True),
             NavItem("groups", "Groups", "/groups", "groups"),
             NavItem("messages", "Messages", "/messages", "messages", phone=True),
+            NavItem("templates", "Templates", "/templates", "templates"),
+            NavItem("sequences", "Sequences", "/sequences", "sequences"),
         ),
     ),
     NavSection(

@@ -295,7 +295,8 @@ function forgetError(control) {
 }
 
 function confirmFirst(form, submitter) {
-  const { confirm: question, confirmText = "", confirmLabel } = submitter.dataset;
+  const { confirm, confirmText = "", confirmLabel } = submitter.dataset;
+  const question = confirm.replace("{selected}", submitter.closest("[data-selection]")?.dataset.counted ?? "");
   const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Cancel");
   const go = make("button", { class: "button button-danger", value: "yes" }, confirmLabel ?? submitter.textContent.trim());
   const dialog = make("dialog", { class: "dialog", role: "alertdialog", "aria-labelledby": "confirm-title" },
@@ -556,6 +557,7 @@ const clicks = {
   "[data-select-none]": (item) => selectAll(item.closest("[data-selection]"), false),
   "[data-picker-all]": pickAll,
   "[data-picker-drop]": dropChip,
+  "[data-insert]": insertText,
 };
 
 document.addEventListener("click", (event) => {
@@ -573,6 +575,7 @@ document.addEventListener("input", ({ target }) => {
   if (target.matches("[data-picker-search]")) searchPickerSoon(target.closest("[data-picker]"));
   else if (target.form?.matches("[data-search]")) searchSoon(target.form);
   if (target.dataset.filter) filterRows(target);
+  if (target.form?.matches("[data-preview]")) previewSoon(target.form);
 });
 
 document.addEventListener("change", ({ target }) => {
@@ -587,6 +590,8 @@ document.addEventListener("reset", () => setTimeout(showSelections));
 document.addEventListener("keydown", (event) => {
   const picker = event.target.matches("[data-picker-search]") && event.target.closest("[data-picker]");
   if (picker && event.key === "Enter") return event.preventDefault(), void searchPicker(picker); // the form is not done yet
+  const grip = event.target.closest("[data-grip]");
+  if (grip) return reorderByKey(event, grip);
   if (event.key !== "/" || event.target.closest("input, textarea, select, [contenteditable]")) return;
   const field = $("[data-search] input[type=search]");
   if (field) event.preventDefault(), field.focus();
@@ -657,7 +662,8 @@ function showSelections(touched) {
     const whole = wholeFilter.has(bar);
     const number = whole ? Number(total) : chosen;
     bar.hidden = !chosen;
-    $("[data-selected]", bar).textContent = `${counted(number, noun)} selected`;
+    bar.dataset.counted = counted(number, noun);
+    $("[data-selected]", bar).textContent = `${bar.dataset.counted} selected`;
     $("[data-select-filter]", bar).hidden = whole || Number(total) <= chosen;
     $(`[name="${CSS.escape(name)}_all"]`, bar).disabled = !whole;
     for (const head of $$(`[data-select-all="${CSS.escape(name)}"]`)) {
@@ -748,6 +754,125 @@ function dropChip(button) {
   button.closest(".tag").remove();
   showPickers();
 }
+
+// ------------------------------------------------------------------ writing with a preview
+
+function previewSoon(form) {
+  clearTimeout(timers.get(form));
+  timers.set(form, setTimeout(() => preview(form), 250));
+}
+
+/** Sends the form as it is with action=preview, and shows what the answer has of the preview. */
+async function preview(form) {
+  searches.get(form)?.abort();
+  const turn = new AbortController();
+  searches.set(form, turn);
+  const body = new URLSearchParams(new FormData(form));
+  body.set("action", "preview");
+  try {
+    const { response, page } = await ask(form.action, { method: "POST", body, signal: turn.signal });
+    if (!response.ok) throw problemOnPage(page, response.status);
+    show(page, form.dataset.preview);
+  } catch (error) {
+    if (!turn.signal.aborted) complain(error);
+  }
+}
+
+/** At the cursor, so that what was typed can be undone like typing. */
+function insertText(button) {
+  const area = $(button.dataset.into);
+  const [start, end] = [area.selectionStart, area.selectionEnd];
+  area.focus();
+  area.setRangeText(button.dataset.insert, start, end, "end");
+  area.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+// ------------------------------------------------------------------ lists in an order
+
+// <ol data-order> in a form: each <li> has the hidden field of its place and a button [data-grip]. Dragging the grip, or
+// Space, arrows and Space again on it, sends the form with the new order. The buttons beside it do the same without this.
+
+let grabbed = null; // { row, list, order, by }
+
+const rowsOf = (list) => [...list.children];
+
+function grab(grip, by) {
+  const row = grip.closest("li");
+  const list = row.parentElement;
+  grabbed = { row, list, grip, by, order: rowsOf(list) };
+  row.dataset.grabbed = by;
+  grip.ariaPressed = "true";
+}
+
+function place(row, list, before) {
+  if (row === before || row.nextElementSibling === before) return;
+  move(list, row, before);
+  for (const [number, each] of rowsOf(list).entries()) $("[data-place]", each).textContent = number + 1;
+}
+
+function release(keep) {
+  const { row, list, grip, order } = grabbed;
+  grabbed = null;
+  delete row.dataset.grabbed;
+  grip.ariaPressed = "false";
+  const changed = rowsOf(list).some((each, number) => each !== order[number]);
+  if (!keep) for (const each of order) place(each, list, null);
+  else if (changed) list.closest("form").requestSubmit();
+  grip.focus();
+  tellPlace(keep ? "Put at" : "Back at", row, list);
+}
+
+function tellPlace(verb, row, list) {
+  $("[data-order-status]", list.parentElement).textContent = `${verb} place ${rowsOf(list).indexOf(row) + 1} of ${list.children.length}.`;
+}
+
+function reorderByKey(event, grip) {
+  const isOpen = grabbed?.by === "keyboard" && grabbed.grip === grip;
+  const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+  if (event.key === " " || event.key === "Enter") {
+    event.preventDefault();
+    if (isOpen) return release(true);
+    grab(grip, "keyboard");
+    return tellPlace("Taken from", grabbed.row, grabbed.list);
+  }
+  if (!isOpen) return;
+  if (event.key === "Escape") return event.preventDefault(), release(false);
+  if (!step) return;
+  event.preventDefault();
+  const { row, list } = grabbed;
+  const rows = rowsOf(list);
+  const to = Math.max(0, Math.min(rows.length - 1, rows.indexOf(row) + step));
+  place(row, list, rows[to + (step > 0 ? 1 : 0)] ?? null);
+  grip.focus();
+  tellPlace("Now at", row, list);
+}
+
+document.addEventListener("pointerdown", (event) => {
+  const grip = event.target.closest("[data-grip]");
+  if (!grip || event.button !== 0 || grabbed) return;
+  event.preventDefault(); // no selecting of text on the way
+  grip.focus();
+  grip.setPointerCapture(event.pointerId);
+  grab(grip, "pointer");
+});
+
+document.addEventListener("pointermove", ({ clientY }) => {
+  if (grabbed?.by !== "pointer") return;
+  const { row, list } = grabbed;
+  const others = rowsOf(list).filter((each) => each !== row);
+  const before = others.find((each) => {
+    const box = each.getBoundingClientRect();
+    return clientY < box.top + box.height / 2;
+  });
+  place(row, list, before ?? null);
+});
+
+document.addEventListener("pointerup", () => grabbed?.by === "pointer" && release(true));
+document.addEventListener("pointercancel", () => grabbed?.by === "pointer" && release(false));
+document.addEventListener("focusout", ({ target }) => {
+  // Moving a row in the page can take the focus away for a moment.
+  if (grabbed?.by === "keyboard" && target === grabbed.grip) setTimeout(() => grabbed && document.activeElement !== grabbed.grip && release(false));
+});
 
 // ------------------------------------------------------------------ time
 
