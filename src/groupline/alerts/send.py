@@ -21,12 +21,14 @@ from groupline.alerts.apart import run_apart
 from groupline.alerts.channels import NotDeliverable
 from groupline.alerts.queries import Job
 from groupline.alerts.rules import LEASE, next_attempt
+from groupline.alerts.service import get_channel
 from groupline.clock import Clock
 from groupline.db import Database, announce
 from groupline.errors import GrouplineError
 from groupline.flights import Flights
 from groupline.journal import SYSTEM
 from groupline.net import Allows
+from groupline.orgs.rules import Principal
 from groupline.vault import Vault
 
 logger = structlog.get_logger()
@@ -133,6 +135,31 @@ async def deliver(
     except GrouplineError as error:
         return error.detail
     return None
+
+
+async def try_channel(
+    database: Database,
+    vault: Vault,
+    principal: Principal,
+    channel_id: UUID,
+    *,
+    allows: Allows,
+    clock: Clock,
+) -> str | None:
+    """Sends a test, now, and keeps on the channel's row how that went."""
+    async with database.reading() as session:
+        channel = await get_channel(session, principal, channel_id)
+    error = await deliver(
+        vault,
+        channel.url,
+        "A test of Groupline",
+        f"Alerts on the channel “{channel.name}” arrive here.",
+        allows=allows,
+        seconds=SECONDS,
+    )
+    async with database.writing() as session:
+        await note(session, channel.organization_id, channel.id, error, clock.now())
+    return error
 
 
 async def note(

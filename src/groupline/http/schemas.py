@@ -93,6 +93,20 @@ def uuid_cursor(cursor: str | None) -> UUID | None:
         raise _no_cursor() from error
 
 
+def time_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
+    """The cursor of a list that is sorted by a time and, within it, by id."""
+    if cursor is None:
+        return None
+    at, row_id = decode_cursor(cursor, keys=2)
+    try:
+        place = datetime.fromisoformat(str(at)), UUID(str(row_id))
+    except ValueError as error:
+        raise _no_cursor() from error
+    if place[0].tzinfo is None:
+        raise _no_cursor()
+    return place
+
+
 def _no_cursor() -> InvalidInput:
     return InvalidInput("This cursor is not one of ours.", fields={"cursor": "is not valid"})
 
