@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from groupline.api import (
     account,
+    alert_channels,
     api_keys,
     campaign_actions,
     campaigns,
@@ -22,6 +23,7 @@ from groupline.api import (
     sessions,
     setup,
     templates,
+    webhook_endpoints,
 )
 
 API_ROUTERS: tuple[APIRouter, ...] = (
@@ -42,6 +44,8 @@ API_ROUTERS: tuple[APIRouter, ...] = (
     sequences.router,
     campaigns.router,
     campaign_actions.router,
+    alert_channels.router,
+    webhook_endpoints.router,
     live.router,
 )
 ROOT_ROUTERS: tuple[APIRouter, ...] = (health.router, metrics.router, hooks.router)

@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from groupline.web import (
     account,
+    alerts,
     api_docs,
     connection,
     connection_actions,
@@ -18,10 +19,12 @@ from groupline.web import (
     settings_people,
     setup,
     template_pages,
+    webhooks,
 )
 
 WEB_ROUTERS: tuple[APIRouter, ...] = (
     account.router,
+    alerts.router,
     api_docs.router,
     connection.router,
     connection_actions.router,
@@ -37,4 +40,5 @@ WEB_ROUTERS: tuple[APIRouter, ...] = (
     settings_people.router,
     setup.router,
     template_pages.router,
+    webhooks.router,
 )

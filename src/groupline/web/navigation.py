@@ -46,6 +46,8 @@ _SECTIONS = (
             NavItem(
                 "gateways", "Gateways", "/settings/gateways", "gateways", Permission.INSTALLATION
             ),
+            NavItem("alerts", "Alerts", "/settings/alerts", "bell", Permission.OUTGOING),
+            NavItem("webhooks", "Webhooks", "/settings/webhooks", "webhook", Permission.OUTGOING),
             NavItem("account", "Your account", "/settings/account", "user"),
         ),
     ),

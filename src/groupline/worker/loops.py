@@ -22,6 +22,7 @@ from groupline.numbers.verify import Verifier
 from groupline.runtime import Runtime
 from groupline.worker.housekeeping import Housekeeping
 from groupline.worker.loop import Loop
+from groupline.worker.outgoing import outgoing_loops
 
 
 @asynccontextmanager
@@ -75,9 +76,10 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
     campaigns = CampaignLoop(runtime.database, runtime.clock)
     groups = GroupSyncLoop(runtime.database, sync, runtime.clock)
-    async with _outbox(runtime) as outbox:
+    async with _outbox(runtime) as outbox, outgoing_loops(runtime) as outgoing:
         yield (
             *outbox,
+            *outgoing,
             Loop(
                 "gateways",
                 watch.run_once,

@@ -106,7 +106,14 @@ async def rows_of(session: AsyncSession, cast: Cast, vault: Vault) -> dict[str, 
         "delivery_id": (
             await factories.make_webhook_delivery(session, **inside, endpoint_id=endpoint.id)
         ).id,
-        "channel_id": (await factories.make_alert_channel(session, **inside, name=MARK)).id,
+        "channel_id": (
+            await factories.make_alert_channel(
+                session, **inside, name=MARK, url=vault.encrypt("json://alerts.example.test")
+            )
+        ).id,
+        "alert_id": (
+            await factories.make_alert(session, **inside, title=MARK, raised_at=NOW)
+        ).id,
     }
     return {name: str(row) for name, row in rows.items()} | {
         "slug": cast.slug,
