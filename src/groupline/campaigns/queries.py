@@ -18,6 +18,7 @@ from groupline.campaigns.schemas import (
 )
 from groupline.errors import NotFound
 from groupline.groups.names import search_words
+from groupline.groups.queries import may_write
 from groupline.messages import queries as messages
 from groupline.messages.schemas import DisplayState, MessageView
 from groupline.models import (
@@ -28,6 +29,7 @@ from groupline.models import (
     Organization,
     ScheduledWhatsappMessage,
     WhatsappGroup,
+    WhatsappMembership,
     WhatsappNumber,
 )
 
@@ -371,5 +373,24 @@ async def groups_of_messages(
     """The group of each message."""
     statement = select(message.id, message.group_id).where(
         message.organization_id == organization_id, message.id.in_(ids)
+    )
+    return {row[0]: row[1] for row in await session.execute(statement)}
+
+
+async def writable_by_number(
+    session: AsyncSession, organization_id: UUID, group_ids: Sequence[UUID]
+) -> dict[UUID, int]:
+    """To how many of the groups each number can write."""
+    member = WhatsappMembership
+    statement = (
+        select(member.number_id, func.count())
+        .join(group, group.id == member.group_id)
+        .where(
+            member.organization_id == organization_id,
+            member.group_id.in_(group_ids),
+            group.is_community.is_(False),
+            *may_write(),
+        )
+        .group_by(member.number_id)
     )
     return {row[0]: row[1] for row in await session.execute(statement)}

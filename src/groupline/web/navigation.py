@@ -31,6 +31,7 @@ _SECTIONS = (
             NavItem("webinars", "Webinars", "/webinars", "webinars"),
             NavItem("send", "Send", "/send", "send", Permission.SEND, phone=True),
             NavItem("groups", "Groups", "/groups", "groups"),
+            NavItem("campaigns", "Campaigns", "/campaigns", "campaigns"),
             NavItem("messages", "Messages", "/messages", "messages", phone=True),
             NavItem("templates", "Templates", "/templates", "templates"),
             NavItem("sequences", "Sequences", "/sequences", "sequences"),

@@ -1,0 +1,271 @@
+"""Planning a campaign, after its groups: the message, number and time, and a look before it starts.
+
+The server keeps the draft, so that Back, reload and a browser without JavaScript lose nothing: each
+step is a form of its own.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from fastapi import APIRouter, Form
+from starlette.responses import Response
+
+from groupline.campaigns import progress, queries, service
+from groupline.campaigns.content import BUILTIN, MAX_CONTENT, check_content
+from groupline.campaigns.schemas import (
+    MAX_DELAY_SECONDS,
+    MAX_LATE_MINUTES,
+    CampaignView,
+    Field,
+)
+from groupline.errors import InvalidInput
+from groupline.events.steps import at_wall_clock
+from groupline.gateways.phone import display_phone
+from groupline.messages import media
+from groupline.messages import queries as messages
+from groupline.messages.schemas import SendableGroup, SendingNumber
+from groupline.orgs.rules import Permission
+from groupline.web.campaign_steps import Here, Wizard, url_of, uuid_or_none
+from groupline.web.campaigns import sample
+
+router = APIRouter(prefix="/campaigns")
+
+
+# --- 2. the message -------------------------------------------------------------------------
+
+
+@router.get("/{campaign_id}/edit/content")
+async def content(here: Here, campaign_id: UUID) -> Response:
+    view = await here.view(campaign_id)
+    return await _content_page(here, view, view.content, view.media_url or "")
+
+
+@router.post("/{campaign_id}/edit/content")
+async def save_content(
+    *,
+    here: Here,
+    campaign_id: UUID,
+    content: Annotated[str, Form()] = "",
+    media_url: Annotated[str, Form()] = "",
+    action: Annotated[str, Form(max_length=20)] = "",
+) -> Response:
+    """With ``preview`` nothing is saved: it is how the text looks while it is typed."""
+    view = await here.view(campaign_id)
+    text, url = content.replace("\r\n", "\n"), media_url.strip()
+    if action == "preview":
+        return await _content_page(here, view, text, url)
+    try:
+        if url == (view.media_url or ""):
+            fields: dict[Field, object] = {"content": text}
+        else:
+            policy = here.runtime.media_policy
+            found = await media.check_if_given(url or None, policy=policy)
+            fields = {"content": text, "media": found}
+        if not text.strip() and not url:
+            why = "Write a text, name a file, or both."
+            raise InvalidInput(why, fields={"content": why})
+        await here.change(campaign_id, fields)
+    except InvalidInput as error:
+        return await _content_page(here, view, text, url, error)
+    return here.pages.redirect(url_of(campaign_id, "sending"))
+
+
+async def _content_page(
+    here: Wizard,
+    view: CampaignView,
+    text: str,
+    media_url: str,
+    refused: InvalidInput | None = None,
+) -> Response:
+    unresolved = None
+    try:
+        check_content(text)
+    except InvalidInput as error:
+        unresolved = error.detail
+    group, organization = await _first_group(here, view)
+    return here.render(
+        "content",
+        view,
+        refused,
+        text=text,
+        media_url=media_url,
+        bubble=sample(text, organization, group),
+        sample_group=group,
+        unresolved=unresolved,
+        variables=BUILTIN,
+        limit=MAX_CONTENT,
+    )
+
+
+async def _first_group(here: Wizard, view: CampaignView) -> tuple[SendableGroup | None, str]:
+    async with here.runtime.database.reading() as session:
+        ids = await queries.groups_of(session, here.organization_id, view.id)
+        found = await messages.groups_for_sending(
+            session, here.organization_id, view.number_id, ids=ids[:1]
+        )
+        organization = await queries.organization_name(session, here.organization_id)
+    return (found[0] if found else None), organization
+
+
+# --- 3. number, pace, time ------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class TypedSending:
+    number_id: UUID | None
+    delay_seconds: str
+    when: str
+    at: str
+    late_hours: str
+
+    @classmethod
+    def of(cls, view: CampaignView, zone: ZoneInfo) -> "TypedSending":
+        at = view.scheduled_for.astimezone(zone) if view.scheduled_for else None
+        return cls(
+            number_id=view.number_id,
+            delay_seconds=f"{view.delay_seconds:g}",
+            when="now" if at is None else "later",
+            at="" if at is None else at.strftime("%Y-%m-%dT%H:%M"),
+            late_hours=f"{view.late_minutes / 60:g}",
+        )
+
+    def fields(self, zone: ZoneInfo) -> dict[Field, object]:
+        if self.number_id is None:
+            raise InvalidInput("Choose a number.", fields={"numberId": "choose one"})
+        return {
+            "number_id": self.number_id,
+            "delay_seconds": _number(self.delay_seconds, "delaySeconds"),
+            "late_minutes": round(_number(self.late_hours, "lateMinutes") * 60),
+            "scheduled_for": self._time(zone) if self.when == "later" else None,
+        }
+
+    def _time(self, zone: ZoneInfo) -> datetime:
+        try:
+            wall = datetime.fromisoformat(self.at)
+            return at_wall_clock(wall.replace(tzinfo=None), zone)
+        except (ValueError, OverflowError) as error:
+            why = "Choose a day and a time."
+            raise InvalidInput(why, fields={"scheduledFor": why}) from error
+
+
+def _number(text: str, name: str) -> float:
+    try:
+        value = float(text.replace(",", "."))
+    except ValueError as error:
+        raise InvalidInput("Write a number.", fields={name: "is not a number"}) from error
+    if not 0 <= value < 1e9:
+        raise InvalidInput("This number is out of range.", fields={name: "is out of range"})
+    return value
+
+
+@router.get("/{campaign_id}/edit/sending")
+async def sending(here: Here, campaign_id: UUID) -> Response:
+    view = await here.view(campaign_id)
+    typed = TypedSending.of(view, ZoneInfo(here.principal.timezone))
+    return await _sending_page(here, view, typed)
+
+
+@router.post("/{campaign_id}/edit/sending")
+async def save_sending(
+    *,
+    here: Here,
+    campaign_id: UUID,
+    number_id: Annotated[str, Form(max_length=50)] = "",
+    delay_seconds: Annotated[str, Form(max_length=20)] = "",
+    when: Annotated[str, Form(max_length=10)] = "now",
+    at: Annotated[str, Form(max_length=40)] = "",
+    late_hours: Annotated[str, Form(max_length=20)] = "24",
+) -> Response:
+    view = await here.view(campaign_id)
+    typed = TypedSending(uuid_or_none(number_id), delay_seconds, when, at, late_hours)
+    try:
+        await here.change(campaign_id, typed.fields(ZoneInfo(here.principal.timezone)))
+    except InvalidInput as error:
+        return await _sending_page(here, view, typed, error)
+    return here.pages.redirect(url_of(campaign_id, "check"))
+
+
+async def _sending_page(
+    here: Wizard, view: CampaignView, typed: TypedSending, refused: InvalidInput | None = None
+) -> Response:
+    async with here.runtime.database.reading() as session:
+        numbers = await messages.sending_numbers(session, here.organization_id)
+        ids = await queries.groups_of(session, here.organization_id, view.id)
+        writable = await queries.writable_by_number(session, here.organization_id, ids)
+    return here.render(
+        "sending",
+        view,
+        refused,
+        typed=typed,
+        numbers=[(each.id, _title(each), _reach(each, writable, len(ids))) for each in numbers],
+        most_delay=MAX_DELAY_SECONDS,
+        most_hours=MAX_LATE_MINUTES // 60,
+    )
+
+
+def _title(number: SendingNumber) -> str:
+    shown = display_phone(number.phone_number)
+    return f"{shown} · {number.display_name}" if number.display_name else shown
+
+
+def _reach(number: SendingNumber, writable: Mapping[UUID, int], total: int) -> str:
+    count = writable.get(number.id, 0)
+    reach = "all groups" if count == total else f"{count:,} of {total:,} groups"
+    state = "" if number.is_connected else ", not connected now"
+    return f"Can write to {reach}{state}."
+
+
+# --- 4. check and start ---------------------------------------------------------------------
+
+
+@router.get("/{campaign_id}/edit/check")
+async def check(here: Here, campaign_id: UUID) -> Response:
+    return await _check_page(here, await here.view(campaign_id))
+
+
+@router.post("/{campaign_id}/edit/check")
+async def start(here: Here, campaign_id: UUID, skip: Annotated[bool, Form()] = False) -> Response:
+    """Starts a draft. What is scheduled already has its changes, and needs nothing more."""
+    here.principal.require(Permission.SEND)
+    view = await here.view(campaign_id)
+    if view.status == "scheduled":
+        return here.pages.redirect(f"/campaigns/{campaign_id}")
+    try:
+        if view.media_url is not None:
+            policy = here.runtime.media_policy
+            await media.check(view.media_url, view.media_type, policy=policy)
+        async with here.runtime.database.writing() as session:
+            written = await service.start(
+                session,
+                here.organization_id,
+                campaign_id,
+                on_refused="skip" if skip else "refuse",
+                actor=here.principal.actor,
+                now=here.now,
+            )
+    except InvalidInput as error:
+        return await _check_page(here, view, error)
+    count = "1 group" if written.groups == 1 else f"{written.groups:,} groups"
+    done = "Scheduled for" if view.scheduled_for else "Started:"
+    return here.pages.redirect(f"/campaigns/{campaign_id}", toast=("success", f"{done} {count}."))
+
+
+async def _check_page(
+    here: Wizard, view: CampaignView, refused: InvalidInput | None = None
+) -> Response:
+    group, organization = await _first_group(here, view)
+    async with here.runtime.database.reading() as session:
+        estimate = await progress.estimate(session, view, now=here.now)
+    return here.render(
+        "check",
+        view,
+        refused,
+        estimate=estimate,
+        bubble=sample(view.content, organization, group),
+        sample_group=group,
+        may_send=here.principal.may(Permission.SEND),
+    )
