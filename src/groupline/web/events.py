@@ -173,7 +173,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             headers={"Content-Disposition": f'attachment; filename="{kind}.ics"'},
         )
 
-    @router.get("/{event_id}/steps/{step}")
+    @router.get("/{event_id}/steps/{step_id}")
     async def step(
         *,
         request: Request,
@@ -181,14 +181,14 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
         pages: CurrentPages,
         principal: Reader,
         event_id: EventId,
-        step: str,
+        step_id: str,
         cursor: Annotated[str | None, Query(max_length=500)] = None,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
         now = runtime.clock.now()
         async with runtime.database.reading() as session:
             steps = await timeline(session, event, now)
-            found = next((each for each in steps if each.key == step), None)
+            found = next((each for each in steps if each.key == step_id), None)
             if found is None:
                 raise NotFound(f"This {kind} has no such step.")
             views = await step_messages(
@@ -202,7 +202,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             waiting = {each.number_id for each in page if each.status == "pending"}
             known = await lanes(session, waiting)
         more = len(views) > _MESSAGES_ON_A_PAGE
-        here = f"/{kind}s/{event_id}/steps/{step}"
+        here = f"/{kind}s/{event_id}/steps/{step_id}"
         return pages.render(
             request,
             "events/step.html",
