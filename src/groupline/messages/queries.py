@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from groupline.groups.names import search_words
 from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.messages.refusals import target_refusal
 from groupline.messages.schemas import (
@@ -33,8 +34,10 @@ from groupline.messages.schemas import (
     SendingNumber,
 )
 from groupline.models import (
+    Event,
     MessageReceipt,
     MessageStatus,
+    NotificationCampaign,
     ScheduledWhatsappMessage,
     WhatsappGroup,
     WhatsappMembership,
@@ -50,6 +53,9 @@ message, group, member, number = (
 )
 
 _RENAMED: Final[Mapping[str, Any]] = {
+    "event_title": Event.title,
+    "event_kind": Event.kind,
+    "campaign_name": NotificationCampaign.name,
     "phone_number": number.phone_number,
     "number_name": number.display_name,
     "group_jid": group.group_jid,
@@ -67,6 +73,8 @@ def _view() -> Select[Any]:
         .select_from(message)
         .join(group, group.id == message.group_id)
         .join(number, number.id == message.number_id)
+        .outerjoin(Event, Event.id == message.event_id)
+        .outerjoin(NotificationCampaign, NotificationCampaign.id == message.campaign_id)
     )
 
 
@@ -143,6 +151,14 @@ async def next_views(
     return [MessageView(*row) for row in await session.execute(statement)]
 
 
+def matching(organization_id: UUID, wanted: Filter, now: datetime) -> Select[tuple[UUID]]:
+    """The ids of all that the filter matches."""
+    statement = _filtered(select(message.id), organization_id, wanted)
+    if wanted.states is None:
+        return statement
+    return statement.where(or_(*(_is_in(state, now) for state in wanted.states)))
+
+
 def _conditions(wanted: Filter, now: datetime) -> list[ColumnElement[bool] | None]:
     if wanted.states is None:
         return [None]
@@ -188,6 +204,12 @@ def _filtered(statement: Select[Any], organization_id: UUID, wanted: Filter) -> 
     ):
         if value is not None:
             statement = statement.where(column == value)
+    for word in search_words(wanted.group_named or ""):
+        named = select(group.id).where(
+            group.organization_id == organization_id,
+            group.search_name.contains(word, autoescape=True, escape="\\"),
+        )
+        statement = statement.where(message.group_id.in_(named))
     if wanted.batch is not None:
         first = aliased(message)
         together = select(first.created_at).where(
@@ -226,6 +248,34 @@ async def receipts_of(
         .limit(limit)
     )
     return (await session.scalars(statement)).all()
+
+
+# --- what a list can be narrowed to ---------------------------------------------------------
+
+
+async def event_options(
+    session: AsyncSession, organization_id: UUID, *, chosen: UUID | None, limit: int
+) -> list[tuple[UUID, str]]:
+    """The latest workshops and webinars, and the one that is chosen."""
+    statement = select(Event.id, Event.title).where(Event.organization_id == organization_id)
+    newest = (Event.starts_at.desc(), Event.id)
+    first = [(Event.id == chosen).desc()] if chosen else []
+    rows = await session.execute(statement.order_by(*first, *newest).limit(limit))
+    return [(row.id, row.title) for row in rows]
+
+
+async def campaign_options(
+    session: AsyncSession, organization_id: UUID, *, chosen: UUID | None, limit: int
+) -> list[tuple[UUID, str]]:
+    """The latest campaigns, and the one that is chosen."""
+    campaign = NotificationCampaign
+    statement = select(campaign.id, campaign.name).where(
+        campaign.organization_id == organization_id
+    )
+    newest = (campaign.created_at.desc(), campaign.id)
+    first = [(campaign.id == chosen).desc()] if chosen else []
+    rows = await session.execute(statement.order_by(*first, *newest).limit(limit))
+    return [(row.id, row.name) for row in rows]
 
 
 # --- whom a number can write to -------------------------------------------------------------

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import bindparam, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.ids import new_id
@@ -26,10 +26,17 @@ async def requeue(session: AsyncSession, rows: Sequence[MessageRow], *, now: dat
     # A gateway that keeps our references answers one that it has sent with "sent already": what
     # WhatsApp rejected afterwards needs a new one. Everything else keeps its reference, which is
     # what makes a second copy impossible.
-    for row in rows:
-        if row.status == "failed" and row.message_id is not None:
-            await session.execute(
-                update(MESSAGES)
-                .where(MESSAGES.c.id == row.id)
-                .values(client_ref=f"{row.id}.{new_id().hex[-8:]}", gateway_message_id=None)
-            )
+    renamed = [
+        {"message": row.id, "ref": f"{row.id}.{new_id().hex[-8:]}"}
+        for row in rows
+        if row.status == "failed" and row.message_id is not None
+    ]
+    if renamed:
+        await session.execute(_RENAME, renamed)
+
+
+_RENAME: Final = (
+    update(MESSAGES)
+    .where(MESSAGES.c.id == bindparam("message"))
+    .values(client_ref=bindparam("ref"), gateway_message_id=None)
+)

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from groupline.errors import InvalidInput
 from groupline.messages.media import Media
-from groupline.models import MediaType, MessageStatus
+from groupline.models import EventKind, MediaType, MessageStatus
 
 DisplayState = Literal[
     "scheduled",
@@ -131,6 +131,8 @@ class Filter:
     event_id: UUID | None = None
     campaign_id: UUID | None = None
     group_id: UUID | None = None
+    group_named: str | None = None
+    """Words of the group's name."""
     number_id: UUID | None = None
     batch: Batch | None = None
 
@@ -170,7 +172,10 @@ class MessageView:
     group_jid: str
     group_name: str | None
     event_id: UUID | None
+    event_title: str | None
+    event_kind: EventKind | None
     campaign_id: UUID | None
+    campaign_name: str | None
     step_id: UUID | None
     content: str
     media_url: str | None

@@ -1,6 +1,6 @@
 """The outbox for people: the list with its filters, and the story of one message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -17,6 +17,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
+from groupline.messages.bulk import BulkAction
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
 from groupline.messages.story import story_of
@@ -34,10 +35,13 @@ Back = Annotated[str, Form(max_length=500)]
 
 _ON_A_PAGE: Final = 50
 _RECEIPTS: Final = 100
+_OPTIONS: Final = 50
 
 TABS: Final[tuple[tuple[str, str, frozenset[DisplayState] | None], ...]] = (
     ("all", "All", None),
     ("attention", "Needs you", frozenset({"uncertain", "failed"})),
+    ("uncertain", "Uncertain", frozenset({"uncertain"})),
+    ("failed", "Failed", frozenset({"failed"})),
     ("waiting", "Waiting", frozenset({"waiting", "sending", "accepted"})),
     ("scheduled", "Scheduled", frozenset({"scheduled"})),
     ("sent", "Sent", frozenset({"sent"})),
@@ -52,13 +56,27 @@ class Wanted:
     tab: str
     number_id: UUID | None
     group_id: UUID | None
+    event_id: UUID | None
+    campaign_id: UUID | None
+    query: str
     batch: Batch | None
     after: After | None
 
     @property
     def everything(self) -> Filter:
         """Whatever the state: what the tabs count."""
-        return Filter(number_id=self.number_id, group_id=self.group_id, batch=self.batch)
+        return Filter(
+            number_id=self.number_id,
+            group_id=self.group_id,
+            group_named=self.query or None,
+            event_id=self.event_id,
+            campaign_id=self.campaign_id,
+            batch=self.batch,
+        )
+
+    @property
+    def is_narrowed(self) -> bool:
+        return self.everything != Filter()
 
     @property
     def filter(self) -> Filter:
@@ -71,6 +89,9 @@ class Wanted:
             "tab": None if tab == "all" else tab,
             "number": self.number_id,
             "group": self.group_id,
+            "event": self.event_id,
+            "campaign": self.campaign_id,
+            "q": self.query,
             "batch": batch,
             "cursor": cursor,
         }
@@ -79,9 +100,13 @@ class Wanted:
 
 
 def wanted(
+    *,
     tab: Annotated[str, Query(max_length=20)] = "all",
     number: Annotated[str, Query(max_length=50)] = "",
     group: Annotated[str, Query(max_length=50)] = "",
+    event: Annotated[str, Query(max_length=50)] = "",
+    campaign: Annotated[str, Query(max_length=50)] = "",
+    q: Annotated[str, Query(max_length=200)] = "",
     batch: Annotated[str, Query(max_length=100)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Wanted:
@@ -90,6 +115,9 @@ def wanted(
         tab=tab if tab in known else "all",
         number_id=_uuid_or_none(number),
         group_id=_uuid_or_none(group),
+        event_id=_uuid_or_none(event),
+        campaign_id=_uuid_or_none(campaign),
+        query=q.strip(),
         batch=_batch_or_none(batch),
         after=None if cursor is None else _after(cursor),
     )
@@ -152,8 +180,33 @@ async def _listing(
         "shown_total": _in_tab(asked.tab, counts),
         "next_url": next_url,
         "number_options": [(each.id, display_phone(each.phone_number)) for each in numbers],
+        **await _origins(session, organization_id, asked),
+        "decisions": _DECISIONS.get(asked.tab, ()) if principal.may(Permission.SEND) else (),
         "phone": display_phone,
         "may_send": principal.may(Permission.SEND),
+    }
+
+
+_DECISIONS: Final[Mapping[str, tuple[BulkAction, ...]]] = {
+    "uncertain": ("arrived", "not_arrived"),
+    "failed": ("send_again", "discard"),
+    "waiting": ("cancel",),
+    "scheduled": ("cancel",),
+}
+"""What can be decided about all of a tab at once. Tabs of mixed states offer nothing."""
+
+
+async def _origins(
+    session: AsyncSession, organization_id: UUID, asked: Wanted
+) -> dict[str, Sequence[tuple[UUID, str]]]:
+    """What the lists can be narrowed to: the latest, and the one that is chosen."""
+    return {
+        "event_options": await queries.event_options(
+            session, organization_id, chosen=asked.event_id, limit=_OPTIONS
+        ),
+        "campaign_options": await queries.campaign_options(
+            session, organization_id, chosen=asked.campaign_id, limit=_OPTIONS
+        ),
     }
 
 

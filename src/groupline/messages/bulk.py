@@ -1,0 +1,132 @@
+"""One decision about many messages: those that were picked, or all that a filter matches."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal, assert_never
+from uuid import UUID
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.journal import Actor
+from groupline.messages import rules
+from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.queries import matching
+from groupline.messages.requeue import requeue
+from groupline.messages.rules import Change
+from groupline.messages.schemas import Filter
+from groupline.models import MessageStatus
+
+BulkAction = Literal["cancel", "send_again", "discard", "arrived", "not_arrived"]
+
+MAX_AT_ONCE: Final = 5_000
+"""In one transaction. What is left over is told, and can be decided next."""
+
+CAN: Final[Mapping[BulkAction, frozenset[MessageStatus]]] = {
+    "cancel": frozenset({"pending"}),
+    "send_again": frozenset({"failed", "expired"}),
+    "discard": frozenset({"failed"}),
+    "arrived": frozenset({"uncertain"}),
+    "not_arrived": frozenset({"uncertain"}),
+}
+"""What a decision is about; messages in another state stay as they are."""
+
+_EVERYTHING: Final = Filter()
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Either the ids, or all that the filter matches."""
+
+    filter: Filter = _EVERYTHING
+    ids: Sequence[UUID] | None = None
+    as_of: datetime | None = None
+    """Leaves out what has changed since: a person decides about what they have seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    done: int
+    left: int
+    """So many more could be decided, and were not, because they are too many for one turn."""
+
+
+async def count(
+    session: AsyncSession,
+    organization_id: UUID,
+    action: BulkAction,
+    selection: Selection,
+    *,
+    now: datetime,
+) -> int:
+    """How many messages the decision is about."""
+    chosen = _chosen(organization_id, action, selection, now).subquery()
+    return await session.scalar(select(func.count()).select_from(chosen)) or 0
+
+
+async def decide(
+    session: AsyncSession,
+    organization_id: UUID,
+    action: BulkAction,
+    selection: Selection,
+    *,
+    actor: Actor,
+    now: datetime,
+    most: int = MAX_AT_ONCE,
+) -> Decided:
+    """Decides, and answers with what was written. What cannot be decided so is left alone."""
+    wanted = _chosen(organization_id, action, selection, now)
+    first = wanted.order_by(MESSAGES.c.scheduled_for, MESSAGES.c.id).limit(most)
+    # Asked again of the locked rows: somebody else may have been quicker.
+    statement = for_change().where(MESSAGES.c.id.in_(first), MESSAGES.c.status.in_(CAN[action]))
+    rows = await fetch(session, statement)
+    await _carry_out(session, action, rows, actor, now)
+    left = await count(session, organization_id, action, selection, now=now) if rows else 0
+    return Decided(done=len(rows), left=left)
+
+
+def _chosen(
+    organization_id: UUID, action: BulkAction, selection: Selection, now: datetime
+) -> Select[tuple[UUID]]:
+    if selection.ids is None:
+        statement = matching(organization_id, selection.filter, now)
+    else:
+        statement = select(MESSAGES.c.id).where(
+            MESSAGES.c.organization_id == organization_id, MESSAGES.c.id.in_(selection.ids)
+        )
+    statement = statement.where(MESSAGES.c.status.in_(CAN[action]))
+    if selection.as_of is not None:
+        statement = statement.where(MESSAGES.c.updated_at <= selection.as_of)
+    return statement
+
+
+async def _carry_out(
+    session: AsyncSession,
+    action: BulkAction,
+    rows: Sequence[MessageRow],
+    actor: Actor,
+    now: datetime,
+) -> None:
+    if action in ("arrived", "not_arrived") and rows:
+        await session.execute(
+            update(MESSAGES)
+            .where(MESSAGES.c.id.in_([row.id for row in rows]))
+            .values(resolved_by=actor.reference, resolved_at=now)
+        )
+    steps = [Step(row, _change(action, row), {"outcome": action, "by": "person"}) for row in rows]
+    await write(session, steps, actor=actor, now=now)
+    if action in ("send_again", "not_arrived"):
+        await requeue(session, rows, now=now)
+
+
+def _change(action: BulkAction, row: MessageRow) -> Change:
+    match action:
+        case "cancel" | "discard":
+            return rules.cancelled(row.facts())
+        case "send_again":
+            return rules.sent_again(row.facts())
+        case "arrived" | "not_arrived":
+            return rules.resolved(row.facts(), arrived=action == "arrived")
+        case _:
+            assert_never(action)

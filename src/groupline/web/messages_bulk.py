@@ -1,0 +1,71 @@
+"""One decision of a person about many messages: those they picked, or all that the list shows."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Final
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Form
+from starlette.responses import Response
+
+from groupline.errors import InvalidInput
+from groupline.http.auth import page_allowed
+from groupline.http.context import CurrentRuntime
+from groupline.messages import bulk
+from groupline.messages.bulk import BulkAction, Decided, Selection
+from groupline.orgs.rules import Permission, Principal
+from groupline.web.messages import Wanted, wanted
+from groupline.web.rendering import CurrentPages, Toast
+
+router = APIRouter(prefix="/messages")
+
+Sender = Annotated[Principal, Depends(page_allowed(Permission.SEND))]
+
+
+@router.post("/bulk")
+async def decide(
+    *,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Sender,
+    asked: Annotated[Wanted, Depends(wanted)],
+    action: Annotated[BulkAction, Form()],
+    ids: Annotated[list[UUID] | None, Form()] = None,
+    ids_all: Annotated[bool, Form()] = False,
+    as_of: Annotated[datetime | None, Form()] = None,
+) -> Response:
+    """The address carries the filter of the list; ``ids_all`` means all that it matches."""
+    if not ids and not ids_all:
+        why = "Choose at least one message."
+        raise InvalidInput(why, fields={"ids": why})
+    seen = as_of if as_of is None or as_of.tzinfo is not None else None
+    chosen = None if ids_all else ids
+    async with runtime.database.writing() as session:
+        decided = await bulk.decide(
+            session,
+            principal.organization_id,
+            action,
+            Selection(asked.filter, ids=chosen, as_of=seen),
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+    return pages.redirect(asked.url(asked.tab), toast=_said(action, decided))
+
+
+_DONE: Final[Mapping[BulkAction, str]] = {
+    "cancel": "Cancelled {}. Nothing of that will be sent.",
+    "send_again": "Sending {} again.",
+    "discard": "Put {} away.",
+    "arrived": "Noted that {} arrived.",
+    "not_arrived": "Sending {} again.",
+}
+
+
+def _said(action: BulkAction, decided: Decided) -> Toast:
+    if not decided.done:
+        return "warning", "Nothing was changed: these messages are in another state by now."
+    counted = "1 message" if decided.done == 1 else f"{decided.done:,} messages"
+    said = _DONE[action].format(counted)
+    if decided.left:
+        return "warning", f"{said} {decided.left:,} more are left: do it once more for them."
+    return "success", said
