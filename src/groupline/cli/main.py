@@ -2,7 +2,17 @@
 
 import typer
 
-from groupline.cli import database, doctor, gateways, installation, people, processes, send
+from groupline.cli import (
+    database,
+    doctor,
+    gateways,
+    installation,
+    messages_bulk,
+    people,
+    processes,
+    send,
+    texts,
+)
 
 app = typer.Typer(
     name="groupline",
@@ -16,6 +26,8 @@ processes.register(app)
 installation.register(app)
 people.register(app)
 send.register(app)
+messages_bulk.register(send.app)
+texts.register(app)
 doctor.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(gateways.app, name="gateways")
