@@ -770,7 +770,7 @@ async function preview(form) {
   const body = new URLSearchParams(new FormData(form));
   body.set("action", "preview");
   try {
-    const { response, page } = await ask(form.action, { method: "POST", body, signal: turn.signal });
+    const { response, page } = await ask(form.getAttribute("action"), { method: "POST", body, signal: turn.signal });
     if (!response.ok) throw problemOnPage(page, response.status);
     show(page, form.dataset.preview);
   } catch (error) {
