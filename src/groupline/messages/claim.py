@@ -37,6 +37,14 @@ _READY: Final = """{due}
           WHERE c.id = m.campaign_id
             AND (c.status IN ('draft', 'paused', 'cancelled') OR c.next_send_at > :now)))"""
 
+# Until the claim is committed, no campaign of its messages is paused or cancelled; one that is
+# being paused at this moment is left alone. So nothing is claimed once a pause is committed.
+_RUNNING: Final = """
+    SELECT c.id FROM notification_campaigns c
+    WHERE c.id IN (SELECT m.campaign_id FROM ranked
+                   JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id)
+      AND c.status NOT IN ('draft', 'paused', 'cancelled') {sharing}"""
+
 # Asked per priority, so that each question is one look into the index of the lane: a queue of
 # later messages in front of a due one is never walked through.
 _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
@@ -75,11 +83,13 @@ ranked AS (
     JOIN scheduled_whatsapp_messages m ON m.id = head.message_id
     LEFT JOIN flying ON flying.gateway_id = head.gateway_id
 ),
+running AS MATERIALIZED ({running}),
 picked AS MATERIALIZED (
     SELECT m.id AS message_id, ranked.session_id AS by_session, ranked.gateway_id AS to_gateway,
            ranked.gateway_session_id AS session_name, ranked.carries_ref
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
     WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {due}
+      AND (m.campaign_id IS NULL OR m.campaign_id IN (SELECT id FROM running))
     ORDER BY ranked.priority, ranked.scheduled_for, m.id
     LIMIT :limit {locking}
 )
@@ -104,8 +114,14 @@ def claim_sql(dialect: str) -> str:
     """The claim itself: its plan is tested on both databases."""
     ready = _READY.format(due=_DUE)
     first = ",\n    ".join(_FIRST.format(priority=each, ready=ready) for each in PRIORITIES)
-    locking = "FOR UPDATE OF m SKIP LOCKED" if dialect == "postgresql" else ""
-    return _CLAIM.format(first=first, due=_DUE, keeps_refs=_KEEPS_REFS[dialect], locking=locking)
+    is_sqlite = dialect == "sqlite"
+    return _CLAIM.format(
+        first=first,
+        due=_DUE,
+        keeps_refs=_KEEPS_REFS[dialect],
+        running=_RUNNING.format(sharing="" if is_sqlite else "FOR SHARE SKIP LOCKED"),
+        locking="" if is_sqlite else "FOR UPDATE OF m SKIP LOCKED",
+    )
 
 
 # What this claim has taken is found by its token, among the few messages that are in flight.

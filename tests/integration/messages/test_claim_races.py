@@ -3,13 +3,15 @@
 import asyncio
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy import update
 from tests.integration.messages.outbox import Outbox, Sender
+from tests.support.factories import make_campaign
 
 from groupline.messages import claim as claiming
-from groupline.models import ScheduledWhatsappMessage
+from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
 
 SEEN_AND_NOT_LOCKED = "FROM head\n    JOIN"
 
@@ -63,3 +65,69 @@ async def test_what_has_changed_meanwhile_is_not_claimed(outbox: Outbox, what: s
 
     assert await claimed == []
     assert (await outbox.message(message_id)).status in ("pending", "cancelled")
+
+
+# --- a campaign that is being paused
+
+
+async def campaign_message(outbox: Outbox) -> tuple[UUID, UUID]:
+    """A running campaign with one message that is due."""
+    sender = await outbox.add_sender()
+    async with outbox.database.writing() as session:
+        campaign = await make_campaign(
+            session,
+            organization_id=outbox.organization_id,
+            number_id=sender.number_id,
+            status="sending",
+        )
+    return campaign.id, await outbox.write(sender, campaign_id=campaign.id, priority=2)
+
+
+async def pause(outbox: Outbox, campaign_id: UUID) -> None:
+    await outbox.change(NotificationCampaign, campaign_id, status="paused")
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.usefixtures("hesitant")
+async def test_a_campaign_paused_between_the_look_and_the_lock_sends_nothing(
+    outbox: Outbox,
+) -> None:
+    campaign_id, message_id = await campaign_message(outbox)
+    claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
+    await asyncio.sleep(0.4)
+    await pause(outbox, campaign_id)
+
+    assert await claimed == []
+    assert await outbox.statuses([message_id]) == ["pending"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_claim_does_not_wait_for_a_pause_that_is_under_way(outbox: Outbox) -> None:
+    campaign_id, _ = await campaign_message(outbox)
+    other = await outbox.write(await outbox.add_sender())
+    async with outbox.database.writing() as session:
+        await session.execute(
+            update(NotificationCampaign)
+            .where(NotificationCampaign.id == campaign_id)
+            .values(status="paused")
+        )
+        async with asyncio.timeout(5):
+            claims = await claim(outbox, outbox.clock.now())
+
+    assert [each.id for each in claims] == [other]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_pause_waits_for_the_claim_before_it(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that the campaign is paused sees everything that has left, or will."""
+    campaign_id, message_id = await campaign_message(outbox)
+    *steps, load = claiming.STATEMENTS["postgresql"]
+    monkeypatch.setitem(claiming.STATEMENTS, "postgresql", (*steps, "SELECT pg_sleep(0.8)", load))
+    claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
+    await asyncio.sleep(0.4)
+
+    await pause(outbox, campaign_id)
+    assert await outbox.statuses([message_id]) == ["sending"]
+    assert [each.id for each in await claimed] == [message_id]
