@@ -20,7 +20,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal, check_timezone, timezone_names
 from groupline.runtime import Runtime
-from groupline.web.event_parts import run_refused, run_toast
+from groupline.web.event_parts import run_toast
 from groupline.web.event_shared import (
     EventId,
     Operator,
@@ -49,14 +49,12 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
     @router.post("/{event_id}/run")
     async def run(
         *,
-        request: Request,
         runtime: CurrentRuntime,
         pages: CurrentPages,
         principal: Sender,
         event_id: EventId,
         include_cancelled: Annotated[bool, Form()] = False,
     ) -> Response:
-        event = await find(runtime, principal, kind, event_id)
         try:
             async with runtime.database.writing() as session:
                 result = await run_sequence(
@@ -68,8 +66,9 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
                     actor=principal.actor,
                     now=runtime.clock.now(),
                 )
-        except UnresolvedVariables as error:
-            return await run_refused(request, runtime, pages, principal, event, error=error)
+        except UnresolvedVariables:
+            asked = f"/{kind}s/{event_id}/variables?missing=true"
+            return pages.redirect(asked, toast=("warning", "Nothing was scheduled yet."))
         return pages.redirect(f"/{kind}s/{event_id}", toast=run_toast(result))
 
     @router.post("/{event_id}/refresh-texts")

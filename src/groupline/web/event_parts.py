@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.datastructures import FormData
 from starlette.responses import Response
 
@@ -13,9 +13,8 @@ from groupline.errors import Conflict, InvalidInput
 from groupline.events.group_queries import event_groups
 from groupline.events.groups import set_groups
 from groupline.events.pending import refresh_texts
-from groupline.events.queries import get_event
-from groupline.events.run import run_sequence
-from groupline.events.schemas import EventView, RunResult
+from groupline.events.run import plan_run, run_sequence
+from groupline.events.schemas import EventView, RunResult, Unresolved
 from groupline.events.texts import Texts, UnresolvedVariables, needed_names
 from groupline.events.values import set_values
 from groupline.events.variables import BUILTIN
@@ -140,7 +139,7 @@ async def _groups_page(
         "events/groups.html",
         principal=principal,
         nav=f"{event.kind}s",
-        status=200 if refused is None else refused.status,
+        status=200 if refused is None else 422,
         **words(event.kind),
         event=event,
         picker=found,
@@ -176,14 +175,21 @@ class Refusal:
 def _add_values(router: APIRouter, kind: EventKind) -> None:
     @router.get("/{event_id}/variables")
     async def values(
+        *,
         request: Request,
         runtime: CurrentRuntime,
         pages: CurrentPages,
         principal: Operator,
         event_id: EventId,
+        missing: Annotated[bool, Query(description="Say what a run lacks")] = False,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
-        return values_page(request, pages, principal, event)
+        if not missing:
+            return values_page(request, pages, principal, event)
+        async with runtime.database.reading() as session:
+            now = runtime.clock.now()
+            run = await plan_run(session, event.organization_id, event.id, now=now)
+        return _lacking(request, pages, principal, event, found=run.unresolved())
 
     @router.post("/{event_id}/variables")
     async def save(
@@ -201,8 +207,8 @@ def _add_values(router: APIRouter, kind: EventKind) -> None:
         try:
             said = await _store(runtime, principal, event, given, form, run=then == "run")
         except UnresolvedVariables as error:
-            return await run_refused(
-                request, runtime, pages, principal, event, error=error, given=given
+            return _lacking(
+                request, pages, principal, event, found=error.found, given=given, status=422
             )
         except InvalidInput as error:
             errors = dict(error.fields)
@@ -292,24 +298,27 @@ def _messages(count: int) -> str:
     return "1 message" if count == 1 else f"{count:,} messages"
 
 
-async def run_refused(
+def _lacking(
     request: Request,
-    runtime: Runtime,
     pages: Pages,
     principal: Principal,
     event: EventView,
     *,
-    error: UnresolvedVariables,
+    found: Sequence[Unresolved],
     given: Mapping[str, str] | None = None,
+    status: int = 200,
 ) -> Response:
-    """The form of the values, with what the run lacks."""
-    async with runtime.database.reading() as session:
-        event = await get_event(session, event.organization_id, event.id, now=runtime.clock.now())
-    errors = {each.variable: each.sentence for each in error.found if each.variable}
-    refusal = Refusal("Nothing was scheduled yet", errors)
-    mistakes = [each for each in error.found if each.variable is None or each.variable in BUILTIN]
+    """The form of the values, with what a run lacks."""
+    own = [each for each in found if each.variable and each.variable not in BUILTIN]
+    errors = {each.variable: each.sentence for each in own if each.variable}
     return values_page(
-        request, pages, principal, event, given=given, refusal=refusal, mistakes=mistakes
+        request,
+        pages,
+        principal,
+        event,
+        given=given,
+        refusal=Refusal("Nothing was scheduled yet", errors, status) if found else None,
+        mistakes=[each for each in found if each not in own],
     )
 
 
@@ -321,7 +330,7 @@ def values_page(
     *,
     given: Mapping[str, str] | None = None,
     refusal: Refusal | None = None,
-    mistakes: Sequence[Any] = (),
+    mistakes: Sequence[Unresolved] = (),
 ) -> Response:
     values = dict(event.values if given is None else given)
     needed = needed_names(step.content for step in event.steps)
@@ -353,5 +362,5 @@ def values_page(
     )
 
 
-def _each_place(mistakes: Sequence[Any]) -> list[Any]:
+def _each_place(mistakes: Sequence[Unresolved]) -> list[Unresolved]:
     return list({(each.template_id, each.text): each for each in mistakes}.values())
