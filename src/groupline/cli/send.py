@@ -29,13 +29,16 @@ from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
 
-_COMMAND_LINE: Final = Actor("system", "Command line")
+COMMAND_LINE: Final = Actor("system", "Command line")
 _LOOK_EVERY: Final = 0.2
 _AT_MOST: Final = 500
 
 app = typer.Typer(help="The outbox.", no_args_is_help=True)
 
 Org = Annotated[str, typer.Option("--org", help="The organization's short name.")]
+State = Annotated[list[str] | None, typer.Option(help="failed, uncertain, waiting …")]
+Number = Annotated[str | None, typer.Option(help="Of this number: +91…")]
+Group = Annotated[str | None, typer.Option(help="Words of the group's name.")]
 MessageId = Annotated[UUID, typer.Argument(help="The id of the message.")]
 
 
@@ -62,7 +65,7 @@ async def send(
         now = runtime.clock.now()
         async with runtime.database.writing() as session:
             organization_id = (await find_organization(session, org)).id
-            sender = await _number(session, organization_id, number)
+            sender = await number_named(session, organization_id, number)
             groups = [await _group(session, organization_id, sender, each) for each in group]
             wanted = NewMessages(
                 number_id=sender.id,
@@ -71,7 +74,7 @@ async def send(
                 media=found,
             )
             ids = await service.schedule(
-                session, organization_id, wanted, actor=_COMMAND_LINE, now=now
+                session, organization_id, wanted, actor=COMMAND_LINE, now=now
             )
         if wait:
             await _wait(runtime, organization_id, ids, timeout)
@@ -81,7 +84,7 @@ async def send(
         raise typer.Exit(1)
 
 
-async def _number(session: AsyncSession, organization_id: UUID, text: str) -> SendingNumber:
+async def number_named(session: AsyncSession, organization_id: UUID, text: str) -> SendingNumber:
     digits = normalise_phone(text)
     numbers = await queries.sending_numbers(session, organization_id)
     found = next((each for each in numbers if each.phone_number == digits), None)
@@ -123,8 +126,13 @@ async def _wait(
 @app.command(name="list")
 @command
 async def show_all(
+    *,
     org: Org,
-    state: Annotated[list[str] | None, typer.Option(help="failed, uncertain, waiting …")] = None,
+    state: State = None,
+    number: Number = None,
+    group: Group = None,
+    event: Annotated[UUID | None, typer.Option(help="Of this workshop or webinar.")] = None,
+    campaign: Annotated[UUID | None, typer.Option(help="Of this campaign.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=_AT_MOST)] = 50,
     as_json: JsonOption = False,
 ) -> None:
@@ -135,7 +143,14 @@ async def show_all(
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
         organization_id = (await find_organization(session, org)).id
         now = runtime.clock.now()
-        wanted = Filter(states=states or None)
+        sender = await number_named(session, organization_id, number) if number else None
+        wanted = Filter(
+            states=states or None,
+            number_id=sender.id if sender else None,
+            group_named=group,
+            event_id=event,
+            campaign_id=campaign,
+        )
         found = await queries.list_views(
             session, organization_id, wanted, after=None, limit=limit, now=now
         )
@@ -172,7 +187,7 @@ async def send_again(message_id: MessageId, org: Org, as_json: JsonOption = Fals
     """Send a failed or expired message again."""
 
     async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
-        await service.send_again(session, organization_id, message_id, actor=_COMMAND_LINE, now=now)
+        await service.send_again(session, organization_id, message_id, actor=COMMAND_LINE, now=now)
 
     await _decide(org, message_id, decide, as_json)
 
@@ -180,10 +195,21 @@ async def send_again(message_id: MessageId, org: Org, as_json: JsonOption = Fals
 @app.command()
 @command
 async def cancel(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
-    """Call off a pending message, or discard a failed one."""
+    """Call off a message that has not been sent yet. A failed one is put away."""
 
     async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
-        await service.cancel(session, organization_id, message_id, actor=_COMMAND_LINE, now=now)
+        await service.cancel(session, organization_id, message_id, actor=COMMAND_LINE, now=now)
+
+    await _decide(org, message_id, decide, as_json)
+
+
+@app.command()
+@command
+async def discard(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
+    """Put a failed message away: it is not sent any more."""
+
+    async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
+        await service.discard(session, organization_id, message_id, actor=COMMAND_LINE, now=now)
 
     await _decide(org, message_id, decide, as_json)
 
@@ -204,7 +230,7 @@ async def resolve(
             organization_id,
             message_id,
             arrived=arrived,
-            actor=_COMMAND_LINE,
+            actor=COMMAND_LINE,
             now=now,
         )
 

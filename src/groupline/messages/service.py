@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
-from groupline.errors import InvalidInput, NotFound
+from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.journal import Actor
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
@@ -112,6 +112,16 @@ async def cancel(
     step = Step(row, rules.cancelled(row.facts()))
     await write(session, [step], actor=actor, now=now)
     return row.status == "failed"
+
+
+async def discard(
+    session: AsyncSession, organization_id: UUID, message_id: UUID, *, actor: Actor, now: datetime
+) -> None:
+    """Puts a failed message away."""
+    row = await _get(session, organization_id, message_id)
+    if row.status != "failed":
+        raise Conflict("Only a failed message can be put away.", state=row.status)
+    await write(session, [Step(row, rules.cancelled(row.facts()))], actor=actor, now=now)
 
 
 async def send_again(

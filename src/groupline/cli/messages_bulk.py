@@ -1,0 +1,108 @@
+"""``groupline messages decide``: one decision about many messages, counted before it is made."""
+
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
+from groupline.cli.send import COMMAND_LINE, Group, Number, Org, State, number_named
+from groupline.messages import bulk
+from groupline.messages.bulk import BulkAction, Selection
+from groupline.messages.schemas import Filter, known_states
+from groupline.orgs.service import find_organization
+from groupline.runtime import Runtime, open_runtime
+from groupline.settings import load_settings
+
+_WORDS: dict[BulkAction, str] = {
+    "cancel": "cancelled",
+    "send_again": "sent again",
+    "discard": "put away",
+    "arrived": "noted as arrived",
+    "not_arrived": "sent again",
+}
+
+
+def register(app: typer.Typer) -> None:
+    app.command()(decide)
+
+
+@command
+async def decide(
+    *,
+    action: Annotated[
+        str, typer.Argument(help="cancel, send-again, discard, arrived, not-arrived")
+    ],
+    org: Org,
+    state: State = None,
+    number: Number = None,
+    group: Group = None,
+    event: Annotated[UUID | None, typer.Option(help="The id of a workshop or webinar.")] = None,
+    campaign: Annotated[UUID | None, typer.Option(help="The id of a campaign.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without it: only count.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Decide about all messages that the options match. Without --yes it says how many they are."""
+    chosen = _action(action)
+    states = known_states(state or ())
+    if len(states) != len(set(state or ())):
+        fail("there is no such state", code=WRONG_USAGE)
+    async with open_runtime(load_settings()) as runtime:
+        async with runtime.database.reading() as session:
+            organization_id = (await find_organization(session, org)).id
+            wanted = Filter(
+                states=states or None,
+                number_id=await _number_id(session, organization_id, number),
+                group_named=group,
+                event_id=event,
+                campaign_id=campaign,
+            )
+            matched = await bulk.count(
+                session, organization_id, chosen, Selection(wanted), now=runtime.clock.now()
+            )
+        done = await _carry_out(runtime, organization_id, chosen, wanted) if yes else 0
+    word = _WORDS[chosen]
+    line = (
+        f"{_counted(done)} {word}."
+        if yes
+        else f"{_counted(matched)} would be {word}. Add --yes to do it."
+    )
+    emit({"matched": matched, "done": done}, as_json=as_json, line=line)
+
+
+def _action(word: str) -> BulkAction:
+    found = next((each for each in _WORDS if each == word.replace("-", "_")), None)
+    return found or fail("there is no such action", code=WRONG_USAGE)
+
+
+async def _number_id(
+    session: AsyncSession, organization_id: UUID, number: str | None
+) -> UUID | None:
+    if number is None:
+        return None
+    return (await number_named(session, organization_id, number)).id
+
+
+async def _carry_out(
+    runtime: Runtime, organization_id: UUID, action: BulkAction, wanted: Filter
+) -> int:
+    """Turn by turn, each a transaction; only what was there at the beginning."""
+    begin, done = runtime.clock.now(), 0
+    while True:
+        async with runtime.database.writing() as session:
+            decided = await bulk.decide(
+                session,
+                organization_id,
+                action,
+                Selection(wanted, as_of=begin),
+                actor=COMMAND_LINE,
+                now=runtime.clock.now(),
+            )
+        done += decided.done
+        if not decided.left:
+            return done
+
+
+def _counted(count: int) -> str:
+    return "1 message" if count == 1 else f"{count:,} messages"
