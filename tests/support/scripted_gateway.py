@@ -4,8 +4,9 @@ It keeps no rules of its own: a session has the status that was scripted, whatev
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -36,6 +37,10 @@ class ContractGateway:
     """Which call came for which session, in order."""
     bodies: list[dict[str, Any]] = field(default_factory=list)
     """What ``POST /connect`` was sent."""
+    groups: list[dict[str, Any]] = field(default_factory=list)
+    """What every session lists."""
+    sent: list[dict[str, Any]] = field(default_factory=list)
+    """What ``POST /send`` was sent, for sessions that are connected."""
 
     def says(self, sid: str, status: str, **more: Any) -> None:
         self.statuses[sid] = (200, {"status": status, **more})
@@ -74,6 +79,26 @@ class ContractGateway:
             self.forgets(sid)
         return answer
 
+    async def _sessions(self, request: web.Request) -> web.StreamResponse:
+        listed = [{"sessionId": sid, **said} for sid, (_, said) in self.statuses.items()]
+        return await self._fail(request) or _json((200, {"sessions": listed}))
+
+    async def _groups(self, request: web.Request) -> web.StreamResponse:
+        self.calls.append(("groups", request.match_info["sid"]))
+        return await self._fail(request) or _json((200, {"groups": self.groups}))
+
+    async def _send(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        self.calls.append(("send", body["sessionId"]))
+        refused = await self._fail(request)
+        if refused is not None:
+            return refused
+        _, said = self.statuses.get(body["sessionId"], NOT_FOUND)
+        if said.get("status") != "connected":
+            return _json((503, {"error": "WhatsApp is not connected"}))
+        self.sent.append(body)
+        return _json((200, {"success": True, "messageId": f"3EB0{len(self.sent):016}"}))
+
     async def _health(self, request: web.Request) -> web.StreamResponse:
         return await self._fail(request) or web.Response(text="ok")
 
@@ -81,8 +106,8 @@ class ContractGateway:
         if request.headers.get("X-API-Key") != KEY:
             return _json((401, {"error": "wrong key"}))
         await self.answers.wait()
-        if self.failing == "silence":
-            await asyncio.Event().wait()
+        while self.failing == "silence":  # noqa: ASYNC110 - tests set a plain field
+            await asyncio.sleep(0.05)
         if self.failing == "reset":
             assert request.transport is not None
             request.transport.abort()
@@ -113,6 +138,9 @@ async def contract_gateway() -> AsyncIterator[ContractGateway]:
     app.router.add_post("/connect", gateway._connect)
     app.router.add_get("/status/{sid}", gateway._status)
     app.router.add_post("/disconnect/{sid}", gateway._disconnect)
+    app.router.add_get("/sessions", gateway._sessions)
+    app.router.add_get("/groups/{sid}", gateway._groups)
+    app.router.add_post("/send", gateway._send)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -123,3 +151,20 @@ async def contract_gateway() -> AsyncIterator[ContractGateway]:
         yield gateway
     finally:
         await runner.cleanup()
+
+
+@contextmanager
+def threaded_gateway() -> Iterator[ContractGateway]:
+    """The same for tests that know no event loop: it runs on a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="scripted-gateway")
+    thread.start()
+    stack = AsyncExitStack()
+    try:
+        opened = stack.enter_async_context(contract_gateway())
+        yield asyncio.run_coroutine_threadsafe(opened, loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(stack.aclose(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()

@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
@@ -30,6 +30,8 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
 from groupline.http.schemas import ApiModel, problems
 from groupline.models import Gateway
+from groupline.numbers.context import Context
+from groupline.numbers.strays import Known, held_sessions, log_out_stray
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 
@@ -98,6 +100,20 @@ class RotatedOut(ApiModel):
     secret: str = Field(description="The new secret. It is not shown again", repr=False)
     old_valid_until: datetime | None = Field(description="null: there is no valid old one")
     gateway: GatewayOut
+
+
+class HeldSessionOut(ApiModel):
+    gateway_session_id: str
+    status: str | None = Field(description="In the gateway's own words")
+    since: datetime | None
+    phone: str | None = Field(description="As the gateway shows it, often only the last digits")
+    known: Known = Field(description="nowhere: neither a session here, nor one being logged out")
+
+
+class HeldSessionList(ApiModel):
+    items: list[HeldSessionOut]
+    next_cursor: None = None
+    strays: int = Field(description="How many are known nowhere here")
 
 
 class ProbeOut(ApiModel):
@@ -221,6 +237,46 @@ async def drop_old_secret(
             session, runtime.vault, gateway_id, actor=admin.actor, now=runtime.clock.now()
         )
     return _out(runtime, gateway)
+
+
+@router.get(
+    "/{gateway_id}/sessions",
+    responses=problems(409, 502),
+    summary="List what a gateway holds, and what of it is known nowhere here",
+)
+async def held(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> HeldSessionList:
+    """What is known nowhere here is never removed by itself: it may be another installation's.
+    409 for a gateway that lists nothing."""
+    holding = await held_sessions(Context.of(runtime), gateway_id)
+    return HeldSessionList(
+        items=[
+            HeldSessionOut(
+                gateway_session_id=each.session.id,
+                status=each.session.status,
+                since=each.session.since,
+                phone=each.session.phone,
+                known=each.known,
+            )
+            for each in holding.held
+        ],
+        strays=holding.strays,
+    )
+
+
+@router.post(
+    "/{gateway_id}/sessions/{gateway_session_id}/log-out",
+    status_code=204,
+    responses=problems(409, 502),
+    summary="Log out a session that is known nowhere here",
+)
+async def log_out_held(
+    runtime: CurrentRuntime,
+    admin: Administrator,
+    gateway_id: UUID,
+    gateway_session_id: Annotated[str, Path(max_length=200)],
+) -> None:
+    context = Context.of(runtime)
+    await log_out_stray(context, gateway_id, gateway_session_id, actor=admin.actor)
 
 
 def _input(body: GatewayIn | GatewayPatch) -> GatewayInput:

@@ -8,6 +8,7 @@ is written for people.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
 
@@ -29,6 +30,8 @@ class Capability(StrEnum):
     RESTRICTION_INFO = "restriction_info"
     PAIRING_CODE = "pairing_code"
     """A connect takes the number that is expected, and can show a code to type on the phone."""
+    SESSIONS = "sessions"
+    """It lists the sessions that it holds: the driver is a `ListsSessions`."""
     SIMULATOR = "simulator"
     """The phones are simulated: the driver is a `SimulatedPhones`."""
 
@@ -167,6 +170,18 @@ class ParticipantListing:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldSession:
+    """A session as its gateway lists it."""
+
+    id: str
+    status: str | None = None
+    """In the gateway's own words."""
+    since: datetime | None = None
+    phone: str | None = None
+    """Often only its last digits."""
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedPhone:
     number: str
     name: str
@@ -244,6 +259,15 @@ class GatewayDriver(Protocol):
 
     async def aclose(self) -> None:
         """Give back what the driver holds. The shared HTTP client is not its own."""
+        ...
+
+
+@runtime_checkable
+class ListsSessions(Protocol):
+    """Offered by drivers whose gateway may list what it holds."""
+
+    async def sessions(self) -> list[HeldSession]:
+        """All of them, whoever they belong to. Raises a gateway error."""
         ...
 
 

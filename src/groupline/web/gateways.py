@@ -27,6 +27,8 @@ from groupline.gateways.webhook_secrets import (
 )
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
+from groupline.numbers.context import Context
+from groupline.numbers.strays import held_sessions, lists_sessions, log_out_stray
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages, Pages
@@ -130,6 +132,37 @@ async def drop_secret(
     return pages.redirect(_HERE, toast=("success", words))
 
 
+@router.get("/{gateway_id}/sessions")
+async def sessions(
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    gateway_id: UUID,
+) -> Response:
+    """What the gateway holds, and what of it is known nowhere here."""
+    return pages.render(
+        request,
+        "settings_gateway_sessions.html",
+        principal=principal,
+        nav="gateways",
+        holding=await held_sessions(Context.of(runtime), gateway_id),
+    )
+
+
+@router.post("/{gateway_id}/sessions/log-out")
+async def log_out_session(
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    gateway_id: UUID,
+    name: Annotated[str, Form(max_length=200)],
+) -> Response:
+    await log_out_stray(Context.of(runtime), gateway_id, name, actor=principal.actor)
+    words = "The gateway has logged the session out."
+    return pages.redirect(f"{_HERE}/{gateway_id}/sessions", toast=("success", words))
+
+
 @router.post("/{gateway_id}/enable")
 async def enable(
     runtime: CurrentRuntime, pages: CurrentPages, principal: Administrator, gateway_id: UUID
@@ -195,6 +228,7 @@ async def _page(
         status=422 if errors else 200,
         gateways=gateways,
         secrets={row.id: valid_secrets(runtime.vault, row, now) for row in gateways},
+        lists_sessions=lists_sessions,
         made=made,
         kept_days=KEPT_FOR.days,
         hooks_url=f"{runtime.settings.effective_base_url}/hooks",

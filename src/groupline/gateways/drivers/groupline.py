@@ -26,6 +26,7 @@ from groupline.gateways.port import (
     Capabilities,
     Capability,
     GroupListing,
+    HeldSession,
     Invite,
     Pairing,
     ParticipantListing,
@@ -39,7 +40,7 @@ _NOBODYS_SESSION = "wa_00000000-0000-0000-0000-000000000000"
 
 
 class GrouplineDriver:
-    """Implements `GatewayDriver` and `SimulatedPhones`."""
+    """Implements `GatewayDriver`, `ListsSessions` and `SimulatedPhones`."""
 
     def __init__(
         self,
@@ -115,6 +116,14 @@ class GrouplineDriver:
         if isinstance(no_reading(answer, self._http.secrets), SessionUnknown):
             return  # already gone
         self._object(answer, may_be_empty=True)
+
+    async def sessions(self) -> list[HeldSession]:
+        answer = await self._http.call("GET", ("sessions",), self._limits.participants)
+        whole = require_success(answer, self._http.secrets)
+        held = session_wire.held_sessions(whole.json)
+        if held is None:
+            raise _malformed(whole, "no list of sessions")
+        return held
 
     # --- groups
 

@@ -25,7 +25,7 @@ from groupline.gateways.outcomes import (
     UnknownWord,
 )
 from groupline.gateways.phone import phone_or_none
-from groupline.gateways.port import Capabilities, Pairing, SimulatedPhone
+from groupline.gateways.port import Capabilities, HeldSession, Pairing, SimulatedPhone
 
 _QR_KEYS = ("qr", "qrCode", "qrcode")
 _PHONE_KEYS = ("phoneNumber", "phone")
@@ -126,6 +126,27 @@ def health(document: JsonObject) -> tuple[str | None, str | None, Capabilities]:
         text(document.get("version"), 60),
         text(document.get("engine"), 60),
         Capabilities.parse(document.get("capabilities")),
+    )
+
+
+def held_sessions(value: object) -> list[HeldSession] | None:
+    document = as_object(value)
+    entries = document.get("sessions") if document is not None else value
+    if not isinstance(entries, list):
+        return None
+    held = (_held_session(entry) for entry in entries if isinstance(entry, dict))
+    return [each for each in held if each is not None]
+
+
+def _held_session(entry: Mapping[str, object]) -> HeldSession | None:
+    name = first_text(entry, ("sessionId", "session_id", "id"), 200)
+    if name is None:
+        return None
+    return HeldSession(
+        id=name,
+        status=text(entry.get("status"), 60),
+        since=moment(entry.get("since")),
+        phone=first_text(entry, _PHONE_KEYS, 40),
     )
 
 

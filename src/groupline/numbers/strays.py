@@ -1,0 +1,110 @@
+"""Sessions that a gateway holds, and of which nothing is known here.
+
+They may belong to another installation, or be left over from before. They are listed for the
+administrator and never removed by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.errors import Conflict
+from groupline.gateways.port import Capability, GatewayDriver, HeldSession, ListsSessions
+from groupline.gateways.service import get_gateway
+from groupline.journal import Actor
+from groupline.models import Gateway, PendingLogout, WhatsappSession
+from groupline.numbers.context import Context
+
+Known = Literal["session", "being_logged_out", "nowhere"]
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    session: HeldSession
+    known: Known
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    gateway: Gateway
+    held: Sequence[Held]
+
+    @property
+    def strays(self) -> int:
+        return sum(1 for each in self.held if each.known == "nowhere")
+
+
+async def held_sessions(context: Context, gateway_id: UUID) -> Holding:
+    """What the gateway holds; what is known nowhere here comes first. Raises what is wrong with it.
+
+    `Conflict` for a gateway that offers no such list.
+    """
+    gateway, driver = await _asked(context, gateway_id)
+    listed = await driver.sessions()
+    async with context.database.reading() as session:
+        known = await _known(session, gateway_id, [each.id for each in listed])
+    held = [Held(each, known.get(each.id, "nowhere")) for each in listed]
+    return Holding(
+        gateway, sorted(held, key=lambda each: (each.known != "nowhere", each.session.id))
+    )
+
+
+async def log_out_stray(context: Context, gateway_id: UUID, name: str, *, actor: Actor) -> None:
+    """On the word of an administrator. One that is known here is not logged out this way."""
+    async with context.database.reading() as session:
+        gateway = await get_gateway(session, gateway_id)
+        known = await _known(session, gateway_id, [name])
+    if known.get(name) == "session":
+        raise Conflict(
+            "This session is known here.",
+            hint="Disconnect its number, or delete it from the history.",
+            state="known",
+        )
+    await context.gateways.driver(gateway).disconnect(name)
+    async with context.database.writing() as session:
+        await journal.record(
+            session,
+            action="gateway.stray_logged_out",
+            actor=actor,
+            organization_id=None,
+            subject="gateway",
+            subject_id=gateway_id,
+            data={"name": gateway.name, "gatewaySessionId": name},
+            at=context.clock.now(),
+        )
+
+
+def lists_sessions(gateway: Gateway) -> bool:
+    return Capability.SESSIONS in (gateway.capabilities or ())
+
+
+async def _asked(context: Context, gateway_id: UUID) -> tuple[Gateway, ListsSessions]:
+    async with context.database.reading() as session:
+        gateway = await get_gateway(session, gateway_id)
+    driver: GatewayDriver = context.gateways.driver(gateway)
+    if not lists_sessions(gateway) or not isinstance(driver, ListsSessions):
+        raise Conflict(
+            f"The gateway “{gateway.name}” does not list its sessions.",
+            hint="What it holds can be seen at the gateway itself.",
+            state="not_offered",
+        )
+    return gateway, driver
+
+
+async def _known(session: AsyncSession, gateway_id: UUID, names: Sequence[str]) -> dict[str, Known]:
+    known: dict[str, Known] = {}
+    for model, word in ((PendingLogout, "being_logged_out"), (WhatsappSession, "session")):
+        found = await session.scalars(
+            select(model.gateway_session_id).where(
+                model.gateway_id == gateway_id, model.gateway_session_id.in_(names)
+            )
+        )
+        known |= dict.fromkeys(found, word)
+    return known
