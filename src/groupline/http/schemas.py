@@ -93,6 +93,16 @@ def uuid_cursor(cursor: str | None) -> UUID | None:
         raise _no_cursor() from error
 
 
+def position_cursor(cursor: str | None) -> int | None:
+    """The cursor of a list that is sorted by a growing number."""
+    if cursor is None:
+        return None
+    (position,) = decode_cursor(cursor, keys=1)
+    if not isinstance(position, int) or not 0 <= position < 2**63:
+        raise _no_cursor()
+    return position
+
+
 def time_cursor(cursor: str | None) -> tuple[datetime, UUID] | None:
     """The cursor of a list that is sorted by a time and, within it, by id."""
     if cursor is None:
