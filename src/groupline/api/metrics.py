@@ -18,9 +18,11 @@ from groupline.heartbeat import living_workers
 from groupline.http.context import CurrentRuntime
 from groupline.messages.overdue import count_overdue
 from groupline.models import (
+    AlertDelivery,
     Gateway,
     InboundEvent,
     ScheduledWhatsappMessage,
+    WebhookDelivery,
     WhatsappSession,
 )
 from groupline.runtime import Runtime
@@ -71,6 +73,12 @@ async def _collect(runtime: Runtime) -> CollectorRegistry:
             session, registry, "groupline_messages", ScheduledWhatsappMessage.status, "status"
         )
         await _count_by(session, registry, "groupline_sessions", WhatsappSession.status, "status")
+        await _count_by(
+            session, registry, "groupline_webhook_deliveries", WebhookDelivery.status, "status"
+        )
+        await _count_by(
+            session, registry, "groupline_alert_deliveries", AlertDelivery.status, "status"
+        )
         await _gateways(session, registry)
         waiting = select(func.count()).where(InboundEvent.processed_at.is_(None))
         Gauge(

@@ -35,6 +35,7 @@ _SECTIONS = (
             NavItem("messages", "Messages", "/messages", "messages", phone=True),
             NavItem("templates", "Templates", "/templates", "templates"),
             NavItem("sequences", "Sequences", "/sequences", "sequences"),
+            NavItem("journal", "Journal", "/journal", "journal"),
         ),
     ),
     NavSection(
