@@ -11,7 +11,7 @@ from groupline_gateway.clock import SystemClock
 from groupline_gateway.errors import StartRefused
 from groupline_gateway.logs import configure_logging
 from groupline_gateway.server import serve
-from groupline_gateway.settings import PREFIX, Settings, load_settings
+from groupline_gateway.settings import PREFIX, Settings, load_settings, second_settings
 
 EXIT_REFUSED = 2
 
@@ -22,20 +22,23 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         settings = load_settings(**given)
         settings.prepare_data_dir()
-        _run(settings)
+        also = second_settings()
+        if also is not None:
+            also.prepare_data_dir()
+        _run(settings, also)
     except StartRefused as error:
         sys.stderr.write(f"{error}\n")
         return EXIT_REFUSED
     return 0
 
 
-def _run(settings: Settings) -> None:
+def _run(settings: Settings, also: Settings | None) -> None:
     # The store's threads hand the interpreter back and forth at every statement; at the usual
     # 5 ms each hand-over may have to wait that long, which halves the sends in a second.
     sys.setswitchinterval(0.0002)
     configure_logging(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(serve(settings, SystemClock()))
+        runner.run(serve(settings, SystemClock(), also=also))
 
 
 def _parse(arguments: list[str] | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from groupline_gateway.engines.port import (
     Trace,
 )
 from groupline_gateway.errors import Conflict, FateUnknown, GatewayError
-from groupline_gateway.store import Store
+from groupline_gateway.store import Store, Work
 
 log = structlog.get_logger()
 
@@ -80,14 +80,14 @@ class Ledger:
                 trace = await self._engine.trace(client_ref, entry.session_id)
             except FateUnknown:
                 log.warning("message.fate_unknown", client_ref=client_ref)
-                self._note_unknown(message, None)
+                await self._note_unknown(message, None)
                 continue
             if trace is None:
                 await self._store.write(partial(_forget, client_ref))
             elif trace.certain:
                 self._settle(client_ref, "sent", message_id=trace.message_id)
             else:
-                self._note_unknown(message, trace.message_id)
+                await self._note_unknown(message, trace.message_id)
 
     async def send(self, order: Order) -> SendResult:
         """Send once per ``clientRef``; without one, send as asked."""
@@ -157,12 +157,14 @@ class Ledger:
         try:
             result = await self._engine.send(order)
         except FateUnknown as error:
-            self._note_unknown(
-                Confirmed(client_ref, order.session_id, order.recipient), error.message_id
-            )
+            message = Confirmed(client_ref, order.session_id, order.recipient)
+            await self._note_unknown(message, error.message_id)
             raise
         except GatewayError as error:
-            self._settle(client_ref, "failed", error=error.text, session_id=order.session_id)
+            # Whoever asks after the answer has to be told the same.
+            await self._store.write(
+                self._settling(client_ref, "failed", error=error.text, session_id=order.session_id)
+            )
             raise
         if isinstance(result, Sent):
             self._settle(
@@ -192,12 +194,14 @@ class Ledger:
             return await self._engine.trace(client_ref, entry.session_id)
         return Trace(entry.message_id, certain=entry.message_id not in self._open)
 
-    def _note_unknown(self, message: Confirmed, message_id: str | None) -> None:
+    async def _note_unknown(self, message: Confirmed, message_id: str | None) -> None:
         """It may have gone out. Without an id nobody will ever know, and nobody is asked again."""
         if message_id is not None:
             self._open[message_id] = message
         error = None if message_id is not None else "nobody knows whether it went out"
-        self._settle(message.client_ref, "intended", message_id=message_id, error=error)
+        await self._store.write(
+            self._settling(message.client_ref, "intended", message_id=message_id, error=error)
+        )
 
     def _note_confirmation(self, message_id: str) -> Confirmed | None:
         message = self._open.pop(message_id, None)
@@ -208,7 +212,17 @@ class Ledger:
     def _note_rejection(self, client_ref: str, reason: str) -> None:
         self._settle(client_ref, "failed", error=reason)
 
-    def _settle(
+    def _settle(self, client_ref: str, status: str, **facts: str | None) -> None:
+        """Note the outcome with the next transaction.
+
+        Nobody waits for it: if it is lost in a crash, the intent is still there and the engine
+        is asked again.
+        """
+        self._store.write_soon(
+            self._settling(client_ref, status, **facts), event="message.settle_failed"
+        )
+
+    def _settling(
         self,
         client_ref: str,
         status: str,
@@ -216,12 +230,7 @@ class Ledger:
         message_id: str | None = None,
         error: str | None = None,
         session_id: str | None = None,
-    ) -> None:
-        """Note the outcome with the next transaction.
-
-        Nobody waits for it: if it is lost in a crash, the intent is still there and the engine
-        is asked again.
-        """
+    ) -> Work[None]:
         at = self._clock.now().timestamp()
 
         def work(connection: sqlite3.Connection) -> None:
@@ -233,7 +242,7 @@ class Ledger:
                 (status, message_id, error, at, session_id, client_ref, status),
             )
 
-        self._store.write_soon(work, event="message.settle_failed")
+        return work
 
     def _remember_last(self, order: Order, result: Sent) -> None:
         key = (order.session_id, order.recipient)

@@ -11,7 +11,7 @@ import struct
 import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 import uvicorn
@@ -168,11 +168,41 @@ def address_of(bound: socket.socket) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
-async def serve(settings: Settings, clock: Clock) -> None:
-    """Run until SIGTERM, SIGINT or the end of the parent process."""
+async def serve(
+    settings: Settings,
+    clock: Clock,
+    *,
+    also: Settings | None = None,
+    whatsmeow: WhatsmeowOptions | None = None,
+) -> None:
+    """Run until SIGTERM, SIGINT or the end of the parent process.
+
+    ``also`` is a second gateway in this process, with an address, a key and a store of its own:
+    it costs a tenth of what a second process would.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(_opened_server(each, clock, whatsmeow))
+            for each in (settings, also)
+            if each is not None
+        ]
+        _stop_on_signals(servers)
+        watcher = asyncio.create_task(_watch_parent(settings.parent_pid, servers, clock))
+        stack.push_async_callback(_cancel, watcher)
+        await asyncio.gather(*(_serve(server, bound, servers) for server, bound in servers))
+    log.info("gateway.stopped")
+
+
+_Served: TypeAlias = tuple[GatewayServer, socket.socket]
+
+
+@contextlib.asynccontextmanager
+async def _opened_server(
+    settings: Settings, clock: Clock, whatsmeow: WhatsmeowOptions | None
+) -> AsyncIterator[_Served]:
     bound = listen(settings.host, settings.port)
     with contextlib.closing(bound):
-        async with open_gateway(settings, clock) as gateway:
+        async with open_gateway(settings, clock, whatsmeow=whatsmeow) as gateway:
             address = address_of(bound)
 
             def announce() -> None:
@@ -180,14 +210,20 @@ async def serve(settings: Settings, clock: Clock) -> None:
                 sys.stdout.flush()
                 log.info("gateway.started", address=address, engine=gateway.engine.name)
 
-            server = GatewayServer(gateway.app, gateway.engine, announce)
-            _stop_on_signals(server)
-            watcher = asyncio.create_task(_watch_parent(settings.parent_pid, server, clock))
-            try:
-                await server.serve(sockets=[bound])
-            finally:
-                await _cancel(watcher)
-    log.info("gateway.stopped")
+            yield GatewayServer(gateway.app, gateway.engine, announce), bound
+
+
+async def _serve(server: GatewayServer, bound: socket.socket, servers: list[_Served]) -> None:
+    """When one ends, all do."""
+    try:
+        await server.serve(sockets=[bound])
+    finally:
+        _stop(servers)
+
+
+def _stop(servers: list[_Served]) -> None:
+    for server, _ in servers:
+        server.should_exit = True
 
 
 def _simulator(
@@ -236,23 +272,20 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
         yield
 
 
-def _stop_on_signals(server: uvicorn.Server) -> None:
-    def stop() -> None:
-        server.should_exit = True
-
+def _stop_on_signals(servers: list[_Served]) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop)
+        loop.add_signal_handler(number, _stop, servers)
 
 
-async def _watch_parent(parent_pid: int | None, server: uvicorn.Server, clock: Clock) -> None:
+async def _watch_parent(parent_pid: int | None, servers: list[_Served], clock: Clock) -> None:
     """A killed parent says nothing; the system then gives its children another one."""
     if parent_pid is None:
         return
     while os.getppid() == parent_pid:
         await clock.sleep(_PARENT_SECONDS)
     log.warning("gateway.parent_gone")
-    server.should_exit = True
+    _stop(servers)
 
 
 async def _keep_house(ledger: Ledger, webhooks: Webhooks, clock: Clock) -> None:

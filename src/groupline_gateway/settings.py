@@ -16,6 +16,7 @@ from groupline_gateway.errors import StartRefused
 from groupline_gateway.logs import LogFormat
 
 PREFIX = "GROUPLINE_GATEWAY_"
+SECOND_PREFIX = f"{PREFIX}SECOND_"
 _API_KEY_FILE = "api_key"
 
 
@@ -169,10 +170,22 @@ def load_settings(**given: Any) -> Settings:
         raise StartRefused("\n".join(map(_sentence, error.errors()))) from error
 
 
-def _sentence(error: object) -> str:
+def second_settings() -> Settings | None:
+    """Those of a second gateway in this process: ``GROUPLINE_GATEWAY_SECOND_*``, if they name
+    an engine."""
+    if not os.environ.get(f"{SECOND_PREFIX}ENGINE"):
+        return None
+    try:
+        return Settings(_env_prefix=SECOND_PREFIX, _env_file=None)
+    except ValidationError as error:
+        sentences = (_sentence(each, SECOND_PREFIX) for each in error.errors())
+        raise StartRefused("\n".join(sentences)) from error
+
+
+def _sentence(error: object, prefix: str = PREFIX) -> str:
     details: dict[str, object] = dict(error)  # type: ignore[call-overload]
     location = details.get("loc")
     reason = str(details.get("msg", "is wrong")).removeprefix("Value error, ")
     if not (isinstance(location, tuple) and location):
-        return f"{PREFIX}{reason}"
-    return f"{PREFIX}{str(location[0]).upper()}: {reason}"
+        return f"{prefix}{reason}"
+    return f"{prefix}{str(location[0]).upper()}: {reason}"

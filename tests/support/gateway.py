@@ -12,6 +12,7 @@ from typing import IO, Any, Final
 import aiohttp
 
 from groupline_gateway.clock import Clock, SystemClock
+from groupline_gateway.engines.whatsmeow.engine import Options as WhatsmeowOptions
 from groupline_gateway.server import GatewayServer, address_of, listen, open_gateway
 from groupline_gateway.settings import load_settings
 
@@ -120,9 +121,14 @@ class RunningGateway(GatewayClient):
 
 @contextlib.asynccontextmanager
 async def running_gateway(
-    data_dir: Path, *, clock: Clock | None = None, **settings: Any
+    data_dir: Path,
+    *,
+    clock: Clock | None = None,
+    whatsmeow: WhatsmeowOptions | None = None,
+    **settings: Any,
 ) -> AsyncIterator[RunningGateway]:
-    """Serve a gateway with the simulator on a free port until the block ends.
+    """Serve a gateway on a free port until the block ends: with the simulator, if it is not
+    told how to run the engine ``whatsmeow``.
 
     ``settings`` are those of the gateway, as ``webhook_url="http://…"``. The demo phones stay
     out unless ``demo_phones=True``. Faults that crash the gateway need ``GatewayProcess``.
@@ -130,10 +136,12 @@ async def running_gateway(
     chosen = load_settings(
         _env_file=None,
         data_dir=data_dir,
+        engine="simulator" if whatsmeow is None else "whatsmeow",
         **{"api_key": API_KEY, "webhook_secret": WEBHOOK_SECRET, "demo_phones": False, **settings},
     )
+    parts: dict[str, Any] = {"die": _refuse_to_die, "whatsmeow": whatsmeow}
     with contextlib.closing(listen("127.0.0.1", 0)) as bound:
-        async with open_gateway(chosen, clock or SystemClock(), die=_refuse_to_die) as gateway:
+        async with open_gateway(chosen, clock or SystemClock(), **parts) as gateway:
             started = asyncio.Event()
             server = GatewayServer(gateway.app, gateway.engine, started.set)
             serving = asyncio.create_task(server.serve(sockets=[bound]))
@@ -148,6 +156,10 @@ async def running_gateway(
 
 class GatewayProcess:
     """A gateway as a process of its own, to be killed and started again on the same data."""
+
+    program = "groupline_gateway"
+    directory: Path | None = None
+    """Where it runs; its own data directory if nothing else is said."""
 
     def __init__(
         self,
@@ -178,6 +190,10 @@ class GatewayProcess:
         return self._running.pid
 
     @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
     def _running(self) -> asyncio.subprocess.Process:
         assert self._process is not None, "the gateway has not been started"
         return self._process
@@ -188,9 +204,9 @@ class GatewayProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable,
             "-m",
-            "groupline_gateway",
+            self.program,
             env=self._environment,
-            cwd=self._data_dir,
+            cwd=self.directory or self._data_dir,
             stdout=asyncio.subprocess.PIPE,
             stderr=self._stderr or asyncio.subprocess.DEVNULL,
         )

@@ -4,7 +4,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
@@ -333,15 +333,13 @@ class WhatsmeowEngine:
                     self._spawn(runner.ping(pace.ping_patience))
             if now >= next_memory:
                 next_memory = now + timedelta(seconds=pace.memory_every)
-                await self._check_memory()
+                await self._replace_too_large(now)
 
-    async def _check_memory(self) -> None:
+    async def _replace_too_large(self, now: datetime) -> None:
         for runner in list(self._runners.values()):
-            memory = runner.memory()
-            if memory is not None and memory > self._options.memory_mb and runner.idle:
-                log.warning(
-                    "worker.too_large", session_id=runner.session.session_id, memory_mb=memory
-                )
+            if runner.is_too_large(self._options.memory_mb, now):
+                session_id = runner.session.session_id
+                log.warning("worker.too_large", session_id=session_id, memory_mb=runner.memory())
                 await runner.replace_worker()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:

@@ -66,7 +66,8 @@ class MediaFetcher:
                 await self._copy(answer, write)
                 return _mime_type(answer, url, kind)
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
-            reason = str(error) if isinstance(error, _Inside) else type(error).__name__
+            inside = isinstance(getattr(error, "os_error", error), _Inside)
+            reason = _INSIDE if inside else type(error).__name__
             raise BadRequest(f"The media could not be fetched: {reason}") from error
 
     async def _copy(self, answer: aiohttp.ClientResponse, write: object) -> None:

@@ -13,12 +13,14 @@ from typing import Any
 import structlog
 
 from groupline_gateway.engines.whatsmeow.protocol import (
+    HEADER,
     MAX_FRAME,
     BadFrame,
     Frame,
     Op,
+    decode,
     encode,
-    read_frame,
+    frame_length,
 )
 from groupline_gateway.engines.whatsmeow.redaction import redact
 
@@ -166,6 +168,15 @@ class WorkerProcess:
             text = redact(line.decode(errors="replace"))
             if text and text != _IDLE_CHATTER:
                 self._last_words.append(text)
+
+
+async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
+    """The next frame; None when the other side is gone, be it in the middle of one."""
+    try:
+        length = frame_length(await reader.readexactly(HEADER))
+        return decode(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError):
+        return None
 
 
 def _result(frame: Frame) -> Frame:

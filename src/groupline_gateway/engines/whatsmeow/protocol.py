@@ -5,7 +5,6 @@ prints there. Requests have an ``id`` and an ``op``, answers the same ``id`` and
 ``error``, and what happens by itself has an ``event``.
 """
 
-import asyncio
 import json
 import socket
 import struct
@@ -17,6 +16,7 @@ Frame: TypeAlias = dict[str, Any]
 
 MAX_FRAME = 64 * 1024 * 1024
 _LENGTH = struct.Struct(">I")
+HEADER = _LENGTH.size
 
 
 class Op(StrEnum):
@@ -81,20 +81,11 @@ def decode(body: bytes) -> Frame:
     return value
 
 
-def _length(header: bytes) -> int:
+def frame_length(header: bytes) -> int:
     (length,) = _LENGTH.unpack(header)
     if length > MAX_FRAME:
         raise BadFrame(f"a frame of {length} bytes")
     return int(length)
-
-
-async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
-    """The next frame; None when the other side is gone, be it in the middle of one."""
-    try:
-        length = _length(await reader.readexactly(_LENGTH.size))
-        return decode(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return None
 
 
 class Channel:
@@ -106,10 +97,10 @@ class Channel:
 
     def read(self) -> Frame | None:
         """The next frame; None when the gateway is gone."""
-        header = self._exactly(_LENGTH.size)
+        header = self._exactly(HEADER)
         if header is None:
             return None
-        body = self._exactly(_length(header))
+        body = self._exactly(frame_length(header))
         return None if body is None else decode(body)
 
     def write(self, frame: Frame) -> None:

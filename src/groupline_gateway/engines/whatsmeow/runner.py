@@ -40,6 +40,8 @@ class Pace:
     ping_every: float = 30.0
     ping_patience: float = 20.0
     memory_every: float = 15.0
+    memory_after: float = 600.0
+    """A worker younger than this is never replaced for its size."""
     tick: float = 1.0
 
 
@@ -77,6 +79,7 @@ class Runner:
         self._watchers: set[asyncio.Event] = set()
         self._loaded = asyncio.Event()
         self._ended_on_purpose = False
+        self._started_at: datetime | None = None
         self._asking_since: datetime | None = None
         """Since when WhatsApp owes an answer."""
         self._trying_since: datetime | None = None
@@ -130,6 +133,13 @@ class Runner:
 
     def memory(self) -> float | None:
         return None if self.worker is None else resident_megabytes(self.worker.pid)
+
+    def is_too_large(self, megabytes: int, now: datetime) -> bool:
+        """And may be replaced: nothing is under way, and it was not started just now."""
+        memory = self.memory()
+        if memory is None or memory <= megabytes or not self.idle or self._started_at is None:
+            return False
+        return now - self._started_at >= timedelta(seconds=self._pace.memory_after)
 
     @property
     def idle(self) -> bool:
@@ -218,7 +228,7 @@ class Runner:
         await asyncio.to_thread(self.file.create)
         worker = await WorkerProcess.spawn(self._client, self._hear)
         self.worker = worker
-        self._asking_since = self._trying_since = self._clock.now()
+        self._started_at = self._asking_since = self._trying_since = self._clock.now()
         worker.tell(
             {
                 "op": Op.START,

@@ -1,0 +1,237 @@
+"""Workers are real processes here: started, killed, watched, and never left behind."""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.gateway.whatsmeow.waiting import is_alive, until, until_status
+from tests.support.fake_client import BALLAST
+from tests.support.fake_whatsapp import (
+    MORNING,
+    STUDIO,
+    FakeWhatsApp,
+    group,
+    options,
+)
+from tests.support.gateway import GatewayProcess, RunningGateway, running_gateway
+
+ROOT = Path(__file__).parents[3]
+MANY = 50
+AT_RANDOM_FOR = float(os.environ.get("GROUPLINE_TEST_RANDOM_SECONDS", "5"))
+"""Long enough to meet every state; a minute for a thorough run."""
+
+
+class WhatsmeowProcess(GatewayProcess):
+    """A gateway process with the tests' client in its workers."""
+
+    program = "tests.support.whatsmeow_gateway"
+    directory = ROOT
+
+
+@contextlib.asynccontextmanager
+async def whatsmeow_process(data_dir: Path) -> AsyncIterator[WhatsmeowProcess]:
+    process = WhatsmeowProcess(data_dir)
+    await process.start()
+    try:
+        yield process
+    finally:
+        if process.running:
+            await process.kill()
+
+
+async def test_a_killed_worker_comes_back(paired: RunningGateway, whatsapp: FakeWhatsApp) -> None:
+    first = whatsapp.clients["wa_1"].pid
+    os.kill(first, signal.SIGKILL)
+    await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
+    await until_status(paired, "connected")
+    assert whatsapp.clients["wa_1"].pid != first
+    [session] = (await paired.get("/sessions"))["sessions"]
+    assert session["restarts"] == 1
+
+
+async def test_a_client_call_that_ends_is_followed_by_another_worker(
+    paired: RunningGateway, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.clients["wa_1"].writer.close()
+    await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
+    await until_status(paired, "connected")
+
+
+async def test_a_worker_that_hangs_is_replaced(tmp_path: Path, whatsapp: FakeWhatsApp) -> None:
+    impatient = options()
+    pace = type(impatient.pace)(first_pause=0.02, tick=0.05, ping_every=0.2, ping_patience=0.5)
+    async with running_gateway(tmp_path, whatsmeow=options(pace=pace)) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.scan()
+        await until_status(gateway, "connected")
+        os.kill(whatsapp.clients["wa_1"].pid, signal.SIGSTOP)
+        await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
+
+
+async def test_a_worker_that_grows_too_large_is_replaced_when_idle(
+    tmp_path: Path, whatsapp: FakeWhatsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pace = type(options().pace)(first_pause=0.02, tick=0.05, memory_every=0.2, memory_after=1.0)
+    chosen = options(pace=pace, memory_mb=100)
+    async with running_gateway(tmp_path, whatsmeow=chosen) as gateway:
+        monkeypatch.setenv(BALLAST, "150")
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 1)
+        monkeypatch.delenv(BALLAST)
+        await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
+        await until_status(gateway, "qr_pending")
+        [session] = (await gateway.get("/sessions"))["sessions"]
+        assert session["memoryMb"] < 100
+
+
+async def test_without_a_network_it_says_so_and_keeps_trying(
+    tmp_path: Path, whatsapp: FakeWhatsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+    address = os.environ["FAKE_WHATSAPP"]
+    with monkeypatch.context() as away:
+        away.setenv("FAKE_WHATSAPP", str(tmp_path / "nobody"))
+        async with running_gateway(tmp_path, whatsmeow=options()) as gateway:
+            await gateway.post("/connect", {"sessionId": "wa_1"})
+            await until_status(gateway, "connecting", detail=sentence)
+            (tmp_path / "nobody").symlink_to(address)
+            await until_status(gateway, "qr_pending")
+
+
+async def test_a_server_that_never_answers_is_called_unreachable(
+    tmp_path: Path, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.shows_codes = False
+    pace = type(options().pace)(tick=0.05, silence=0.3)
+    async with running_gateway(tmp_path, whatsmeow=options(pace=pace)) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+        await until_status(gateway, "connecting", detail=sentence)
+
+
+async def test_a_client_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    broken = options(client="tests.support.fake_client:no_library")
+    async with running_gateway(tmp_path, whatsmeow=broken) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        ended = await until_status(gateway, "disconnected", reason="connection_lost")
+        assert ended["detail"] == "There is no library on this machine."
+
+
+async def _paired_process(process: WhatsmeowProcess, whatsapp: FakeWhatsApp) -> int:
+    async with process.client() as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.scan()
+        await until_status(gateway, "connected")
+    return whatsapp.clients["wa_1"].pid
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize("ending", ["terminate", "kill"])
+async def test_no_worker_outlives_the_gateway(
+    tmp_path: Path, whatsapp: FakeWhatsApp, ending: str
+) -> None:
+    async with whatsmeow_process(tmp_path) as process:
+        pid = await _paired_process(process, whatsapp)
+        assert is_alive(pid)
+        await getattr(process, ending)()
+        await until(lambda: not is_alive(pid), 5)
+
+
+@pytest.mark.e2e
+async def test_a_worker_notices_the_end_of_the_gateway_by_its_socket(tmp_path: Path) -> None:
+    """Also where the system does not kill the children of a killed parent."""
+    script = (
+        "import os, socket, subprocess, sys\n"
+        "ours, theirs = socket.socketpair()\n"
+        "worker = subprocess.Popen([sys.executable, '-m',"
+        " 'groupline_gateway.engines.whatsmeow.worker', str(theirs.fileno()),"
+        " 'tests.support.fake_client:open_client'], pass_fds=(theirs.fileno(),))\n"
+        "theirs.close(); ours.close()\n"
+        "sys.exit(worker.wait(10))\n"
+    )
+    ended = await asyncio.create_subprocess_exec(sys.executable, "-c", script, cwd=ROOT)
+    assert await ended.wait() == 0
+
+
+@pytest.mark.e2e
+@pytest.mark.parametrize(("step", "copies"), [("before_store", 0), ("stored", 0), ("wire", 1)])
+async def test_a_gateway_that_is_killed_in_a_send_knows_afterwards(
+    tmp_path: Path, whatsapp: FakeWhatsApp, step: str, copies: int
+) -> None:
+    async with whatsmeow_process(tmp_path) as process:
+        await _paired_process(process, whatsapp)
+        whatsapp.hold_at = step
+        async with process.client() as gateway:
+            sending = asyncio.create_task(gateway.send(MORNING, "ref-1", text="x"))
+            await whatsapp.until(lambda: whatsapp.held)
+            await process.kill()
+            await asyncio.gather(sending, return_exceptions=True)
+        whatsapp.hold_at = None
+        await process.start()
+        async with process.client() as gateway:
+            await until_status(gateway, "connected")
+            found = await gateway.message_status("ref-1")
+            if step == "before_store":
+                assert found == {"found": False}
+            else:
+                assert (found["status"], found["messageId"]) == ("pending", whatsapp.held[0][1])
+                await gateway.send(MORNING, "ref-1", text="x", expect=504)
+            assert whatsapp.sent("x") == copies
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(240)
+async def test_fifty_workers_killed_at_random_come_back_and_double_nothing(
+    tmp_path: Path, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.groups = [group(MORNING, "Morning batch")]
+    async with running_gateway(tmp_path, whatsmeow=options(max_sessions=MANY)) as gateway:
+        names = [f"wa_{number}" for number in range(MANY)]
+        for name in names:
+            await gateway.post("/connect", {"sessionId": name})
+        for position, name in enumerate(names):
+            await whatsapp.scan(name, str(int(STUDIO) + position))
+        for name in names:
+            await until_status(gateway, "connected", name)
+
+        seen = {client.pid for client in whatsapp.clients.values()}
+        sends = await _send_and_kill(gateway, whatsapp, names, seen)
+        answers = await asyncio.gather(*sends)
+        for name in names:
+            await until_status(gateway, "connected", name)
+            seen.add(whatsapp.clients[name].pid)
+        texts = [message["text"] for message in whatsapp.wire]
+        assert len(texts) == len(set(texts))
+        sent = {answer["messageId"] for answer in answers if answer.get("success")}
+        assert sent <= {message["messageId"] for message in whatsapp.wire}
+        assert sent
+        assert len(seen) > MANY
+    await until(lambda: not any(map(is_alive, seen)), 10)
+
+
+async def _send_and_kill(
+    gateway: RunningGateway, whatsapp: FakeWhatsApp, names: list[str], seen: set[int]
+) -> list[asyncio.Task[Any]]:
+    dice = random.Random(7)
+    ends_at = asyncio.get_running_loop().time() + AT_RANDOM_FOR
+    sends: list[asyncio.Task[Any]] = []
+    while asyncio.get_running_loop().time() < ends_at:
+        name = dice.choice(names)
+        client = whatsapp.clients.get(name)
+        if client is not None:
+            ref = f"ref-{len(sends)}"
+            sending = gateway.send(MORNING, ref, text=ref, session_id=name, expect=None)
+            sends.append(asyncio.create_task(sending))
+        await asyncio.sleep(dice.random() * 0.1)
+        if client is not None and dice.random() < 0.7:
+            seen.add(client.pid)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(client.pid, signal.SIGKILL)
+    return sends
