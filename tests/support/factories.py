@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.clock import NOW
 
 from groupline.ids import new_id
 from groupline.models import (
@@ -28,6 +27,7 @@ from groupline.models import (
     Organization,
     OrganizationMember,
     PendingLogout,
+    Preflight,
     ScheduledWhatsappMessage,
     Sequence,
     SequenceStep,
@@ -42,6 +42,7 @@ from groupline.models import (
     WhatsappNumber,
     WhatsappSession,
 )
+from tests.support.clock import NOW
 
 _Row = TypeVar("_Row", bound=Base)
 _counter = itertools.count(1)
@@ -287,6 +288,20 @@ async def make_event_variable(
         "updated_at": NOW,
     }
     return await _add(session, EventVariable(**defaults | fields))
+
+
+async def make_preflight(
+    session: AsyncSession, *, organization_id: UUID, event_id: UUID | None = None, **fields: Any
+) -> Preflight:
+    defaults: dict[str, Any] = {
+        "organization_id": organization_id,
+        "event_id": event_id or (await make_event(session, organization_id=organization_id)).id,
+        "point": "button",
+        "starts_at": NOW + timedelta(days=2),
+        "checked_at": NOW,
+        "findings": {"items": []},
+    }
+    return await _add(session, Preflight(**defaults | fields))
 
 
 async def make_campaign(

@@ -2,7 +2,15 @@
 
 from groupline.models.base import Base
 from groupline.models.campaigns import CampaignGroup, CampaignStatus, NotificationCampaign
-from groupline.models.events import Event, EventGroup, EventKind, EventStatus, EventVariable
+from groupline.models.events import (
+    Event,
+    EventGroup,
+    EventKind,
+    EventStatus,
+    EventVariable,
+    Preflight,
+    PreflightPoint,
+)
 from groupline.models.gateways import (
     Gateway,
     GatewayKind,
@@ -80,6 +88,8 @@ __all__ = [
     "Organization",
     "OrganizationMember",
     "PendingLogout",
+    "Preflight",
+    "PreflightPoint",
     "ReceiptKind",
     "Role",
     "ScheduledWhatsappMessage",

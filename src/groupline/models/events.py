@@ -1,10 +1,10 @@
 """Workshops and webinars: two words for the user, one table."""
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from sqlalchemy import Index, UniqueConstraint
+from sqlalchemy import Index, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from groupline.models.base import (
@@ -77,3 +77,41 @@ class EventVariable(OfOrganization):
     key: Mapped[str]
     value: Mapped[str]
     updated_at: Mapped[datetime]
+
+
+PreflightPoint = Literal["button", "day", "hour"]
+
+_BY_ITSELF = text("point <> 'button'")
+
+
+class Preflight(OfOrganization):
+    """One look at an event before it begins: asked for by a person, or a day and an hour before.
+
+    The worker looks once for each start: who writes the row has the turn until ``claimed_until``.
+    """
+
+    __tablename__ = "preflights"
+    __table_args__ = (
+        organization_key(),
+        within_organization("event_id", "events"),
+        Index("ix_preflights_event", "event_id", "checked_at"),
+        Index(
+            "uq_preflights_turn",
+            *("event_id", "point", "starts_at"),
+            unique=True,
+            sqlite_where=_BY_ITSELF,
+            postgresql_where=_BY_ITSELF,
+        ),
+        one_of("point", PreflightPoint),
+        check("checked", "(checked_at IS NULL) = (findings IS NULL)"),
+        check("turn", "checked_at IS NOT NULL OR claimed_until IS NOT NULL"),
+    )
+
+    event_id: Mapped[UUID]
+    point: Mapped[PreflightPoint]
+    starts_at: Mapped[datetime]
+    """Of the event, when it was looked at."""
+    claimed_until: Mapped[datetime | None]
+    checked_at: Mapped[datetime | None]
+    findings: Mapped[dict[str, Any] | None]
+    problems: Mapped[int] = mapped_column(default=0)

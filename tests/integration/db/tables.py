@@ -29,6 +29,7 @@ OF_ORGANIZATION: dict[str, Maker] = {
     "message_receipts": factories.make_receipt,
     "notification_campaigns": factories.make_campaign,
     "organization_members": factories.make_member,
+    "preflights": factories.make_preflight,
     "scheduled_whatsapp_messages": factories.make_message,
     "sequence_steps": factories.make_step,
     "sequences": factories.make_sequence,
