@@ -24,27 +24,34 @@ from groupline.logs import configure_logging
 from groupline.messages.dispatch import Dispatcher
 from groupline.models import ScheduledWhatsappMessage
 from groupline.vault import Vault
+from groupline.worker.memory import look_at_new_objects
 
 IN_FLIGHT = 200
 
 
+BODY = json.dumps(
+    {"sessionId": "wa_0", "phone": "1203630@g.us", "message": "We start in ten minutes."}
+).encode()
+
+
+async def post(session: aiohttp.ClientSession, gateway_url: str) -> None:
+    async with session.post(
+        f"{gateway_url}/send",
+        data=BODY,
+        headers={"Content-Type": "application/json", "X-API-Key": "key"},
+    ) as answer:
+        json.loads(await answer.read())
+
+
 async def floor(gateway_url: str, messages: int) -> float:
     """The HTTP client alone: as many requests, as many at a time, nothing stored."""
-    body = json.dumps(
-        {"sessionId": "wa_0", "phone": "1203630@g.us", "message": "We start in ten minutes."}
-    ).encode()
     connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
     async with aiohttp.ClientSession(connector=connector) as session:
         left = iter(range(messages))
 
         async def send() -> None:
             for _ in left:
-                async with session.post(
-                    f"{gateway_url}/send",
-                    data=body,
-                    headers={"Content-Type": "application/json", "X-API-Key": "key"},
-                ) as answer:
-                    json.loads(await answer.read())
+                await post(session, gateway_url)
 
         started = time.perf_counter()
         await asyncio.gather(*(send() for _ in range(IN_FLIGHT)))
@@ -65,6 +72,7 @@ async def dispatch(url: str, start_at: float) -> float:
     async with HttpPool(connections=IN_FLIGHT, per_gateway=IN_FLIGHT) as pool:
         gateways = Gateways(DriverRegistry(pool), vault)
         worker = Dispatcher(database, gateways, SystemClock(), capacity=IN_FLIGHT)
+        look_at_new_objects()
         await asyncio.sleep(max(0.0, start_at - time.time()))
         started = time.perf_counter()
         while True:

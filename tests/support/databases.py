@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,6 +37,7 @@ _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "autovacuum": "off",
 }
+_KEPT: Final = {"max_connections": "200", "listen_addresses": "127.0.0.1"}
 _INITDB: Final = "-U postgres -A trust --encoding=UTF8 --no-locale --no-sync".split()
 _END_OTHERS: Final = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
@@ -145,8 +146,11 @@ def _fingerprint(connection: "psycopg.Connection[Any]") -> object:
 
 
 @contextmanager
-def postgres_server() -> Iterator[Postgres]:
-    """The server named by the environment, or one of our own that lives as long as the tests."""
+def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
+    """The server named by the environment, or one of our own that lives as long as the tests.
+
+    A durable one writes as a server in production does: for what is measured.
+    """
     given = os.environ.get(POSTGRES_URL_VARIABLE)
     if given:
         server = Postgres(make_url(given).set(drivername="postgresql"))
@@ -156,14 +160,15 @@ def postgres_server() -> Iterator[Postgres]:
     binaries = _find_binaries()
     home = Path(tempfile.mkdtemp(prefix="groupline-pg-"))
     try:
-        with _running(binaries, home) as url:
+        settings = _KEPT if durable else _SETTINGS
+        with _running(binaries, home, settings) as url:
             yield Postgres(url)
     finally:
         shutil.rmtree(home)
 
 
 @contextmanager
-def _running(binaries: Path, home: Path) -> Iterator[URL]:
+def _running(binaries: Path, home: Path, settings: Mapping[str, str]) -> Iterator[URL]:
     user = _server_user()
     if user is not None:
         os.chown(home, user.pw_uid, user.pw_gid)
@@ -181,7 +186,7 @@ def _running(binaries: Path, home: Path) -> Iterator[URL]:
             **as_user,
         )
         port = _free_port()
-        options = [f"-c{name}={value}" for name, value in _SETTINGS.items()]
+        options = [f"-c{name}={value}" for name, value in settings.items()]
         server = subprocess.Popen(
             [binaries / "postgres", "-D", home / "data", "-k", home, "-p", str(port), *options],
             cwd=home,
