@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, bindparam, case, func, select, update
+from sqlalchemy import ColumnElement, Select, bindparam, case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
@@ -28,7 +28,7 @@ from groupline.journal import Actor
 from groupline.messages import rules as message_rules
 from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
 from groupline.messages.rules import Trouble
-from groupline.models import WhatsappGroup
+from groupline.models import SequenceStep, WhatsappGroup
 
 Reason = Literal[
     "event_cancelled", "group_removed", "sequence_changed", "step_removed", "moved_into_past"
@@ -220,14 +220,11 @@ async def refresh_texts(
     Of one event, of all messages of a template, or both. The dry run counts. Where the new text
     would leave with a variable in it, messages keep the old one, and the answer says so.
     """
-    where = [MESSAGES.c.step_id.is_not(None)]
-    rows = await lock_pending(session, organization_id, event_id, *where, for_update=not dry_run)
+    where = MESSAGES.c.step_id.is_not(None)
+    if template_id is not None:
+        where = MESSAGES.c.step_id.in_(_steps_with(organization_id, template_id))
+    rows = await lock_pending(session, organization_id, event_id, where, for_update=not dry_run)
     steps = await used_steps(session, organization_id, {row.event_id for row in rows})
-    rows = [
-        row
-        for row in rows
-        if row.step_id is not None and template_id in (None, steps[row.step_id].template_id)
-    ]
     events = await _events_of(session, organization_id, {row.event_id for row in rows}, now)
     new, unresolved = _all_new_texts(rows, steps, events)
     changed = Counter(row.event_id for row in rows if row.id in new)
@@ -235,6 +232,14 @@ async def refresh_texts(
         await store_texts(session, rows, new, now)
         await _tell_of_texts(session, organization_id, changed, actor, now)
     return Refreshed(len(new), len(changed), tuple(unresolved), committed=not dry_run)
+
+
+def _steps_with(organization_id: UUID, template_id: UUID) -> Select[UUID]:
+    """Also those that were removed, as long as something is scheduled for them."""
+    return select(SequenceStep.id).where(
+        SequenceStep.organization_id == organization_id,
+        SequenceStep.template_id == template_id,
+    )
 
 
 async def _events_of(

@@ -76,13 +76,13 @@ async def _apply(
     actor: Actor,
     now: datetime,
 ) -> EventUpdate:
-    own, by = (session, event.organization_id), {"actor": actor, "now": now}
+    own = (session, event.organization_id)
     off = await cancel_pending(
-        *own, event.id, MESSAGES.c.step_id.in_(removed), reason="step_removed", **by
+        *own, event.id, MESSAGES.c.step_id.in_(removed), reason="step_removed", actor=actor, now=now
     )
-    move = await reschedule(*own, event.id, _same_time(event), dry_run=False, **by)
-    texts = await refresh_texts(*own, event_id=event.id, dry_run=False, **by)
-    run = await run_sequence(*own, event.id, **by)
+    move = await reschedule(*own, event.id, _same_time(event), dry_run=False, actor=actor, now=now)
+    texts = await refresh_texts(*own, event_id=event.id, dry_run=False, actor=actor, now=now)
+    run = await run_sequence(*own, event.id, actor=actor, now=now)
     return EventUpdate(
         NamedRow(event.id, event.title),
         added=run.scheduled,

@@ -23,6 +23,7 @@ from groupline.models import (
     EventGroup,
     EventKind,
     EventVariable,
+    Preflight,
     SequenceStep,
     WhatsappNumber,
 )
@@ -31,6 +32,7 @@ from groupline.models import Sequence as MessageSequence
 EVENTS: Final[Table] = Event.__table__  # type: ignore[assignment]
 GROUPS: Final[Table] = EventGroup.__table__  # type: ignore[assignment]
 VARIABLES: Final[Table] = EventVariable.__table__  # type: ignore[assignment]
+PREFLIGHTS: Final[Table] = Preflight.__table__  # type: ignore[assignment]
 
 
 async def create(
@@ -317,7 +319,7 @@ async def remove(
     )
 
 
-_OF_AN_EVENT: Final = (MESSAGES, GROUPS, VARIABLES)
+_OF_AN_EVENT: Final = (MESSAGES, GROUPS, VARIABLES, PREFLIGHTS)
 
 
 async def _check_nothing_left(session: AsyncSession, event: EventView) -> None:
@@ -360,7 +362,8 @@ async def _check_references(
     )
     if wanted.sequence_id in (None, kept_sequence):
         return
-    if await session.scalar(sequence) is None:
+    # Held until the end, so that nobody removes it meanwhile.
+    if await session.scalar(sequence.with_for_update(read=True)) is None:
         raise NotFound("There is no such sequence.")
 
 

@@ -179,6 +179,6 @@ async def _sequences_of(
         .order_by(MessageSequence.name, MessageSequence.id)
     )
     found: dict[UUID, list[NamedRow]] = defaultdict(list)
-    for template_id, *sequence in await session.execute(statement):
-        found[template_id].append(NamedRow(*sequence))
+    for template_id, sequence_id, name in await session.execute(statement):
+        found[template_id].append(NamedRow(sequence_id, name))
     return found
