@@ -142,4 +142,5 @@ def name_of(entry: JournalEntry, names: Mapping[UUID, str]) -> str:
         kept = entry.data.get(fact)
         if isinstance(kept, str) and kept:
             return kept
-    return _WORDS.get(entry.subject, f"a {entry.subject.replace('_', ' ')}")
+    word = entry.subject.replace("_", " ")
+    return _WORDS.get(entry.subject, f"{'an' if word[0] in 'aeio' else 'a'} {word}")
