@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.alerts.queries import alerts_for_people
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
@@ -39,6 +41,10 @@ class FirstStep:
     """Where it is done: the label of the link, and its address."""
 
 
+_SHOWN_ANYWAY: Final = ("number.disconnected", "message.failed", "message.uncertain")
+"""Alerts about what the overview shows by itself, as it is now."""
+_ALERTS_STAND: Final = timedelta(days=3)
+
 _NEEDS_A_PERSON: Final[frozenset[DisplayState]] = frozenset(("uncertain", "failed"))
 _TO_COME: Final[frozenset[DisplayState]] = frozenset(("scheduled", "waiting", "sending"))
 
@@ -57,6 +63,7 @@ async def index(
         phone=display_phone,
         may_connect=principal.may(Permission.CONNECT),
         may_send=principal.may(Permission.SEND),
+        may_operate=principal.may(Permission.OPERATE),
         **context,
     )
 
@@ -77,8 +84,12 @@ async def _overview(
         now=now,
     )
     connected = [view for view in numbers if view.shown.state in _AT_WORK]
+    alerts = await alerts_for_people(
+        session, organization_id, but=_SHOWN_ANYWAY, since=now - _ALERTS_STAND
+    )
     return {
         "numbers": numbers,
+        "alerts": alerts,
         "connected": len(connected),
         "broken": [view for view in numbers if view.shown.state in _BROKEN],
         "groups": sum(view.follows.get("groups", 0) for view in numbers),
