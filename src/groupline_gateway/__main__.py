@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 from typing import Any
 
@@ -36,6 +37,7 @@ def _run(settings: Settings, also: Settings | None) -> None:
     # The store's threads hand the interpreter back and forth at every statement; at the usual
     # 5 ms each hand-over may have to wait that long, which halves the sends in a second.
     sys.setswitchinterval(0.0002)
+    os.umask(0o077)  # what a gateway writes down is nobody else's business
     configure_logging(settings.log_format, settings.log_level)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(serve(settings, SystemClock(), also=also))

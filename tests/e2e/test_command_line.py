@@ -115,8 +115,12 @@ def test_every_command_explains_itself(place: Installation) -> None:
 
 def test_gateways_are_registered_probed_and_removed(place: Installation) -> None:
     place.up()
-    (built_in,) = place.run("gateways", "list", "--json").json
-    assert (built_in["engine"], built_in["kind"]) == ("simulator", "groupline")
+    listed = {row["engine"]: row for row in place.run("gateways", "list", "--json").json}
+    assert {row["kind"] for row in listed.values()} == {"groupline"}
+    assert set(listed) == {"simulator", "whatsmeow"}
+    for row in listed.values():
+        assert place.run("gateways", "probe", row["name"]).code == 0
+    built_in = listed["simulator"]
     probed = place.run("gateways", "probe", built_in["name"], "--json").json
     assert (probed["reachable"], probed["authenticated"]) == (True, True)
     url = f"http://127.0.0.1:{place.gateway_port}"

@@ -87,9 +87,12 @@ def test_the_setup_link_works_once(story: Story) -> None:
     assert httpx.get(story.link, timeout=60).status_code == 404
 
 
-def test_the_built_in_gateway_is_reachable(story: Story) -> None:
-    (gateway,) = story.place.run("gateways", "list", "--json").json
-    assert gateway["state"] == "reachable"
+def test_the_built_in_gateways_are_reachable(story: Story) -> None:
+    listed = story.place.run("gateways", "list", "--json").json
+    assert {row["engine"]: row["state"] for row in listed} == {
+        "simulator": "reachable",
+        "whatsmeow": "reachable",
+    }
 
 
 def test_the_phone_is_connected_on_the_word_of_the_gateway(story: Story) -> None:

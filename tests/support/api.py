@@ -68,8 +68,10 @@ class Api(_Client):
 class Simulator(_Client):
     """The simulated phones behind the built-in gateway of an installation."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, gateway_id: str | None = None) -> None:
         super().__init__(url, {"X-API-Key": key})
+        self.chosen = {} if gateway_id is None else {"gatewayId": gateway_id}
+        """Names the gateway where it is not the only one."""
 
     def scan(self, number: str, gateway_session_id: str) -> None:
         """The person holds the phone in front of the QR code."""
@@ -99,7 +101,7 @@ def pair(api: Api, simulator: Simulator, *, number: str = STUDIO) -> tuple[Json,
 
     Answers the connected session, and the texts of the QR codes that were shown.
     """
-    asked = api.post("/sessions", {"label": "Front desk"}, expect=201)
+    asked = api.post("/sessions", {"label": "Front desk", **simulator.chosen}, expect=201)
     path = f"/sessions/{asked['id']}"
 
     def code_shown() -> Json:

@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-
-from tests.support.api import DEADLINE, Api, Simulator, answers, until
+from uuid import UUID
 
 from groupline.settings import Settings
 from groupline.vault import Vault
+from tests.support.api import DEADLINE, Api, Simulator, answers, until
 
 STOP_SECONDS: Final = 10.0
 """How long a process may take to end when it is asked to."""
@@ -31,17 +31,33 @@ _LINK = re.compile(r"http://\S+/setup/\S+")
 
 def free_port() -> int:
     """A port that no other test process is given: a UDP socket on its number is the claim."""
+    return _first_of_free_ports(1)
+
+
+def first_of_two_free_ports() -> int:
+    """The built-in gateways listen side by side."""
+    return _first_of_free_ports(2)
+
+
+def _first_of_free_ports(count: int) -> int:
     start = os.getpid() * 61
     for offset in range(_PORTS):
         port = _FIRST_PORT + (start + offset) % _PORTS
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(("127.0.0.1", port))
-            claim = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-            _reservations.append(claim)
-            claim.bind(("127.0.0.1", port))
+        with contextlib.suppress(OSError):
+            _reservations.extend([_claim(port + beside) for beside in range(count)])
             return port
     raise AssertionError("there is no free port")
+
+
+def _claim(port: int) -> socket.socket:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(("127.0.0.1", port))
+    with contextlib.ExitStack() as stack:
+        claim = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        claim.bind(("127.0.0.1", port))
+        stack.pop_all()
+    return claim
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +177,7 @@ class Installation:
     settings: dict[str, str] = field(default_factory=dict)
     """More of the environment, or other values than these."""
     port: int = field(default_factory=free_port)
-    gateway_port: int = field(default_factory=free_port)
+    gateway_port: int = field(default_factory=first_of_two_free_ports)
     processes: list[Process] = field(default_factory=list)
     stack: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
@@ -248,12 +264,12 @@ class Installation:
         """With the key of the gateway, as whoever owns the data directory can read it."""
         settings = Settings(data_dir=self.data_dir, _env_file=None)
         with contextlib.closing(sqlite3.connect(self.data_dir / "groupline.db")) as connection:
-            ((stored,),) = connection.execute(
-                "SELECT credentials FROM gateways WHERE managed_engine = 'simulator'"
+            ((gateway_id, stored),) = connection.execute(
+                "SELECT id, credentials FROM gateways WHERE managed_engine = 'simulator'"
             ).fetchall()
         key = json.loads(Vault(settings.effective_secret_key).decrypt(stored))["key"]
         url = f"http://127.0.0.1:{self.gateway_port}"
-        return self.stack.enter_context(Simulator(url, key))
+        return self.stack.enter_context(Simulator(url, key, str(UUID(gateway_id))))
 
     def clear_away(self) -> None:
         """Ends what runs; the logs go to the report, which shows them when the test failed."""

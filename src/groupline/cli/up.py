@@ -18,6 +18,7 @@ import structlog
 from groupline.cli.serve import listening, run_parts
 from groupline.db import migrate
 from groupline.gateways.managed import ManagedGateway, keep_managed_gateway
+from groupline.models.gateways import ManagedEngine
 from groupline.orgs import queries as people
 from groupline.orgs.links import make_setup_link
 from groupline.runtime import Runtime, open_runtime
@@ -25,7 +26,21 @@ from groupline.settings import PREFIX, Settings, SettingsError
 
 logger = structlog.get_logger()
 
-_ENGINE: Final = "simulator"
+_ENGINES: Final[tuple[ManagedEngine, ...]] = ("simulator", "whatsmeow")
+"""Both in one child process, which costs a tenth of a second one."""
+_PREFIXES: Final = ("GROUPLINE_GATEWAY_", "GROUPLINE_GATEWAY_SECOND_")
+_PASSED_ON: Final = frozenset(
+    f"GROUPLINE_GATEWAY_{name}"
+    for name in (
+        "MAX_SESSIONS",
+        "WORKER_MEMORY_MB",
+        "SEND_SECONDS",
+        "MAX_MEDIA_MB",
+        "PRIVATE_MEDIA",
+        "LOG_LEVEL",
+        "DEMO_PHONES",
+    )
+)
 _LOCK_FILE: Final = "up.lock"
 _MAX_RESTART_PAUSE = 30.0
 _START_SECONDS = 5.0
@@ -40,14 +55,14 @@ async def run_everything(settings: Settings) -> None:
         listener = stack.enter_context(listening(settings))
         runtime = await stack.enter_async_context(open_runtime(settings))
         await migrate.upgrade(runtime.database)
-        gateway = await _registered_gateway(runtime)
+        gateways = await _registered_gateways(runtime)
         link = await _first_link(runtime)
-        await stack.enter_async_context(_gateway_process(settings, gateway))
+        await stack.enter_async_context(_gateway_process(settings, gateways))
         await run_parts(
             runtime,
             listener,
             worker=True,
-            before_work=lambda: _until_it_listens(gateway),
+            before_work=lambda: _until_they_listen(gateways),
             ready=lambda: _welcome(runtime, link),
         )
 
@@ -65,17 +80,33 @@ def _sole_owner(settings: Settings) -> Iterator[None]:
         yield
 
 
-async def _registered_gateway(runtime: Runtime) -> ManagedGateway:
-    """The row of the built-in gateway: its keys are made once, its address follows its port."""
-    port = _free_port(runtime.settings)
-    fresh = ManagedGateway(
-        engine=_ENGINE,
-        base_url=f"http://127.0.0.1:{port}",
-        api_key=secrets.token_urlsafe(32),
-        webhook_secret="whsec_" + b64encode(secrets.token_bytes(32)).decode(),
-    )
+async def _registered_gateways(runtime: Runtime) -> list[ManagedGateway]:
+    """The rows of the built-in gateways: their keys are made once, their addresses follow their
+    ports. An installation from before one of them existed gets it now."""
+    first = _free_port(runtime.settings)
+    ports = (first, _port_beside(first))
     async with runtime.database.writing() as session:
-        return await keep_managed_gateway(session, runtime.vault, fresh, runtime.clock.now())
+        return [
+            await keep_managed_gateway(
+                session,
+                runtime.vault,
+                ManagedGateway(
+                    engine=engine,
+                    base_url=f"http://127.0.0.1:{port}",
+                    api_key=secrets.token_urlsafe(32),
+                    webhook_secret="whsec_" + b64encode(secrets.token_bytes(32)).decode(),
+                ),
+                runtime.clock.now(),
+            )
+            for engine, port in zip(_ENGINES, ports, strict=True)
+        ]
+
+
+def _port_beside(port: int) -> int:
+    try:
+        return _bindable(port + 1)
+    except (OSError, OverflowError):
+        return _bindable(0)
 
 
 def _free_port(settings: Settings) -> int:
@@ -120,9 +151,11 @@ def _welcome(runtime: Runtime, link: str | None) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _gateway_process(settings: Settings, gateway: ManagedGateway) -> AsyncIterator[None]:
-    """Keeps the built-in gateway running as a child process, and ends it with us."""
-    task = asyncio.create_task(_keep_gateway(_gateway_environment(settings, gateway)))
+async def _gateway_process(
+    settings: Settings, gateways: list[ManagedGateway]
+) -> AsyncIterator[None]:
+    """Keeps the built-in gateways running as a child process, and ends it with us."""
+    task = asyncio.create_task(_keep_gateway(_gateway_environment(settings, gateways)))
     try:
         yield
     finally:
@@ -155,17 +188,21 @@ async def _keep_gateway(environment: dict[str, str]) -> None:
         await asyncio.sleep(pause)
 
 
-async def _until_it_listens(gateway: ManagedGateway) -> None:
+async def _until_they_listen(gateways: list[ManagedGateway]) -> None:
     """A worker that asks sooner would call a gateway unreachable that has only just begun."""
-    port = int(gateway.base_url.rpartition(":")[2])
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(_START_SECONDS):
-            while True:
-                with contextlib.suppress(OSError):
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                    writer.close()
-                    return
-                await asyncio.sleep(0.05)
+            for gateway in gateways:
+                await _until_it_listens(int(gateway.base_url.rpartition(":")[2]))
+
+
+async def _until_it_listens(port: int) -> None:
+    while True:
+        with contextlib.suppress(OSError):
+            _, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.close()
+            return
+        await asyncio.sleep(0.05)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -178,20 +215,31 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _gateway_environment(settings: Settings, gateway: ManagedGateway) -> dict[str, str]:
-    """The child knows its own keys and nothing of ours, such as the database's address."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("GROUPLINE_")}
-    return kept | {
-        "GROUPLINE_GATEWAY_HOST": "127.0.0.1",
-        "GROUPLINE_GATEWAY_PORT": gateway.base_url.rpartition(":")[2],
-        "GROUPLINE_GATEWAY_ENGINE": gateway.engine,
-        "GROUPLINE_GATEWAY_DATA_DIR": str(Path(settings.data_dir) / f"gateway-{gateway.engine}"),
-        "GROUPLINE_GATEWAY_API_KEY": gateway.api_key,
-        "GROUPLINE_GATEWAY_WEBHOOK_URL": _loopback_url(settings) + f"/hooks/{gateway.id}",
-        "GROUPLINE_GATEWAY_WEBHOOK_SECRET": gateway.webhook_secret,
+def _gateway_environment(settings: Settings, gateways: list[ManagedGateway]) -> dict[str, str]:
+    """The child knows its own keys and nothing of ours, such as the database's address. What
+    concerns only the gateway (its limits, say) may be set in our environment."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("GROUPLINE_") or name in _PASSED_ON
+    }
+    environment = kept | {
         "GROUPLINE_GATEWAY_LOG_FORMAT": settings.log_format,
         "GROUPLINE_GATEWAY_PARENT_PID": str(os.getpid()),
     }
+    for prefix, gateway in zip(_PREFIXES, gateways, strict=True):
+        environment |= {
+            f"{prefix}HOST": "127.0.0.1",
+            f"{prefix}PORT": gateway.base_url.rpartition(":")[2],
+            f"{prefix}ENGINE": gateway.engine,
+            f"{prefix}DATA_DIR": str(Path(settings.data_dir) / f"gateway-{gateway.engine}"),
+            f"{prefix}API_KEY": gateway.api_key,
+            f"{prefix}WEBHOOK_URL": _loopback_url(settings) + f"/hooks/{gateway.id}",
+            f"{prefix}WEBHOOK_SECRET": gateway.webhook_secret,
+        }
+    for name in _PASSED_ON & environment.keys():
+        environment[name.replace(_PREFIXES[0], _PREFIXES[1])] = environment[name]
+    return environment
 
 
 def _loopback_url(settings: Settings) -> str:
