@@ -26,6 +26,7 @@ from groupline.api.campaign_shapes import (
 from groupline.api.messages import outs
 from groupline.campaigns import edit, queries, service
 from groupline.campaigns.export import results_csv
+from groupline.campaigns.results import count_results, page_of_results
 from groupline.campaigns.schemas import (
     CampaignCursor,
     Change,
@@ -112,10 +113,10 @@ async def results(
     after = _result_cursor(cursor)
     async with runtime.database.reading() as session:
         await queries.get_row(session, organization_id, campaign_id)
-        page, following = await queries.results(
+        page, following = await page_of_results(
             session, organization_id, campaign_id, wanted, after=after, limit=limit
         )
-        total = await queries.count_results(session, organization_id, campaign_id, wanted)
+        total = await count_results(session, organization_id, campaign_id, wanted)
         items = await outs(session, page, now)
     return ResultList(
         items=items,

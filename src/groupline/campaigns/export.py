@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
-from groupline.campaigns import queries
+from groupline.campaigns.results import page_of_results
 from groupline.campaigns.schemas import ResultCursor, ResultFilter
 from groupline.db import Database
 from groupline.messages.schemas import MessageView
@@ -35,7 +35,7 @@ async def results_csv(
     after: ResultCursor | None = None
     while True:
         async with database.reading() as session:
-            views, after = await queries.results(
+            views, after = await page_of_results(
                 session, organization_id, campaign_id, wanted, after=after, limit=_PAGE
             )
         if views:

@@ -1,17 +1,15 @@
 """How fast a campaign goes and when it will be done; and, before it starts, what it will take."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.campaigns import queries
 from groupline.campaigns.queries import LaneFacts
-from groupline.campaigns.rules import RATE_WINDOW, Load, per_minute, too_late
+from groupline.campaigns.rules import RATE_WINDOW, Load, left_over, per_minute, too_late
 from groupline.campaigns.schemas import CampaignView, Estimate, Outlook
 from groupline.campaigns.writing import expiry, refusals
 from groupline.messages import queries as messages
-from groupline.messages.schemas import RefusedGroup
 from groupline.messages.waiting import lanes, waiting_sentence
 
 _PASSING = frozenset(
@@ -24,7 +22,7 @@ async def outlook(session: AsyncSession, view: CampaignView, *, now: datetime) -
     remaining = view.counts.pending + view.counts.sending
     facts = await queries.lane_facts(session, view.organization_id, view.number_id)
     begin = _begin(facts, view.scheduled_for, now)
-    load = await _load(session, view, facts, remaining, begin)
+    load = await _load(session, view, facts, count=remaining, begin=begin, now=now)
     expires_at = await queries.soonest_expiry(session, view.organization_id, view.id)
     waiting = await _waiting_for(session, view, now) if remaining else None
     sent = await queries.sent_since(session, view.organization_id, view.id, now - RATE_WINDOW)
@@ -50,7 +48,8 @@ async def estimate(session: AsyncSession, view: CampaignView, *, now: datetime) 
     refused = await refusals(session, row, groups)
     facts = await queries.lane_facts(session, view.organization_id, view.number_id)
     begin = _begin(facts, view.scheduled_for, now)
-    load = await _load(session, view, facts, len(groups) - len(refused), begin)
+    count = len(groups) - len(refused)
+    load = await _load(session, view, facts, count=count, begin=begin, now=now)
     known = await lanes(session, {view.number_id})
     return Estimate(
         groups=load.messages,
@@ -65,32 +64,27 @@ async def estimate(session: AsyncSession, view: CampaignView, *, now: datetime) 
     )
 
 
-async def refused_by(
-    session: AsyncSession, organization_id: UUID, number_id: UUID, group_ids: list[UUID]
-) -> list[RefusedGroup]:
-    """Which of the groups a number cannot write to."""
-    groups = await messages.groups_for_sending(session, organization_id, number_id, ids=group_ids)
-    return [
-        RefusedGroup(each.id, each.name, each.refusal_code or "", each.refusal)
-        for each in groups
-        if each.refusal is not None
-    ]
-
-
 def _begin(facts: LaneFacts, scheduled_for: datetime | None, now: datetime) -> datetime:
     waits = (scheduled_for, facts.free_at, facts.restricted_until)
     return max([now, *(each for each in waits if each is not None)])
 
 
 async def _load(
-    session: AsyncSession, view: CampaignView, facts: LaneFacts, count: int, begin: datetime
+    session: AsyncSession,
+    view: CampaignView,
+    facts: LaneFacts,
+    *,
+    count: int,
+    begin: datetime,
+    now: datetime,
 ) -> Load:
-    """What else the number has to send until then is counted once, without it being longer."""
+    """What is due before the campaign begins is counted as far as it is not sent by then."""
     alone = Load(count, facts.pace_seconds, view.delay_seconds)
-    others = await queries.others_of(
-        session, view.number_id, campaign_id=view.id, before=begin + alone.duration
+    before, meanwhile = await queries.others_of(
+        session, view.number_id, campaign_id=view.id, begin=begin, end=begin + alone.duration
     )
-    return Load(count, facts.pace_seconds, view.delay_seconds, others)
+    left = left_over(before, pace_seconds=facts.pace_seconds, until=begin - now)
+    return Load(count, facts.pace_seconds, view.delay_seconds, left + meanwhile)
 
 
 async def _waiting_for(session: AsyncSession, view: CampaignView, now: datetime) -> str | None:

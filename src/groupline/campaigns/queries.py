@@ -1,6 +1,6 @@
 """All SQL that reads campaigns."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any, Final
@@ -13,18 +13,12 @@ from groupline.campaigns.rules import Counts, allowed
 from groupline.campaigns.schemas import (
     CampaignCursor,
     CampaignView,
-    ResultCursor,
-    ResultFilter,
 )
 from groupline.errors import NotFound
-from groupline.groups.names import search_words
 from groupline.groups.queries import may_write
-from groupline.messages import queries as messages
-from groupline.messages.schemas import DisplayState, MessageView
 from groupline.models import (
     CampaignGroup,
     CampaignStatus,
-    MessageStatus,
     NotificationCampaign,
     Organization,
     ScheduledWhatsappMessage,
@@ -221,84 +215,6 @@ async def _views(
     ]
 
 
-# --- results, group by group ----------------------------------------------------------------
-
-_PLACE: Final = (group.search_name, message.id)
-_STATUSES: Final[Mapping[DisplayState, MessageStatus]] = {
-    "scheduled": "pending",
-    "waiting": "pending",
-    "sending": "sending",
-    "accepted": "accepted",
-    "sent": "sent",
-    "uncertain": "uncertain",
-    "failed": "failed",
-    "expired": "expired",
-    "cancelled": "cancelled",
-}
-
-
-async def results(
-    session: AsyncSession,
-    organization_id: UUID,
-    campaign_id: UUID,
-    wanted: ResultFilter,
-    *,
-    after: ResultCursor | None = None,
-    limit: int,
-) -> tuple[list[MessageView], ResultCursor | None]:
-    """A page by the names of the groups, and where the next one goes on."""
-    statement = (
-        select(message.id, group.search_name)
-        .join(group, group.id == message.group_id)
-        .where(
-            message.organization_id == organization_id,
-            message.campaign_id == campaign_id,
-            *_wanted(wanted),
-        )
-        .order_by(*_PLACE)
-        .limit(limit + 1)
-    )
-    if after is not None:
-        last = tuple_(
-            literal(after.search_name, group.search_name.type),
-            literal(after.message_id, message.id.type),
-        )
-        statement = statement.where(tuple_(*_PLACE) > last)
-    rows = (await session.execute(statement)).all()
-    page = rows[:limit]
-    views = await messages.get_views(session, organization_id, [row.id for row in page])
-    by_id = {view.id: view for view in views}
-    following = ResultCursor(page[-1].search_name, page[-1].id) if len(rows) > limit else None
-    return [by_id[row.id] for row in page], following
-
-
-async def count_results(
-    session: AsyncSession, organization_id: UUID, campaign_id: UUID, wanted: ResultFilter
-) -> int:
-    statement = (
-        select(func.count())
-        .select_from(message)
-        .join(group, group.id == message.group_id)
-        .where(
-            message.organization_id == organization_id,
-            message.campaign_id == campaign_id,
-            *_wanted(wanted),
-        )
-    )
-    return (await session.execute(statement)).scalar_one()
-
-
-def _wanted(wanted: ResultFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = [
-        group.search_name.contains(word, autoescape=True, escape="\\")
-        for word in search_words(wanted.query)
-    ]
-    if wanted.states is not None:
-        statuses = sorted({_STATUSES[state] for state in wanted.states})
-        conditions.append(message.status.in_(statuses))
-    return conditions
-
-
 # --- how fast, and what else there is to do -------------------------------------------------
 
 
@@ -337,22 +253,27 @@ async def others_of(
     session: AsyncSession,
     number_id: UUID,
     *,
-    campaign_id: UUID | None,
-    before: datetime,
-) -> int:
-    """Messages of the number, besides the campaign, that are due before a time."""
+    campaign_id: UUID,
+    begin: datetime,
+    end: datetime,
+) -> tuple[int, int]:
+    """Messages of the number besides the campaign: those due until it begins, and then until its
+    end."""
     held = select(campaign.id).where(campaign.status.in_(("paused", "cancelled")))
-    statement = select(func.count()).where(
+    statement = select(
+        func.count().filter(message.scheduled_for <= begin),
+        func.count().filter(message.scheduled_for > begin),
+    ).where(
         message.number_id == number_id,
         message.status == "pending",
-        message.scheduled_for <= before,
-        or_(message.campaign_id.is_(None), message.campaign_id.not_in(held)),
+        message.scheduled_for <= end,
+        or_(
+            message.campaign_id.is_(None),
+            and_(message.campaign_id != campaign_id, message.campaign_id.not_in(held)),
+        ),
     )
-    if campaign_id is not None:
-        statement = statement.where(
-            or_(message.campaign_id.is_(None), message.campaign_id != campaign_id)
-        )
-    return (await session.execute(statement)).scalar_one()
+    row = (await session.execute(statement)).one()
+    return row[0], row[1]
 
 
 async def soonest_expiry(

@@ -230,6 +230,12 @@ class Load:
         return max(self.interval * self.messages, lane)
 
 
+def left_over(waiting: int, *, pace_seconds: float, until: timedelta) -> int:
+    """How many of a number's waiting messages are still there after a while."""
+    each = max(pace_seconds * JITTER, _REQUEST_SECONDS)
+    return max(0, waiting - int(until.total_seconds() / each))
+
+
 def too_late(load: Load, *, begin: datetime, expires_at: datetime | None) -> int:
     """How many messages would expire before their turn, if all goes as estimated."""
     if expires_at is None or not load.messages:

@@ -3,6 +3,7 @@
 import typer
 
 from groupline.cli import (
+    campaigns,
     database,
     doctor,
     gateways,
@@ -30,6 +31,7 @@ messages_bulk.register(send.app)
 texts.register(app)
 doctor.register(app)
 app.add_typer(database.app, name="db")
+app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(gateways.app, name="gateways")
 
 

@@ -1,6 +1,6 @@
 """Campaigns for people: the list, and one with its progress and what became of each group."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from groupline.campaigns import progress, queries
 from groupline.campaigns.content import Texts
 from groupline.campaigns.export import results_csv
+from groupline.campaigns.results import count_results, page_of_results
 from groupline.campaigns.schemas import CampaignCursor, CampaignView, ResultCursor, ResultFilter
 from groupline.errors import InvalidInput
 from groupline.gateways.phone import display_phone
@@ -21,7 +22,7 @@ from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
-from groupline.messages.schemas import SendableGroup, known_states
+from groupline.messages.schemas import MessageView, SendableGroup, known_states
 from groupline.messages.shown import shown
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
@@ -225,7 +226,7 @@ async def _one(
     session: AsyncSession, runtime: Runtime, view: CampaignView, wanted: AskedResults
 ) -> dict[str, Any]:
     now = runtime.clock.now()
-    page, following = await queries.results(
+    page, following = await page_of_results(
         session,
         view.organization_id,
         view.id,
@@ -238,12 +239,17 @@ async def _one(
     return {
         "outlook": await progress.outlook(session, view, now=now),
         "results": [(each, shown(each, known.get(each.number_id), now)) for each in page],
-        "results_total": await queries.count_results(
-            session, view.organization_id, view.id, wanted.filter
-        ),
+        "results_total": await count_results(session, view.organization_id, view.id, wanted.filter),
         "next_url": next_url,
-        "preview": whatsapp_html(plain(view.content)) if view.content else None,
+        "preview": _preview(view, page),
+        "sample_name": page[0].group_name if page else None,
     }
+
+
+def _preview(view: CampaignView, page: Sequence[MessageView]) -> Any:
+    """What the first of the groups has got."""
+    text = page[0].content if page else view.content
+    return whatsapp_html(plain(text)) if text else None
 
 
 @router.get("/{campaign_id}/results.csv")

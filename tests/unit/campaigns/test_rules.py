@@ -20,6 +20,7 @@ from groupline.campaigns.rules import (
     allowed,
     check,
     end_of,
+    left_over,
     per_minute,
     settled,
     too_late,
@@ -178,3 +179,9 @@ def test_the_rate_is_of_the_last_minutes_or_since_the_start() -> None:
     assert per_minute(60, since=NOW - timedelta(minutes=1), now=NOW) == 60.0
     assert per_minute(10, since=None, now=NOW) == 2.0
     assert per_minute(1, since=NOW, now=NOW) == 6.0, "never a division by nothing"
+
+
+def test_what_waits_before_the_beginning_is_gone_by_then_if_there_is_time() -> None:
+    assert left_over(100, pace_seconds=1.0, until=timedelta(0)) == 100
+    assert left_over(100, pace_seconds=1.0, until=timedelta(seconds=21)) == 80
+    assert left_over(100, pace_seconds=1.0, until=timedelta(hours=1)) == 0
