@@ -2,17 +2,18 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
-from groupline.db import Database
+from groupline.db import Database, announce
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.service import write_credentials
 from groupline.ids import new_id
+from groupline.messages.changes import MESSAGES
 from groupline.models import (
     Gateway,
     Organization,
-    ScheduledWhatsappMessage,
     WhatsappGroup,
     WhatsappMembership,
     WhatsappNumber,
@@ -30,7 +31,6 @@ async def fill(
     numbers: int,
     messages: int,
     max_in_flight: int,
-    finished: int = 0,
     due_in: timedelta = timedelta(seconds=-1),
     pace: float = 0.0,
 ) -> None:
@@ -39,29 +39,6 @@ async def fill(
     number_ids = [new_id() for _ in range(numbers)]
     group_ids = [new_id() for _ in range(numbers)]
 
-    def message(n: int, **facts: Any) -> dict[str, Any]:
-        message_id = new_id()
-        return {
-            "id": message_id,
-            "organization_id": organization_id,
-            "number_id": number_ids[n % numbers],
-            "group_id": group_ids[n % numbers],
-            "content": "We start in ten minutes.",
-            "scheduled_for": now + due_in,
-            "expires_at": now + timedelta(days=1),
-            "priority": 1,
-            "client_ref": str(message_id),
-            "created_at": now,
-            "updated_at": now,
-        } | facts
-
-    done = {
-        "status": "sent",
-        "gateway_message_id": "3EB0",
-        "sent_at": now,
-        "scheduled_for": now - timedelta(days=30),
-        "expires_at": now - timedelta(days=29),
-    }
     async with database.writing() as session:
         await session.execute(
             insert(Organization),
@@ -143,14 +120,81 @@ async def fill(
                 for number_id, group_id in zip(number_ids, group_ids, strict=True)
             ],
         )
-    for start in range(0, finished, 10_000):
-        rows = [message(n, **done) for n in range(start, min(start + 10_000, finished))]
-        async with database.writing() as session:
-            await session.execute(insert(ScheduledWhatsappMessage.__table__), rows)  # type: ignore[arg-type]
-    async with database.writing() as session:
-        await session.execute(
-            insert(ScheduledWhatsappMessage.__table__),  # type: ignore[arg-type]
-            [message(n) for n in range(messages)],
-        )
+    if messages:
+        await add_messages(database, messages, at=now + due_in, priority=1)
     async with database.writing() as session:
         await session.execute(text("ANALYZE"))
+
+
+async def add_messages(
+    database: Database, count: int, *, at: datetime, priority: int, telling: bool = False
+) -> list[str]:
+    """Messages for the numbers in turn; returns their ids, which are their references too."""
+    async with database.writing() as session:
+        members = (await session.execute(_MEMBERS)).all()
+        rows = [_message(*members[n % len(members)], at, priority) for n in range(count)]
+        await session.execute(insert(MESSAGES), rows)
+        if telling:
+            await announce(
+                session, "messages", organization_id=members[0][0], subject_id=rows[0]["id"]
+            )
+    return [str(row["id"]) for row in rows]
+
+
+_MEMBERS = select(
+    WhatsappMembership.organization_id,
+    WhatsappMembership.number_id,
+    WhatsappMembership.group_id,
+).order_by(WhatsappMembership.number_id)
+
+
+def _message(
+    organization_id: UUID, number_id: UUID, group_id: UUID, at: datetime, priority: int
+) -> dict[str, Any]:
+    message_id, now = new_id(), datetime.now(UTC)
+    return {
+        "id": message_id,
+        "organization_id": organization_id,
+        "number_id": number_id,
+        "group_id": group_id,
+        "content": "We start in ten minutes.",
+        "scheduled_for": at,
+        "expires_at": at + timedelta(days=1),
+        "priority": priority,
+        "client_ref": str(message_id),
+        "created_at": now,
+        "updated_at": now,
+    }
+
+
+_RANDOM_IDS = {
+    "sqlite": "lower(hex(randomblob(16)))",
+    "postgresql": "gen_random_uuid()",
+}
+_HISTORY = """
+    INSERT INTO scheduled_whatsapp_messages
+        (id, organization_id, number_id, group_id, content, scheduled_for, expires_at, priority,
+         status, attempts, client_ref, gateway_message_id, sent_at, delivered_count, read_count,
+         anonymous_delivered_count, anonymous_read_count, created_at, updated_at)
+    SELECT {new_id}, organization_id, number_id, group_id, content, scheduled_for, expires_at,
+           priority, 'sent', 0, CAST({new_id} AS text), '3EB0', scheduled_for, 0, 0, 0, 0,
+           scheduled_for, scheduled_for
+    FROM scheduled_whatsapp_messages LIMIT {count}
+"""
+
+
+async def add_history(database: Database, finished: int) -> None:
+    """So many messages that are sent; each step doubles what is there."""
+    async with database.writing() as session:
+        members = (await session.execute(_MEMBERS)).all()
+        at = datetime.now(UTC) - timedelta(days=30)
+        done = {"status": "sent", "sent_at": at, "gateway_message_id": "3EB0"}
+        rows = [_message(*members[n % len(members)], at, 1) | done for n in range(1000)]
+        await session.execute(insert(MESSAGES), rows)
+    have = len(rows)
+    while have < finished:
+        count = min(have, finished - have)
+        source = _HISTORY.format(new_id=_RANDOM_IDS[database.dialect], count=count)
+        async with database.writing() as session:
+            await session.execute(text(source))
+        have += count
