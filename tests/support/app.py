@@ -7,10 +7,9 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from tests.support.cast import Person
-from tests.support.clock import ManualClock
 
 from groupline.app import create_app
+from groupline.clock import Clock
 from groupline.db import Database
 from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
@@ -21,6 +20,7 @@ from groupline.orgs.rules import Principal, Role, Scope
 from groupline.runtime import Runtime
 from groupline.settings import Settings
 from groupline.vault import Vault
+from tests.support.cast import Person
 
 BASE_URL = "http://127.0.0.1:8420"
 SECRET_KEY = "a secret key that is only used by tests"
@@ -28,7 +28,7 @@ SECRET_KEY = "a secret key that is only used by tests"
 
 @asynccontextmanager
 async def open_test_runtime(
-    database: Database, clock: ManualClock, **settings: Any
+    database: Database, clock: Clock, **settings: Any
 ) -> AsyncIterator[Runtime]:
     """What ``open_runtime`` opens, on the test's database and with its clock."""
     values = {"secret_key": SECRET_KEY, "base_url": BASE_URL, "_env_file": None} | settings

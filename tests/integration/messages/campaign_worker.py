@@ -15,6 +15,7 @@ from groupline.db import Announcements, Database
 from groupline.gateways.drivers.base import HttpPool, Limit, Limits
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
+from groupline.inbound.process import Replay
 from groupline.logs import configure_logging
 from groupline.messages.dispatch import Dispatcher
 from groupline.messages.expire import Expirer
@@ -60,6 +61,7 @@ async def work(url: str) -> None:
         )
         reconciler = Reconciler(database, gateways, clock, policy=POLICY)
         recoverer, expirer = Recoverer(database, clock, POLICY), Expirer(database, clock)
+        replay = Replay(database, clock)
         loops = (
             Loop(
                 "dispatch",
@@ -71,6 +73,7 @@ async def work(url: str) -> None:
             Loop("reconcile", reconciler.run_once, idle_seconds=0.3, next_due=reconciler.next_due),
             Loop("recover", recoverer.run_once, idle_seconds=0.5),
             Loop("expire", expirer.run_once, idle_seconds=1),
+            Loop("inbound", replay.run_once, idle_seconds=1, next_due=replay.next_due),
         )
         async with asyncio.TaskGroup() as group:
             for loop in loops:

@@ -30,7 +30,7 @@ def rows(database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 async def _fill(url: str, made: dict[str, UUID]) -> None:
     database, now = Database(url, announcements=Announcements()), datetime.now(UTC)
     async with database.writing() as session:
-        own = {"organization_id": (await make_organization(session, slug="one")).id}
+        own: dict[str, Any] = {"organization_id": (await make_organization(session, slug="one")).id}
         number = await make_number(session, **own, phone_number=PHONE)
         group = await make_group(session, **own, group_name="Pottery")
         for name in ("failed", "failed2", "uncertain", "pending"):
@@ -42,7 +42,7 @@ async def _fill(url: str, made: dict[str, UUID]) -> None:
             made[name] = (
                 await make_message(session, **own, **facts, expires_at=now + timedelta(hours=1))
             ).id
-        await make_message(session, organization_id=own["organization_id"], status="failed")
+        await make_message(session, **own, status="failed")
     await database.dispose()
 
 

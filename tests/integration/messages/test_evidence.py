@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -94,7 +95,7 @@ async def test_another_copy_than_the_rejected_one_did_leave(outbox: Outbox) -> N
 # --- replaced
 
 
-async def replaced(outbox: Outbox, sender: Sender, **replacement: object) -> tuple[UUID, UUID]:
+async def replaced(outbox: Outbox, sender: Sender, **replacement: Any) -> tuple[UUID, UUID]:
     """A campaign's message that was cancelled, and the one that took its place."""
     async with outbox.database.writing() as session:
         campaign = await make_campaign(
@@ -125,7 +126,7 @@ async def test_a_cancelled_message_that_arrived_holds_back_its_copy(
     "changed", [{"content": "Corrected"}, {"media_url": "https://a.test/a", "media_type": "image"}]
 )
 async def test_a_correction_goes_out_although_the_first_text_arrived(
-    outbox: Outbox, changed: dict[str, object]
+    outbox: Outbox, changed: dict[str, Any]
 ) -> None:
     sender = await outbox.add_sender()
     first, second = await replaced(outbox, sender, **changed)

@@ -1,287 +1,46 @@
 """Thousands of messages while everything fails that can fail: each arrives once, or its fate is
-known. The simulator counts the copies; a seed reproduces the order of events.
+known. Set ``GROUPLINE_TEST_SEED`` to play another one.
 """
 
-import asyncio
-import contextlib
-import os
-import random
-import signal
-import sys
-from collections import Counter
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from sqlalchemy import func, select, text
-from tests.integration.messages.outbox import OWN_CAPABILITIES
-from tests.support.app import SECRET_KEY
-from tests.support.factories import (
-    make_gateway,
-    make_group,
-    make_membership,
-    make_message,
-    make_number,
-    make_organization,
-    make_session,
+from tests.integration.messages.fault_campaign import (
+    FAULTS,
+    NUMBERS,
+    PER_NUMBER,
+    SEED,
+    open_campaign,
+    run,
+    verdict,
 )
-from tests.support.gateway import API_KEY, GatewayClient, GatewayProcess, gateway_process
 
 from groupline.db import Database
-from groupline.gateways.drivers.base import AuthScheme
-from groupline.gateways.service import write_credentials
-from groupline.ids import new_id
-from groupline.models import ScheduledWhatsappMessage
-from groupline.vault import Vault
 
 pytestmark = [
     pytest.mark.xdist_group("fault-campaign"),  # one at a time: they need the machine
     pytest.mark.timeout(300),
 ]
 
-SEED: Final = int(os.environ.get("GROUPLINE_TEST_SEED", "20260302"))
-NUMBERS: Final = 24
-PER_NUMBER: Final = 50
-CAP: Final = 16
-TROUBLE_SECONDS: Final = 14.0
-DEADLINE_SECONDS: Final = 150.0
-ROOT: Final = Path(__file__).parents[3]
-
-FAULTS: Final[tuple[dict[str, Any], ...]] = (
-    {"kind": "reset_before", "route": "send", "probability": 0.02},
-    {"kind": "reset_after", "route": "send", "probability": 0.02},
-    {"kind": "no_answer", "route": "send", "probability": 0.01, "seconds": 3},
-    {"kind": "delay", "route": "send", "probability": 0.02, "seconds": 1.5},
-    {"kind": "unavailable", "route": "send", "probability": 0.02},
-    {"kind": "error", "route": "send", "probability": 0.01},
-    {"kind": "error", "route": "send", "probability": 0.01, "carriedOut": True},
-    {"kind": "html", "route": "send", "probability": 0.01, "carriedOut": True},
-    {"kind": "html", "route": "send", "probability": 0.01},
-    {"kind": "garbage", "route": "send", "probability": 0.01, "carriedOut": True},
-    {"kind": "rate_limited", "route": "send", "probability": 0.02},
-    {"kind": "lie", "route": "send", "probability": 0.01},
-    {"kind": "refuse", "route": "send", "probability": 0.01},
-    {"kind": "empty", "route": "send", "probability": 0.01},
-    {"kind": "accepted", "route": "send", "probability": 0.02, "callback": "never"},
-    {"kind": "crash_before", "route": "send", "probability": 0.001},
-    {"kind": "crash_after", "route": "send", "probability": 0.001},
-    {"kind": "unavailable", "route": "message-status", "probability": 0.2},
-    {"kind": "reset_before", "route": "message-status", "probability": 0.1},
+ACCEPTED: Final[dict[str, Any]] = {"kind": "accepted", "route": "send", "probability": 0.06}
+CALLBACKS: Final[tuple[dict[str, Any], ...]] = (
+    *({**ACCEPTED, "callback": each, "seconds": 0.3} for each in ("once", "early", "failed")),
+    *({**ACCEPTED, "callback": each, "seconds": 3} for each in ("late", "twice", "reordered")),
+    {"kind": "late", "route": "webhooks", "probability": 0.05, "seconds": 2},
+    {"kind": "twice", "route": "webhooks", "probability": 0.1, "seconds": 0.5},
+    {"kind": "reordered", "route": "webhooks", "probability": 0.1, "seconds": 1},
+    {"kind": "never", "route": "webhooks", "probability": 0.02},
+    {
+        "kind": "rejected_later",
+        "route": "send",
+        "probability": 0.02,
+        "errorCode": 403,
+        "seconds": 1,
+    },
 )
-
-
-@dataclass
-class Campaign:
-    """A full outbox, a gateway that fails, and workers that are killed."""
-
-    url: str
-    database: Database
-    gateway: GatewayProcess
-    dice: random.Random
-    knows_references: bool
-    workers: list[asyncio.subprocess.Process] = field(default_factory=list)
-    kills: int = 0
-
-    async def start_worker(self) -> None:
-        self.workers.append(
-            await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "tests.integration.messages.campaign_worker",
-                self.url,
-                cwd=ROOT,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.DEVNULL,
-            )
-        )
-
-    async def kill_a_worker(self) -> None:
-        """SIGKILL, whatever it is doing; another one takes its place."""
-        victim = self.workers.pop(self.dice.randrange(len(self.workers)))
-        victim.send_signal(signal.SIGKILL)
-        await victim.wait()
-        self.kills += 1
-        await self.start_worker()
-
-    async def restart_gateway(self) -> None:
-        """Kills it; the keeper starts it again. A fault may have been quicker."""
-        with contextlib.suppress(ProcessLookupError):
-            await self.gateway.kill()
-
-    async def cut_connections(self) -> None:
-        """The database's connections of everybody else end, in the middle of what they do."""
-        if self.database.dialect != "postgresql":
-            return
-        async with self.database.reading() as session:
-            await session.execute(
-                text(
-                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                    " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-                )
-            )
-
-    async def make_trouble(self) -> None:
-        """One bad thing after the other, in the order of the seed."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + TROUBLE_SECONDS
-        bad_things = (self.kill_a_worker, self.restart_gateway, self.cut_connections)
-        while loop.time() < end:
-            await asyncio.sleep(self.dice.uniform(0.5, 2.0))
-            await self.dice.choice(bad_things)()
-
-    async def keep_gateway(self) -> None:
-        """Starts the gateway again whenever it has died, with its faults."""
-        while True:
-            await self.gateway.ended()
-            with contextlib.suppress(AssertionError):  # killed before it had started
-                await self.gateway.start()
-
-    async def arm(self) -> None:
-        async with self.gateway.client() as client:
-            for rule in FAULTS:
-                await client.fault(**rule, seed=self.dice.randrange(1_000_000))
-
-    async def disarm(self) -> None:
-        """A gateway that is just starting answers a little later."""
-        for _ in range(100):
-            with contextlib.suppress(OSError, AssertionError):
-                async with self.gateway.client() as client:
-                    await client.delete("/sim/faults")
-                    return
-            await asyncio.sleep(0.1)
-        raise AssertionError("the gateway does not come back")
-
-    async def statuses(self) -> Counter[str]:
-        message = ScheduledWhatsappMessage
-        async with self.database.reading() as session:
-            rows = await session.execute(
-                select(message.status, func.count()).group_by(message.status)
-            )
-            return Counter({row[0]: row[1] for row in rows})
-
-    async def settled(self) -> Counter[str]:
-        """Waits until nothing can change any more without a person."""
-        waited_for = {"pending", "sending", "accepted"}
-        if self.knows_references:
-            waited_for.add("uncertain")
-        async with asyncio.timeout(DEADLINE_SECONDS):
-            while True:
-                found = await self.statuses()
-                if not waited_for & set(found):
-                    return found
-                await asyncio.sleep(0.3)
-
-    async def messages(self) -> list[ScheduledWhatsappMessage]:
-        async with self.database.reading() as session:
-            return list(await session.scalars(select(ScheduledWhatsappMessage)))
-
-    async def copies(self) -> Mapping[str, int]:
-        """How many copies of each text reached its group; every message has a text of its own."""
-        async with self.gateway.client() as client:
-            counted = await client.copies(by="text")
-        return {str(content): copies for (_, content), copies in counted.items()}
-
-
-async def fill(campaign: Campaign, client: GatewayClient) -> None:
-    now = datetime.now(UTC)
-    phones = [str(919_700_000_000 + n) for n in range(NUMBERS)]
-    async with campaign.database.writing() as session:
-        organization_id = (await make_organization(session)).id
-        gateway = await make_gateway(
-            session,
-            base_url=campaign.gateway.url,
-            credentials=write_credentials(Vault(SECRET_KEY), API_KEY, AuthScheme.API_KEY),
-            capabilities=OWN_CAPABILITIES if campaign.knows_references else [],
-            max_in_flight=CAP,
-        )
-    for phone in phones:
-        session_id = new_id()
-        jids = await client.connect(f"wa_{session_id}", phone, [{"name": "A"}, {"name": "B"}])
-        async with campaign.database.writing() as session:
-            number = await make_number(
-                session,
-                organization_id=organization_id,
-                phone_number=phone,
-                pace_seconds=0.0,
-            )
-            await make_session(
-                session,
-                organization_id=organization_id,
-                id=session_id,
-                number_id=number.id,
-                gateway_id=gateway.id,
-            )
-            groups = []
-            for jid in jids:
-                group = await make_group(session, organization_id=organization_id, group_jid=jid)
-                await make_membership(
-                    session,
-                    organization_id=organization_id,
-                    number_id=number.id,
-                    group_id=group.id,
-                )
-                groups.append(group.id)
-            for n in range(PER_NUMBER):
-                await make_message(
-                    session,
-                    organization_id=organization_id,
-                    number_id=number.id,
-                    group_id=groups[n % 2],
-                    content=f"{phone} {n}",
-                    priority=n % 3,
-                    scheduled_for=now,
-                    expires_at=now + timedelta(days=1),
-                )
-
-
-@asynccontextmanager
-async def open_campaign(
-    database: Database, url: str, directory: Path, *, workers: int, knows_references: bool
-) -> AsyncIterator[Campaign]:
-    async with gateway_process(directory) as gateway:
-        campaign = Campaign(url, database, gateway, random.Random(SEED), knows_references)
-        async with gateway.client() as client:
-            await fill(campaign, client)
-        keeper = asyncio.create_task(campaign.keep_gateway())
-        await campaign.arm()
-        try:
-            for _ in range(workers):
-                await campaign.start_worker()
-            yield campaign
-        finally:
-            keeper.cancel()
-            await asyncio.gather(keeper, return_exceptions=True)
-            ended = [worker.returncode for worker in campaign.workers]
-            assert set(ended) <= {None}, f"a worker ended by itself: {ended}"
-            for worker in campaign.workers:
-                worker.send_signal(signal.SIGTERM)
-            for worker in campaign.workers:
-                await worker.wait()
-
-
-async def run(campaign: Campaign) -> Counter[str]:
-    await campaign.make_trouble()
-    await campaign.disarm()
-    return await campaign.settled()
-
-
-def verdict(messages: list[ScheduledWhatsappMessage], copies: Mapping[str, int]) -> None:
-    """Rules 5 and 6, message by message."""
-    assert len(messages) == NUMBERS * PER_NUMBER, "a message was lost"
-    twice = {content: count for content, count in copies.items() if count > 1}
-    assert not twice, f"sent twice (seed {SEED}): {twice}"
-    for message in messages:
-        arrived = copies.get(message.content, 0)
-        what = f"{message.status} with {arrived} copies (seed {SEED}): {message.error_code}"
-        if message.status == "sent":
-            assert arrived == 1, what
-            assert message.gateway_message_id, what
-        elif message.status != "uncertain":
-            assert arrived == 0, what
+"""Before the answer, late, twice, in another order, failed, lost; and late rejections. Numbers have
+two groups, so that many callbacks are about one of several messages in flight to a group."""
 
 
 @pytest.mark.parametrize(
@@ -309,4 +68,49 @@ async def test_without_references_nothing_is_sent_twice_and_the_rest_stays_uncer
         found = await run(campaign)
         assert set(found) == {"sent", "uncertain"}
         assert found["sent"] > found["uncertain"] > 0
+        verdict(await campaign.messages(), await campaign.copies())
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+async def test_callbacks_in_any_order_settle_each_message_as_it_was(
+    database: Database, database_url: str, tmp_path: Path, seed: int
+) -> None:
+    async with open_campaign(
+        database,
+        database_url,
+        tmp_path / "gateway",
+        workers=1 if database.dialect == "sqlite" else 2,
+        knows_references=True,
+        faults=(*FAULTS, *CALLBACKS),
+        seed=seed,
+    ) as campaign:
+        found = await run(campaign)
+        messages = await campaign.messages()
+        assert set(found) <= {"sent", "failed"}, found
+        assert found["sent"] > NUMBERS * PER_NUMBER * 0.8
+        assert {each.error_code for each in messages if each.status == "failed"} <= {
+            "rejected_later"
+        }
+        verdict(messages, await campaign.copies())
+        reports = await campaign.reports()
+        assert reports["send_callback applied"] > 100, reports
+        assert reports["message_error applied"] > 0, reports
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_callbacks_without_references_are_never_guessed(
+    database: Database, database_url: str, tmp_path: Path
+) -> None:
+    async with open_campaign(
+        database,
+        database_url,
+        tmp_path / "gateway",
+        workers=2,
+        knows_references=False,
+        faults=(*FAULTS, *CALLBACKS),
+    ) as campaign:
+        found = await run(campaign)
+        assert set(found) <= {"sent", "failed", "uncertain"}, found
+        assert found["sent"] > found["uncertain"]
         verdict(await campaign.messages(), await campaign.copies())
