@@ -12,6 +12,7 @@ from groupline.api.event_models import (
     DuplicateIn,
     EventDetail,
     MovePlanOut,
+    PreflightOut,
     RefreshedOut,
     RefreshIn,
     RescheduleIn,
@@ -21,12 +22,14 @@ from groupline.api.event_models import (
     SentOut,
     detail_facts,
     move_out,
+    preflight_out,
     refreshed_out,
     run_out,
 )
 from groupline.events import service
 from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale, refresh_texts
+from groupline.events.preflight_run import Preflights
 from groupline.events.queries import get_event
 from groupline.events.reschedule import NewTime, reschedule
 from groupline.events.run import run_sequence
@@ -52,6 +55,7 @@ def add_actions(router: APIRouter, kind: EventKind) -> None:
     _add_ending(router, kind)
     _add_sending(router, kind)
     _add_calendar(router, kind)
+    _add_preflight(router, kind)
 
 
 def _add_running(router: APIRouter, kind: EventKind) -> None:
@@ -291,6 +295,28 @@ def _add_calendar(router: APIRouter, kind: EventKind) -> None:
         return Response(
             calendar_of(view, steps, url=url), media_type="text/calendar; charset=utf-8"
         )
+
+
+def _add_preflight(router: APIRouter, kind: EventKind) -> None:
+    @router.post(
+        "/{event_id}/preflight",
+        summary="Look for what stands between it and its messages",
+        response_model=PreflightOut,
+        responses=problems(404, 409),
+    )
+    async def preflight(
+        runtime: CurrentRuntime, operator: Operator, once: CurrentIdempotency, event_id: UUID
+    ) -> Response:
+        """The worker does the same 24 hours and one hour before the start."""
+
+        async def effect() -> PreflightOut:
+            preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
+            looked = await preflights.look(
+                operator.organization_id, event_id, kind=kind, actor=operator.actor
+            )
+            return preflight_out(looked)
+
+        return await once.around(operator, effect)
 
 
 async def _looked_at(

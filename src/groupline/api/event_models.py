@@ -6,6 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
+from groupline.events.preflight import FindingCode, Severity
+from groupline.events.preflight_store import Looked
 from groupline.events.rules import times_of
 from groupline.events.schemas import (
     MAX_TITLE,
@@ -259,6 +261,19 @@ class SentOut(ApiModel):
     message_ids: list[UUID]
 
 
+class FindingOut(ApiModel):
+    code: FindingCode
+    severity: Severity
+    sentence: str
+    link: str = Field(description="Where it can be put right, in the dashboard")
+
+
+class PreflightOut(ApiModel):
+    ready: bool = Field(description="Without problems; warnings may remain")
+    checked_at: datetime
+    findings: list[FindingOut]
+
+
 # --- out of the views -----------------------------------------------------------------------
 
 
@@ -354,3 +369,11 @@ def refreshed_out(refreshed: Refreshed) -> RefreshedOut:
 
 def _unresolved_out(each: Unresolved) -> UnresolvedOut:
     return UnresolvedOut.model_validate(each)
+
+
+def preflight_out(looked: Looked) -> PreflightOut:
+    return PreflightOut(
+        ready=looked.problems == 0,
+        checked_at=looked.checked_at,
+        findings=[FindingOut.model_validate(each) for each in looked.findings],
+    )

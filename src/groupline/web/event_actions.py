@@ -12,6 +12,8 @@ from starlette.responses import Response
 from groupline.errors import InvalidInput
 from groupline.events import service
 from groupline.events.pending import refresh_texts
+from groupline.events.preflight_run import Preflights
+from groupline.events.preflight_store import Looked
 from groupline.events.reschedule import NewTime, reschedule
 from groupline.events.run import run_sequence
 from groupline.events.schemas import EventView, MovePlan, PastRule
@@ -71,6 +73,16 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
             return pages.redirect(asked, toast=("warning", "Nothing was scheduled yet."))
         return pages.redirect(f"/{kind}s/{event_id}", toast=run_toast(result))
 
+    @router.post("/{event_id}/preflight")
+    async def preflight(
+        runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, event_id: EventId
+    ) -> Response:
+        preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
+        looked = await preflights.look(
+            principal.organization_id, event_id, kind=kind, actor=principal.actor
+        )
+        return pages.redirect(f"/{kind}s/{event_id}", toast=_looked(looked))
+
     @router.post("/{event_id}/refresh-texts")
     async def refresh(
         runtime: CurrentRuntime, pages: CurrentPages, principal: Sender, event_id: EventId
@@ -87,6 +99,14 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
             )
         said = f"{refreshed.messages:,} messages have the new text."
         return pages.redirect(f"/{kind}s/{event_id}", toast=("success", said))
+
+
+def _looked(looked: Looked) -> Toast:
+    if not looked.findings:
+        return "success", "Checked: nothing stands in the way."
+    problems, warnings = looked.problems, len(looked.findings) - looked.problems
+    said = f"Checked: {problems:,} to put right" + (f", {warnings:,} to know." if warnings else ".")
+    return ("warning" if problems else "success"), said
 
 
 # --- move -----------------------------------------------------------------------------------

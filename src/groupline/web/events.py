@@ -10,6 +10,8 @@ from starlette.responses import Response
 from groupline.errors import NotFound
 from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale
+from groupline.events.preflight_run import estimates_of
+from groupline.events.preflight_store import last_look
 from groupline.events.queries import count_events, list_events
 from groupline.events.schemas import (
     EventCursor,
@@ -146,6 +148,8 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
         async with runtime.database.reading() as session:
             steps = await timeline(session, event, runtime.clock.now())
             stale = await count_stale(session, event)
+            looked = await last_look(session, event.organization_id, event_id)
+            estimates = await estimates_of(session, event, runtime.clock.now())
         return pages.render(
             request,
             "events/show.html",
@@ -159,6 +163,8 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             may_send=principal.may(Permission.SEND),
             steps=steps,
             stale=stale,
+            looked=looked,
+            estimates={str(each.step_id): each for each in estimates},
         )
 
     @router.get("/{event_id}/calendar.ics")

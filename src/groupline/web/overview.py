@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.alerts.queries import alerts_for_people
+from groupline.events.preflight_store import troubled_events
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
@@ -99,6 +100,7 @@ async def _overview(
         "next_rows": await _with_states(session, runtime, coming),
         "trouble_rows": await _with_states(session, runtime, troubled),
         "steps": _first_steps(numbers, counts),
+        "troubled_events": await troubled_events(session, organization_id, now),
     }
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from groupline.campaigns import loop as campaign_loop
 from groupline.campaigns.loop import CampaignLoop
+from groupline.events.preflight_run import EVERY_SECONDS, Preflights
 from groupline.gateways.watch import GatewayWatch
 from groupline.groups.schedule import GroupSyncLoop
 from groupline.groups.sync import GroupSync
@@ -71,6 +72,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     watch = GatewayWatch(runtime.database, runtime.gateways, runtime.clock)
     replay = Replay(runtime.database, runtime.clock)
     housekeeping = Housekeeping(runtime.database, runtime.clock)
+    preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
     numbers = Context.of(runtime)
     verifier, sweeper = Verifier(numbers), Sweeper(numbers)
     sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
@@ -93,6 +95,13 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 idle_seconds=campaign_loop.IDLE_SECONDS,
                 next_due=campaigns.next_due,
                 wakes_on=campaign_loop.WAKES_ON,
+            ),
+            Loop(
+                "preflight",
+                preflights.run_once,
+                idle_seconds=EVERY_SECONDS,
+                next_due=preflights.next_due,
+                wakes_on=frozenset(("events",)),
             ),
             Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
             Loop("inbound", replay.run_once, idle_seconds=5, next_due=replay.next_due),

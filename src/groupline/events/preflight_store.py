@@ -1,0 +1,258 @@
+"""Preflights as they are stored: whose turn it is to look, and what was found."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from sqlalchemy import Table, and_, exists, func, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.db import announce
+from groupline.events.preflight import Finding
+from groupline.events.schemas import EventView
+from groupline.ids import new_id
+from groupline.journal import SYSTEM, Actor
+from groupline.models import Event, EventKind, Preflight, PreflightPoint
+
+PREFLIGHTS: Final[Table] = Preflight.__table__  # type: ignore[assignment]
+Ahead = Literal["day", "hour"]
+AHEAD: Final[Mapping[Ahead, timedelta]] = {
+    "hour": timedelta(hours=1),
+    "day": timedelta(hours=24),
+}
+_TURN: Final = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What was found, and when."""
+
+    event_id: UUID
+    point: PreflightPoint
+    checked_at: datetime
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> int:
+        return sum(1 for finding in self.findings if finding.severity == "problem")
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A look that this worker, and nobody else, takes until its time is over."""
+
+    id: UUID
+    organization_id: UUID
+    event_id: UUID
+    starts_at: datetime
+    until: datetime
+
+
+async def store(session: AsyncSession, event: EventView, looked: Looked, actor: Actor) -> None:
+    """What a person asked for."""
+    await session.execute(
+        PREFLIGHTS.insert().values(
+            id=new_id(),
+            organization_id=event.organization_id,
+            event_id=event.id,
+            point=looked.point,
+            starts_at=event.starts_at,
+            **_stored(looked),
+        )
+    )
+    await _tell(session, event, looked, actor)
+
+
+# --- turns ----------------------------------------------------------------------------------
+
+
+async def next_event(
+    session: AsyncSession, now: datetime
+) -> tuple[UUID, UUID, datetime, Ahead] | None:
+    """An event that has reached a point in time at which nobody has looked at it.
+
+    One that was planned later than that is looked at by the person who plans it.
+    """
+    for point, ahead in AHEAD.items():
+        looked = exists().where(
+            Preflight.event_id == Event.id,
+            Preflight.point == point,
+            Preflight.starts_at == Event.starts_at,
+            or_(Preflight.checked_at.is_not(None), Preflight.claimed_until > now),
+        )
+        statement = (
+            select(Event.organization_id, Event.id, Event.starts_at, Event.created_at)
+            .where(
+                Event.status == "planned",
+                Event.starts_at > now + (timedelta() if point == "hour" else AHEAD["hour"]),
+                Event.starts_at <= now + ahead,
+                ~looked,
+            )
+            .order_by(Event.starts_at, Event.id)
+        )
+        for row in await session.execute(statement):
+            if row.created_at <= row.starts_at - ahead:
+                return row.organization_id, row.id, row.starts_at, point
+    return None
+
+
+async def take_turn(session: AsyncSession, now: datetime) -> Turn | None:
+    """Exactly one worker gets it: by the unique key, or by the turn of one that died."""
+    found = await next_event(session, now)
+    if found is None:
+        return None
+    organization_id, event_id, starts_at, point = found
+    is_sqlite = session.get_bind().dialect.name == "sqlite"
+    statement = (
+        (sqlite if is_sqlite else postgresql)
+        .insert(PREFLIGHTS)
+        .values(
+            id=new_id(),
+            organization_id=organization_id,
+            event_id=event_id,
+            point=point,
+            starts_at=starts_at,
+            claimed_until=now + _TURN,
+            problems=0,
+        )
+    )
+    taken = statement.on_conflict_do_update(
+        index_elements=["event_id", "point", "starts_at"],
+        index_where=PREFLIGHTS.c.point != "button",
+        set_={"claimed_until": now + _TURN},
+        where=and_(PREFLIGHTS.c.checked_at.is_(None), PREFLIGHTS.c.claimed_until <= now),
+    )
+    row = (await session.execute(taken.returning(PREFLIGHTS.c.id))).one_or_none()
+    if row is None:
+        return None
+    return Turn(row.id, organization_id, event_id, starts_at, now + _TURN)
+
+
+async def finish(
+    session: AsyncSession,
+    turn: Turn,
+    event: EventView,
+    found: Sequence[Finding],
+    *,
+    now: datetime,
+) -> None:
+    """Whose turn is over has nothing to say any more."""
+    looked = Looked(turn.event_id, "button", now, tuple(found))
+    stored = (
+        update(PREFLIGHTS)
+        .where(
+            PREFLIGHTS.c.id == turn.id,
+            PREFLIGHTS.c.checked_at.is_(None),
+            PREFLIGHTS.c.claimed_until == turn.until,
+        )
+        .values(**_stored(looked))
+        .returning(PREFLIGHTS.c.point)
+    )
+    point = await session.scalar(stored)
+    if point is not None:
+        await _tell(session, event, Looked(turn.event_id, point, now, tuple(found)), SYSTEM)
+
+
+def _stored(looked: Looked) -> dict[str, Any]:
+    return {
+        "checked_at": looked.checked_at,
+        "findings": {"items": [finding.as_json() for finding in looked.findings]},
+        "problems": looked.problems,
+    }
+
+
+async def _tell(session: AsyncSession, event: EventView, looked: Looked, actor: Actor) -> None:
+    """Alerts and webhooks hear of it through the journal."""
+    await announce(session, "events", organization_id=event.organization_id, subject_id=event.id)
+    if not looked.problems:
+        return
+    await journal.record(
+        session,
+        action="preflight.failed",
+        actor=actor,
+        organization_id=event.organization_id,
+        subject="event",
+        subject_id=event.id,
+        data={
+            "point": looked.point,
+            "startsAt": event.starts_at.isoformat(),
+            "problems": looked.problems,
+            "findings": [finding.as_json() for finding in looked.findings],
+        },
+        at=looked.checked_at,
+    )
+
+
+# --- what was found last --------------------------------------------------------------------
+
+
+async def last_look(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Looked | None:
+    statement = (
+        select(Preflight.event_id, Preflight.point, Preflight.checked_at, Preflight.findings)
+        .where(
+            Preflight.organization_id == organization_id,
+            Preflight.event_id == event_id,
+            Preflight.checked_at.is_not(None),
+        )
+        .order_by(Preflight.checked_at.desc(), Preflight.id.desc())
+        .limit(1)
+    )
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else _looked(row)
+
+
+def _looked(row: Any) -> Looked:
+    found = tuple(Finding.from_json(each) for each in row.findings["items"])
+    return Looked(row.event_id, row.point, row.checked_at, found)
+
+
+@dataclass(frozen=True, slots=True)
+class Troubled:
+    """An event to come whose last look found problems."""
+
+    event_id: UUID
+    kind: EventKind
+    title: str
+    starts_at: datetime
+    problems: int
+    first: Finding
+
+
+async def troubled_events(
+    session: AsyncSession, organization_id: UUID, now: datetime, *, limit: int = 10
+) -> list[Troubled]:
+    """What a person has to look at, the soonest first."""
+    newest = (
+        select(Preflight.event_id, func.max(Preflight.checked_at).label("at"))
+        .where(Preflight.organization_id == organization_id)
+        .group_by(Preflight.event_id)
+        .subquery()
+    )
+    statement = (
+        select(Event.id, Event.kind, Event.title, Event.starts_at, Preflight.findings)
+        .join(newest, newest.c.event_id == Event.id)
+        .join(
+            Preflight,
+            and_(Preflight.event_id == Event.id, Preflight.checked_at == newest.c.at),
+        )
+        .where(
+            Event.organization_id == organization_id,
+            Event.status == "planned",
+            Event.starts_at > now,
+            Preflight.problems > 0,
+        )
+        .order_by(Event.starts_at, Event.id)
+        .limit(limit)
+    )
+    found: dict[UUID, Troubled] = {}
+    for row in await session.execute(statement):
+        items = [Finding.from_json(each) for each in row.findings["items"]]
+        problems = [item for item in items if item.severity == "problem"]
+        found[row.id] = Troubled(
+            row.id, row.kind, row.title, row.starts_at, len(problems), problems[0]
+        )
+    return list(found.values())
