@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -12,6 +13,9 @@ log = structlog.get_logger(__name__)
 
 Turn = Callable[[UUID], Coroutine[None, None, bool]]
 """Does what is due at a gateway; True if there may be more."""
+
+
+_PATIENCE_SECONDS: Final = 5.0
 
 
 class Lanes:
@@ -36,9 +40,15 @@ class Lanes:
         task.add_done_callback(lambda _: self._ended(gateway_id))
 
     async def drain(self) -> None:
-        """Lets the turns that run end. No lane begins another one."""
+        """Lets the turns that run end, but not for long: what they ask for can be asked again.
+        No lane begins another one.
+        """
         self._is_draining = True
-        while self._running:
+        if self._running:
+            await asyncio.wait(self._running.values(), timeout=_PATIENCE_SECONDS)
+        for task in self._running.values():
+            task.cancel()
+        if self._running:
             await asyncio.wait(self._running.values())
 
     async def _work(self, gateway_id: UUID, turn: Turn) -> None:

@@ -100,11 +100,16 @@ async def _asked(context: Context, gateway_id: UUID) -> tuple[Gateway, ListsSess
 
 async def _known(session: AsyncSession, gateway_id: UUID, names: Sequence[str]) -> dict[str, Known]:
     known: dict[str, Known] = {}
-    for model, word in ((PendingLogout, "being_logged_out"), (WhatsappSession, "session")):
-        found = await session.scalars(
-            select(model.gateway_session_id).where(
-                model.gateway_id == gateway_id, model.gateway_session_id.in_(names)
-            )
+    for name in await session.scalars(
+        select(PendingLogout.gateway_session_id).where(
+            PendingLogout.gateway_id == gateway_id, PendingLogout.gateway_session_id.in_(names)
         )
-        known |= dict.fromkeys(found, word)
+    ):
+        known[name] = "being_logged_out"
+    for name in await session.scalars(
+        select(WhatsappSession.gateway_session_id).where(
+            WhatsappSession.gateway_id == gateway_id, WhatsappSession.gateway_session_id.in_(names)
+        )
+    ):
+        known[name] = "session"
     return known
