@@ -1,0 +1,58 @@
+"""Campaigns from the command line, on a Groupline that runs and sends."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.browser.house import open_house
+from tests.support.api import until
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+
+ORG = ("--org", "morning-workshops")
+
+
+def test_a_campaign_is_followed_and_steered_from_the_command_line(tmp_path: Path) -> None:
+    with open_house(tmp_path) as house:
+        api, run = house.api, house.place.run
+        refusal = {"kind": "error", "route": "send", "httpStatus": 400, "times": 1}
+        house.simulator.post("/sim/faults", refusal, expect=201)
+        made = api.post(
+            "/campaigns",
+            {
+                "name": "Spring",
+                "numberId": house.number_id,
+                "groupIds": [each["id"] for each in house.groups[:5]],
+                "content": "Hello {group_name}",
+                "delaySeconds": 0.5,
+                "start": True,
+            },
+            expect=201,
+        )
+        named = (made["id"], *ORG, "--json")
+        assert run("campaigns", "pause", *named).json["status"] == "paused"
+        again = run("campaigns", "pause", made["id"], *ORG)
+        assert (again.code, again.err.count("\n")) == (1, 1)
+        assert "cannot be paused" in again.err
+        assert run("campaigns", "resume", *named).json["status"] == "sending"
+
+        def ended() -> Any:
+            return api.get(f"/campaigns/{made['id']}")["finishedAt"]
+
+        until("the campaign has ended", ended)
+        listed = run("campaigns", "list", *ORG, "--status", "partial_failure", "--json").json
+        assert [each["id"] for each in listed] == [made["id"]]
+        assert listed[0]["counts"]["failed"] == 1
+        assert "4 of 5" in run("campaigns", "list", *ORG).out
+        wrong = run("campaigns", "list", *ORG, "--status", "nonsense")
+        assert wrong.code == 2
+        retried = run("campaigns", "retry-failed", *named).json
+        assert (retried["requeued"], retried["refused"]) == (1, [])
+        until(
+            "the campaign is completed", lambda: api.get(f"/campaigns/{made['id']}")["finishedAt"]
+        )
+        shown = run("campaigns", "show", made["id"], *ORG).out
+        assert "completed" in shown
+        assert "5 sent" in shown
+        refused = run("campaigns", "cancel", made["id"], *ORG)
+        assert "A campaign that is completed cannot be cancelled." in refused.err
