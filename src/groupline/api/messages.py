@@ -72,7 +72,9 @@ class MessageOut(ApiModel):
     gateway_message_id: str | None = Field(description="The evidence of `sent`")
     accepted_at: datetime | None
     sent_at: datetime | None
-    delivered_count: int | None = Field(description="null: no receipts yet, which is not zero")
+    delivered_count: int | None = Field(
+        description="null: no receipt of this kind yet, which is not zero"
+    )
     read_count: int | None
     anonymous_delivered_count: int | None
     anonymous_read_count: int | None
@@ -283,20 +285,23 @@ def message_out(view: MessageView, state: Shown) -> MessageOut:
 
 
 def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
-    known = view.first_receipt_at is not None
     facts = {name: getattr(view, name) for name in MessageOut.model_fields if hasattr(view, name)}
-    counts = (
-        "delivered_count",
-        "read_count",
-        "anonymous_delivered_count",
-        "anonymous_read_count",
-    )
     return facts | {
         "state": state.state,
         "sentence": state.sentence,
         "actions": list(state.actions),
         "retry_count": view.attempts,
-        **{name: facts[name] if known else None for name in counts},
+        **_counts(view.delivered_count, view.anonymous_delivered_count, "delivered_count"),
+        **_counts(view.read_count, view.anonymous_read_count, "read_count"),
+    }
+
+
+def _counts(named: int, anonymous: int, name: str) -> dict[str, int | None]:
+    """Until the first receipt of its kind nothing is known, and nothing is not zero."""
+    known = named + anonymous > 0
+    return {
+        name: named if known else None,
+        f"anonymous_{name}": anonymous if known else None,
     }
 
 

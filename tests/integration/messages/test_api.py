@@ -303,3 +303,29 @@ async def test_a_persons_word_on_an_uncertain_message_is_recorded_as_theirs(
     assert again["history"][-1]["title"] == "Send again"
     refused = await client.post(f"{URL}/{first}/resolve", json={"outcome": "arrived"})
     assert refused.status_code == 409
+
+
+@pytest.mark.parametrize(
+    ("stored", "told"),
+    [
+        ({}, (None, None, None, None)),
+        ({"delivered_count": 2}, (2, 0, None, None)),
+        ({"anonymous_delivered_count": 3}, (0, 3, None, None)),
+        ({"delivered_count": 2, "read_count": 1}, (2, 0, 1, 0)),
+        ({"anonymous_read_count": 1}, (None, None, 0, 1)),
+    ],
+)
+async def test_not_yet_is_not_zero_for_each_kind_of_receipt(
+    desk: Desk,
+    client: httpx.AsyncClient,
+    database: Database,
+    stored: dict[str, int],
+    told: tuple[int | None, ...],
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(
+            session, desk, "sent", first_receipt_at=NOW if stored else None, **stored
+        )
+    answer = (await client.get(f"{URL}/{message_id}")).json()
+    names = ("deliveredCount", "anonymousDeliveredCount", "readCount", "anonymousReadCount")
+    assert tuple(answer[name] for name in names) == told
