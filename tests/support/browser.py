@@ -106,13 +106,6 @@ class Visitor:
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Log in").click()
 
-    def wait_until_live(self) -> None:
-        """Until the page hears of changes: only then may a test change something behind it."""
-        self.page.wait_for_function(
-            "() => performance.getEntriesByType('resource').some("
-            "(entry) => entry.name.endsWith('/api/v1/events')) || window.EventSource === undefined"
-        )
-
 
 @contextmanager
 def visitor(
