@@ -107,6 +107,9 @@ class HeldSessionOut(ApiModel):
     status: str | None = Field(description="In the gateway's own words")
     since: datetime | None
     phone: str | None = Field(description="As the gateway shows it, often only the last digits")
+    detail: str | None = Field(description="What is wrong with it, as a sentence")
+    memory_mb: float | None = Field(description="Of its own process, where it has one")
+    restarts: int | None = Field(description="Of this process, since the gateway started")
     known: Known = Field(description="nowhere: neither a session here, nor one being logged out")
 
 
@@ -255,6 +258,9 @@ async def held(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> H
                 status=each.session.status,
                 since=each.session.since,
                 phone=each.session.phone,
+                detail=each.session.detail,
+                memory_mb=each.session.memory_mb,
+                restarts=each.session.restarts,
                 known=each.known,
             )
             for each in holding.held

@@ -179,6 +179,12 @@ class HeldSession:
     since: datetime | None = None
     phone: str | None = None
     """Often only its last digits."""
+    detail: str | None = None
+    """What is wrong with it, as a sentence."""
+    memory_mb: float | None = None
+    """Of its own process, where it has one."""
+    restarts: int | None = None
+    """Of this process, since the gateway started."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ def _change(
             _show_qr(row, decision, word)
         case StartUp():
             _start_up(row, word)
+            row.status_detail = decision.detail
         case ConnectedToNobody():
             _connected_to_nobody(row, decision, word)
         case Confirm():

@@ -108,6 +108,9 @@ class ShowQr:
 class StartUp:
     """No code is shown any more (or not yet): the gateway is connecting."""
 
+    detail: str | None = None
+    """What keeps it from that, as a sentence."""
+
 
 @dataclass(frozen=True, slots=True)
 class Connect:
@@ -217,7 +220,7 @@ def _while_connected(facts: SessionFacts, reading: _KnownReading, at: datetime) 
             detail = "The gateway asks for a new scan of the QR code: the pairing has ended."
             return _debounced(facts, End("logged_out", detail), at, _SECOND_READING_AFTER)
         case SessionConnecting():
-            detail = "The gateway has been trying to reach WhatsApp again for a while."
+            detail = reading.detail or RECONNECTING
             return _debounced(facts, End("disconnected", detail), at, _STARTING_MAY_LAST)
         case SessionDisconnected():
             end = _end_of(reading)
@@ -246,7 +249,7 @@ def _while_pairing(
         case SessionQr():
             return _qr_shown(facts, reading, now)
         case SessionConnecting():
-            return StartUp()
+            return StartUp(reading.detail)
         case SessionDisconnected():
             return _pairing_gone(facts, reading, at, now)
         case SessionUnknown():
@@ -322,6 +325,7 @@ def _end_of(reading: SessionDisconnected) -> End:
 
 # --- sentences ------------------------------------------------------------------------------
 
+RECONNECTING: Final = "The gateway has been trying to reach WhatsApp again for a while."
 SESSION_UNKNOWN: Final = "The gateway does not know this session."
 LOGGED_OUT: Final = "The phone was logged out of this session."
 PAIRING_LOST: Final = "The gateway no longer has this pairing and asks for a new scan."

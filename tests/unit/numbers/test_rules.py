@@ -211,6 +211,10 @@ class TestANewPairing:
     def test_starting_up_shows_no_code(self, status: SessionStatus) -> None:
         assert decision(self.facts(status), CONNECTING) == StartUp()
 
+    def test_what_keeps_the_gateway_from_connecting_is_kept(self, status: SessionStatus) -> None:
+        reading = SessionConnecting("WhatsApp cannot be reached.")
+        assert decision(self.facts(status), reading) == StartUp("WhatsApp cannot be reached.")
+
     @pytest.mark.parametrize("reading", [GONE, LOGOUT, UNKNOWN])
     def test_at_first_the_gateway_may_not_know_it(
         self, status: SessionStatus, reading: SessionReading

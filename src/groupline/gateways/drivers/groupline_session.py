@@ -47,7 +47,7 @@ def reading(document: JsonObject) -> SessionReading | None:
             expires_at=moment(document.get("qrExpiresAt")),
         )
     if word == "connecting":
-        return SessionConnecting(detail=text(document.get("reason")))
+        return SessionConnecting(detail=first_text(document, ("detail", "reason")))
     if word == "connected":
         return _connected(document)
     if word == "disconnected" or word in _LOGGED_OUT:
@@ -147,7 +147,21 @@ def _held_session(entry: Mapping[str, object]) -> HeldSession | None:
         status=text(entry.get("status"), 60),
         since=moment(entry.get("since")),
         phone=first_text(entry, _PHONE_KEYS, 40),
+        detail=text(entry.get("detail")),
+        memory_mb=_amount(entry.get("memoryMb")),
+        restarts=_count(entry.get("restarts")),
     )
+
+
+def _amount(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if 0 <= value < 1e9 else None
+
+
+def _count(value: object) -> int | None:
+    amount = _amount(value)
+    return None if amount is None else int(amount)
 
 
 def simulated_phones(value: object) -> list[SimulatedPhone] | None:
