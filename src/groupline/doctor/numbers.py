@@ -32,6 +32,7 @@ _VERIFIER_MAY_TAKE: Final = timedelta(minutes=15)
 _LOGOUT_MAY_TAKE: Final = timedelta(days=1)
 _LOGOUTS_OF: Final = timedelta(days=7)
 _CLOCKS_MAY_DIFFER: Final = timedelta(minutes=1)
+_MAY_COME_BACK: Final = ("disconnected", "logged_out", "unknown_to_gateway")
 
 _Session = WhatsappSession
 _Number = WhatsappNumber
@@ -120,6 +121,7 @@ async def find_in_database(session: AsyncSession, now: datetime) -> list[Finding
         ]
     findings += await _misspelt(session)
     findings += await _never_synced(session)
+    findings += await _misremembered(session)
     return findings
 
 
@@ -177,6 +179,30 @@ async def _never_synced(session: AsyncSession) -> list[Finding]:
     ]
 
 
+async def _misremembered(session: AsyncSession) -> list[Finding]:
+    """Numbers that are connected, and of which their own row tells something else."""
+    serving = (
+        (_Session.organization_id == _Number.organization_id)
+        & (_Session.number_id == _Number.id)
+        & (_Session.status == "connected")
+    )
+    wrong = _Number.last_connected_at.is_(None) | _Number.last_disconnected_at.is_not(None)
+    rows = await session.scalars(
+        select(_Number).join(_Session, serving).where(wrong).order_by(_Number.id)
+    )
+    return [
+        Finding(
+            "number.misremembered",
+            row.organization_id,
+            "number",
+            row.id,
+            "A session of it is connected, and the number remembers that it is not.",
+            "It remembers the connection of that session.",
+        )
+        for row in rows
+    ]
+
+
 # --- what the gateways say ------------------------------------------------------------------
 
 
@@ -195,7 +221,14 @@ async def find_at_gateways(context: Context) -> list[Finding]:
                     (_Number.organization_id == _Session.organization_id)
                     & (_Number.id == _Session.number_id),
                 )
-                .where((_Session.status == "connected") | (_Session.logout_confirmed_at > lately))
+                .where(
+                    (_Session.status != "disconnected")
+                    | (_Session.logout_confirmed_at > lately)
+                    | (
+                        _Session.ended_reason.in_(_MAY_COME_BACK)
+                        & (_Session.disconnected_at > lately)
+                    )
+                )
                 .order_by(_Session.id)
             )
         ).all()
@@ -220,6 +253,9 @@ async def _compare(context: Context, target: Target, phone: str | None) -> Findi
     match decision:
         case Confirm() | Note():
             return None
+        case Connect() if row.status != "connected":
+            here = "has ended" if row.status == "disconnected" else "is still being paired"
+            problem = f"Its gateway says that it is connected. Here it {here}."
         case Connect():
             if decision.phone in (None, phone):
                 return None
@@ -227,6 +263,8 @@ async def _compare(context: Context, target: Target, phone: str | None) -> Findi
         case LogOutAgain():
             problem = "It was logged out, and its gateway says that it is connected."
             remedy = "The gateway is told to log it out again."
+        case _ if row.status != "connected":
+            return None
         case _:
             problem = f"It is connected here. {getattr(decision, 'detail', '')}".rstrip()
     return Finding(
@@ -286,6 +324,20 @@ async def _respell(context: Context, finding: Finding, actor: Actor) -> bool:
     return True
 
 
+async def _remember(context: Context, finding: Finding, actor: Actor) -> bool:
+    now = context.clock.now()
+    async with context.database.writing() as session:
+        row = await queries.get_number(session, finding.organization_id, finding.subject_id)
+        serving = await queries.connected_session(session, row.organization_id, row.id)
+        if serving is None:
+            return False  # it was disconnected meanwhile
+        row.last_connected_at = serving.connected_at
+        row.last_disconnected_at = row.last_ended_reason = None
+        await session.flush()
+        await _record(session, finding, actor, now)
+    return True
+
+
 async def _ask_for_sync(context: Context, finding: Finding, actor: Actor) -> bool:
     now = context.clock.now()
     async with context.database.writing() as session:
@@ -328,5 +380,6 @@ _REPAIRS: Final[dict[str, _Repair]] = {
     **{check.name: _repair_session for check in _SESSION_CHECKS},
     "number.misspelt": _respell,
     "number.never_synced": _ask_for_sync,
+    "number.misremembered": _remember,
     "session.contradicts_gateway": _believe_the_gateway,
 }

@@ -44,7 +44,10 @@ async def test_what_is_wrong_with_a_session_is_found_repaired_and_journaled(
     }
     async with desk.database.writing() as session:
         number = await make_number(
-            session, organization_id=desk.organization_id, groups_sync_due_at=now
+            session,
+            organization_id=desk.organization_id,
+            groups_sync_due_at=now,
+            last_connected_at=now,
         )
         row = await make_session(
             session,
@@ -144,3 +147,38 @@ async def test_another_phone_under_the_name_of_a_session_is_found(desk: Desk) ->
     await repair(desk.context, [finding], actor=OWNER)
     assert (await desk.session(row.id)).ended_reason == "other_phone"
     assert {number.phone_number for number in await desk.numbers()} == {PHONE, "14155550136"}
+
+
+@pytest.mark.parametrize("here", ["connecting", "disconnected"])
+async def test_one_that_is_connected_there_and_not_here_is_found_and_connected(
+    desk: Desk, here: str
+) -> None:
+    """Also what an earlier system left in "connecting" with its phone on an older row."""
+    row = await desk.connect()
+    if here == "disconnected":
+        row = await desk.paired()
+        desk.gateway.forgets(row.gateway_session_id)
+        await desk.period()
+    assert (await desk.session(row.id)).status == here
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    desk.clock.advance(1)
+    findings = await find_at_gateways(desk.context)
+    [finding] = [each for each in findings if each.subject_id == row.id]
+    assert "says that it is connected" in finding.problem
+    await repair(desk.context, [finding], actor=OWNER)
+    assert (await desk.session(row.id)).status == "connected"
+    assert len(await desk.journal("doctor.fixed")) == 1
+
+
+async def test_a_number_that_remembers_wrongly_is_told_how_it_is(desk: Desk) -> None:
+    row = await desk.paired()
+    number = await desk.number()
+    async with desk.database.writing() as session:
+        stored = await session.get_one(type(number), number.id)
+        stored.last_disconnected_at, stored.last_ended_reason = desk.clock.now(), "user"
+    [finding] = await found(desk)
+    assert finding.check == "number.misremembered"
+    assert await repair(desk.context, [finding], actor=OWNER) == [finding]
+    number = await desk.number()
+    assert (number.last_connected_at, number.last_ended_reason) == (row.connected_at, None)
+    assert await found(desk) == []
