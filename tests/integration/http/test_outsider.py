@@ -112,9 +112,7 @@ async def rows_of(session: AsyncSession, cast: Cast, vault: Vault) -> dict[str, 
                 session, **inside, name=MARK, url=vault.encrypt("json://alerts.example.test")
             )
         ).id,
-        "alert_id": (
-            await factories.make_alert(session, **inside, title=MARK, raised_at=NOW)
-        ).id,
+        "alert_id": (await factories.make_alert(session, **inside, title=MARK, raised_at=NOW)).id,
     }
     return {name: str(row) for name, row in rows.items()} | {
         "slug": cast.slug,
