@@ -50,18 +50,28 @@ def is_empty(content: str) -> bool:
     return is_blank(plain(content))
 
 
+_PLACE: Final = "\ue000"
+"""Stands for the name of the group while the text around it is made: a character of no script."""
+_OF_THE_GRAMMAR: Final = frozenset("\\{}" + _PLACE)
+
+
 class Texts:
-    """The text for each group. One that names no group is made once."""
+    """The text for each group. What is the same for all of them is made once."""
 
     def __init__(self, content: str, organization: str) -> None:
         self._content = content
         self._organization = organization
         self._names_group = "group_name" in scan(content).names
-        self._same = None if self._names_group else self._filled(None)
+        self._pattern = self._filled(_PLACE)
 
     def of(self, group: SendableGroup) -> str:
         """Still in the grammar of texts, as the outbox stores them."""
-        return self._same if self._same is not None else self._filled(group.name)
+        if not self._names_group:
+            return self._pattern
+        name = group.name or ""
+        if not name or _PLACE in self._content or not _OF_THE_GRAMMAR.isdisjoint(name):
+            return self._filled(name)
+        return self._pattern.replace(_PLACE, name)
 
     def refusal_of(self, group: SendableGroup) -> RefusedGroup | None:
         """Why the group cannot get this campaign."""
@@ -72,7 +82,7 @@ class Texts:
             return RefusedGroup(group.id, group.name, "unresolved_variable", why)
         return None
 
-    def _filled(self, group_name: str | None) -> str:
+    def _filled(self, group_name: str) -> str:
         values = {"organization": self._organization}
         if group_name:
             values["group_name"] = group_name

@@ -23,10 +23,10 @@ from groupline.errors import InvalidInput, NotFound
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.messages import queries as messages
+from groupline.messages.drafts import write_drafts
 from groupline.messages.media import Media
 from groupline.messages.rules import PRIORITY_CAMPAIGN
 from groupline.messages.schemas import Draft, GroupsRefused, RefusedGroup, SendableGroup
-from groupline.messages.service import enqueue
 from groupline.models import NotificationCampaign
 from groupline.text import clean_line
 
@@ -61,7 +61,9 @@ async def write_messages(
         )
         for group in groups
     ]
-    await enqueue(session, row.organization_id, drafts, actor=actor, now=now)
+    # The groups and the text have been looked at, with a name for each that is refused.
+    written = await write_drafts(session, row.organization_id, drafts, actor=actor, now=now)
+    assert len(written) == len(drafts), "the row of the campaign is locked: nobody else writes them"
 
 
 def expiry(row: NotificationCampaign, now: datetime) -> datetime:

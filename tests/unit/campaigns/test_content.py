@@ -3,11 +3,13 @@
 from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from groupline.campaigns.content import Texts, check_content, is_empty
 from groupline.errors import InvalidInput
 from groupline.messages.schemas import SendableGroup
-from groupline.messages.variables import plain
+from groupline.messages.variables import fill, plain
 
 
 def group(name: str | None = "Pottery", refusal: str | None = None) -> SendableGroup:
@@ -65,3 +67,12 @@ def test_a_group_that_cannot_be_written_to_says_why() -> None:
 def test_what_nobody_would_see_is_empty() -> None:
     assert is_empty(" \n\u200b")
     assert not is_empty("{group_name}")
+
+
+parts = st.sampled_from(["{group_name}", "{organization}", r"\{", r"\\", "\\", " ", "Hi", "\ue000"])
+
+
+@given(st.lists(parts).map("".join), st.sampled_from(["Yoga", "{x}", "a\\", "\\{", "\ue000"]))
+def test_a_text_made_in_parts_is_the_text_that_the_grammar_makes(content: str, name: str) -> None:
+    values = {"organization": "O{", "group_name": name}
+    assert Texts(content, "O{").of(group(name)) == fill(content, values).text
