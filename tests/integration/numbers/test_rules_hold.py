@@ -186,7 +186,25 @@ class Numbers(RuleBasedStateMachine):
         self.may_end |= self.connected
         self.run(self.webhook(self.pick(which), "connected", phone, ago))
 
-    async def webhook(self, row: WhatsappSession, word: str, phone: str | None, ago: int) -> None:
+    @rule(which=WHICH, word=WORDS)
+    def report_without_a_time(self, which: int, word: str) -> None:
+        """It may be a late one: nothing that is connected ends by it."""
+        self.run(self.webhook(self.pick(which), word, None, 0, is_dated=False))
+
+    @rule(which=WHICH, phone=PHONES)
+    def report_connected_without_a_time(self, which: int, phone: str) -> None:
+        self.may_end |= self.connected  # a new pairing takes over by it
+        self.run(self.webhook(self.pick(which), "connected", phone, 0, is_dated=False))
+
+    async def webhook(
+        self,
+        row: WhatsappSession,
+        word: str,
+        phone: str | None,
+        ago: int,
+        *,
+        is_dated: bool = True,
+    ) -> None:
         now = self.desk.clock.now()
         async with self.desk.database.writing() as session:
             await apply_status_event(
@@ -197,6 +215,7 @@ class Numbers(RuleBasedStateMachine):
                 phone=phone,
                 at=now - timedelta(seconds=ago),
                 now=now,
+                is_dated=is_dated,
             )
 
     # --- what workers do; each turn is a new worker, as after a restart
