@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.events.queries import steps_of
 from groupline.events.sequence_schemas import SequencePage, SequenceView
+from groupline.events.template_queries import words_of
 from groupline.events.template_schemas import NameCursor, NamedRow
 from groupline.models import Event, ScheduledWhatsappMessage, SequenceStep
 from groupline.models import Sequence as MessageSequence
@@ -43,7 +44,7 @@ async def list_sequences(
     """By name, with their steps."""
     matching: Select[Any] = select(*_COLUMNS, _BY_NAME[0].label("key")).where(
         *_kept(organization_id),
-        *(MessageSequence.name.icontains(word, autoescape=True) for word in query.split()),
+        *(MessageSequence.name.icontains(word, autoescape=True) for word in words_of(query)),
     )
     page = matching.order_by(*_BY_NAME).limit(limit + 1)
     if after is not None:

@@ -16,6 +16,7 @@ from groupline.events.template_schemas import (
 )
 from groupline.models import Event, SequenceStep, Template
 from groupline.models import Sequence as MessageSequence
+from groupline.text import is_storable
 
 _BY_NAME: Final = (func.lower(Template.name), Template.id)
 _COLUMNS: Final = (
@@ -43,7 +44,7 @@ async def list_templates(
 ) -> TemplatePage:
     """By name. Every word of the query is in the name or in the text."""
     matching: Select[Any] = select(*_COLUMNS, _BY_NAME[0].label("key")).where(
-        *_kept(organization_id), *map(_has_word, query.split())
+        *_kept(organization_id), *map(_has_word, words_of(query))
     )
     page = matching.order_by(*_BY_NAME).limit(limit + 1)
     if after is not None:
@@ -56,6 +57,11 @@ async def list_templates(
         total=(await session.execute(total)).scalar_one(),
         next_cursor=None if last is None else NameCursor(last.key, last.id),
     )
+
+
+def words_of(query: str) -> list[str]:
+    """What no database stores is in nothing that it has: then the words are one that is nowhere."""
+    return query.split() if is_storable(query) else ["\N{REPLACEMENT CHARACTER}"]
 
 
 def _has_word(word: str) -> ColumnElement[bool]:
