@@ -76,7 +76,7 @@ def _add_health(router: APIRouter, engine: Engine) -> None:
         return JSONResponse(
             {
                 "status": "ok",
-                "version": VERSION,
+                "version": ", ".join(filter(None, (VERSION, engine.library))),
                 "engine": engine.name,
                 "capabilities": list(engine.capabilities),
                 "sessions": engine.session_count(),

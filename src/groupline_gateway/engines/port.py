@@ -143,6 +143,11 @@ class Engine(Protocol):
     def name(self) -> str: ...
 
     @property
+    def library(self) -> str | None:
+        """Name and version of what it speaks WhatsApp with."""
+        ...
+
+    @property
     def capabilities(self) -> tuple[str, ...]: ...
 
     @property

@@ -34,6 +34,7 @@ async def test_a_session_from_connect_to_disconnect(
 async def test_an_idle_gateway_has_no_worker(real_gateway: RunningGateway) -> None:
     health = await real_gateway.get("/health")
     assert (health["engine"], health["sessions"]) == ("whatsmeow", 0)
+    assert "neonize 0.5.2" in health["version"]
     assert {"client_ref", "pairing_code", "sessions"} <= set(health["capabilities"])
     listed = await real_gateway.get("/sessions")
     assert listed == {"sessions": [], "limit": 50, "memoryLimitMb": 250}

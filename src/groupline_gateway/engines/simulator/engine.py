@@ -70,6 +70,7 @@ class SimulatorEngine:
     """Implements the ``Engine`` port. ``die`` ends the process the hard way."""
 
     name = "simulator"
+    library: str | None = None
     capabilities = tuple(Capability)
 
     def __init__(

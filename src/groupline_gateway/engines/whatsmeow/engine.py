@@ -1,6 +1,7 @@
 """Real WhatsApp as an engine: every session a worker process, every message sent at most once."""
 
 import asyncio
+import importlib.metadata
 from collections import OrderedDict
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
@@ -72,6 +73,7 @@ class WhatsmeowEngine:
     """Implements the ``Engine`` port."""
 
     name = "whatsmeow"
+    library: str | None = f"neonize {importlib.metadata.version('neonize')}"
     capabilities = (
         Capability.CLIENT_REF,
         Capability.SIGNED_WEBHOOKS,
