@@ -26,11 +26,19 @@ class _Instant(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            body = b'{"success":true,"messageId":"3EB0%012X"}' % next(_ids)
+            status, body = _answer(head)
             self._transport.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-                % (len(body), body)
+                b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
+                % (status, len(body), body)
             )
+
+
+def _answer(head: bytes) -> tuple[bytes, bytes]:
+    if head.startswith(b"post /send "):
+        return b"200 OK", b'{"success":true,"messageId":"3EB0%012X"}' % next(_ids)
+    if head.startswith(b"get /health "):
+        return b"200 OK", b'{"status":"ok","version":"1","capabilities":["client_ref"]}'
+    return b"404 Not Found", b'{"error":"Session not found"}'
 
 
 async def _serve() -> None:

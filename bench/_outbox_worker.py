@@ -166,9 +166,9 @@ async def idle(gateway: str) -> dict[str, float]:
     await database.dispose()
     statements = 0
 
-    def count(*_: Any) -> None:
+    def count(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         nonlocal statements
-        statements += 1
+        statements += not statement.startswith("BEGIN")
 
     async with worker():
         await asyncio.sleep(5.0)
