@@ -158,7 +158,7 @@ class FakeClient:
             self._emit({"event": Happening.LOGIN, "status": "success"})
             return
         event = line["event"]
-        if event["event"] == Happening.LOGGED_OUT:
+        if event["event"] == Happening.LOGGED_OUT and event.get("deleted", True):
             self._forget_account()
         if event["event"] == Happening.CONNECTED:
             event["phone"] = self._phone

@@ -88,10 +88,11 @@ async def test_a_connection_that_breaks_while_pairing_shows_new_codes(
     await until_status(real_gateway, "qr_pending", qr="2@code-2")
 
 
+@pytest.mark.parametrize("deleted", [True, False], ids=["deleted in time", "killed before"])
 async def test_a_device_that_the_phone_removes_is_logged_out(
-    paired: RunningGateway, whatsapp: FakeWhatsApp
+    paired: RunningGateway, whatsapp: FakeWhatsApp, deleted: bool
 ) -> None:
-    whatsapp.clients["wa_1"].event("logged_out", reason="LOGGED_OUT")
+    whatsapp.clients["wa_1"].event("logged_out", reason="LOGGED_OUT", deleted=deleted)
     ended = await until_status(paired, "disconnected", reason="logged_out")
     assert ended["detail"].startswith("The linked device was removed on the phone.")
     await paired.send(MORNING, "ref", expect=503)

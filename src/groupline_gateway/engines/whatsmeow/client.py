@@ -177,9 +177,9 @@ class NeonizeClient:
 
     def _on_connected(self, _event: object) -> None:
         device = self._client.get_me()
-        known = (_plain_jid(device.JID), _plain_jid(device.LID))
-        self._me = [text for text in map(mapping.jid_text, known) if text]
-        self._emit({"event": Happening.CONNECTED, "phone": mapping.phone_of(*known)})
+        self._me = _names(device)
+        phone = mapping.phone_of(_plain_jid(device.JID))
+        self._emit({"event": Happening.CONNECTED, "phone": phone})
 
     def _on_logged_out(self, event: Any) -> None:
         self._emit({"event": Happening.LOGGED_OUT, "reason": _name_of(event, "Reason")})
@@ -202,7 +202,7 @@ class NeonizeClient:
             "messageIds": list(event.MessageIDs),
             "timestamp": event.Timestamp,
         }
-        found = mapping.receipt(raw, self._me)
+        found = mapping.receipt(raw, self._known_as())
         if found is not None:
             self._emit({"event": Happening.RECEIPT, **found})
 
@@ -223,7 +223,13 @@ class NeonizeClient:
             "promote": [_plain_jid(jid) for jid in event.Promote],
             "demote": [_plain_jid(jid) for jid in event.Demote],
         }
-        self._tell_changes(mapping.group_changes(raw, self._me))
+        self._tell_changes(mapping.group_changes(raw, self._known_as()))
+
+    def _known_as(self) -> list[str]:
+        """What waited for us at WhatsApp is told before we are called connected."""
+        if not self._me and self._client.me is not None:
+            self._me = _names(self._client.me)
+        return self._me
 
     def _tell_changes(self, changes: list[Frame]) -> None:
         for change in changes:
@@ -245,6 +251,12 @@ def _jid(text: str) -> Any:
     from neonize.utils.jid import build_jid  # noqa: PLC0415
 
     return build_jid(*mapping.parse_jid(text))
+
+
+def _names(device: Any) -> list[str]:
+    """The JIDs by which an account is known: its phone's and its LID."""
+    known = map(mapping.jid_text, (_plain_jid(device.JID), _plain_jid(device.LID)))
+    return [text for text in known if text]
 
 
 def _plain_jid(jid: Any) -> Frame:

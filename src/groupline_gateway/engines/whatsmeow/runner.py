@@ -11,7 +11,7 @@ from urllib.parse import quote
 import structlog
 
 from groupline_gateway.clock import Clock
-from groupline_gateway.contract import SessionStatus
+from groupline_gateway.contract import DisconnectReason, SessionStatus
 from groupline_gateway.engines.whatsmeow import changes
 from groupline_gateway.engines.whatsmeow.changes import Next
 from groupline_gateway.engines.whatsmeow.pairings import PairingFile
@@ -210,6 +210,10 @@ class Runner:
         self.worker = None
         connected_at = self._connected_since()
         self._note_end(worker, status)
+        if self.session.reason is DisconnectReason.LOGGED_OUT:
+            # The library may not have come to it. Who asks what became of a message comes first.
+            async with self.sending:
+                await asyncio.to_thread(self.file.remove)
         if self._ended_on_purpose:
             return True
         return connected_at is not None and self._clock.now() - connected_at >= _LIVED_WELL
