@@ -10,8 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import CursorResult, Uuid, bindparam, select, text
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import Uuid, bindparam, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
@@ -19,6 +18,7 @@ from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.messages.changes import MESSAGES
+from groupline.messages.insert import insert_missing
 from groupline.messages.refusals import (
     UNKNOWN_GROUP,
     UNKNOWN_NUMBER,
@@ -122,13 +122,9 @@ async def write_drafts(
     if not drafts:
         return Enqueued()
     rows = [*draft_rows(organization_id, drafts, actor, now)]
-    is_sqlite = session.get_bind().dialect.name == "sqlite"
-    statement = (sqlite if is_sqlite else postgresql).insert(MESSAGES).on_conflict_do_nothing()
-    written: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
-        statement, sorted(rows, key=_unique), execution_options={"preserve_rowcount": True}
-    )
+    count = await insert_missing(session, sorted(rows, key=_unique))
     found = Enqueued(row["id"] for row in rows)
-    if written.rowcount != len(rows):
+    if count != len(rows):
         there = await _written(session, organization_id, rows)
         found = Enqueued(each for each in found if each in there)
         found.already = [
