@@ -157,7 +157,7 @@ class DirectPostgres:
         self, connection: AsyncConnection[Any], statements: Sequence[Statement]
     ) -> list[Answer]:
         if all(each.affects is None for each in statements):
-            return (await _together(connection, [_BEGIN, *statements, _COMMIT]))[1:-1]
+            return await _together(connection, statements)
         answers = (await _together(connection, [_BEGIN, *statements]))[1:]
         _check(statements, answers)
         await _together(connection, [_COMMIT])
@@ -167,6 +167,7 @@ class DirectPostgres:
 async def _together(
     connection: AsyncConnection[Any], statements: Sequence[Statement]
 ) -> list[Answer]:
+    """One pipeline; what is not in a transaction yet is one by that alone."""
     async with connection.pipeline():
         cursors = [
             await connection.execute(_for_psycopg(each.sql), each.values) for each in statements

@@ -54,6 +54,7 @@ STORE_WITHIN: Final = timedelta(seconds=20)
 _TRY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _DRIVERS_SECONDS: Final = 1.0
+_LOOK_SECONDS: Final = 0.01
 
 
 class Dispatcher:
@@ -91,6 +92,7 @@ class Dispatcher:
         self._next_at: float | None = None
         self._drivers: Mapping[UUID, GatewayDriver | NotSent] = {}
         self._drivers_until = 0.0
+        self._looked_at = float("-inf")
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -105,7 +107,9 @@ class Dispatcher:
     async def run_once(self) -> bool:
         """One turn. False: nothing to store, and nothing that can be sent now."""
         room = min(self._batch, self._capacity - len(self._requests))
-        if not self._results and (room <= 0 or not await self._anything_due()):
+        if not self._results and (room <= 0 or self._has_just_looked()):
+            return False
+        if not self._results and not await self._anything_due():
             return False
         return await self._turn(room)
 
@@ -129,6 +133,14 @@ class Dispatcher:
             outcome = type(lost.outcome).__name__
             logger.error("message.result_lost", message=str(lost.claim.id), outcome=outcome)
 
+    def _has_just_looked(self) -> bool:
+        """A claim left room a moment ago, and requests are under way: their end wakes the loop."""
+        wait = self._looked_at + _LOOK_SECONDS - self._clock.monotonic()
+        if wait <= 0 or not self._requests:
+            return False
+        self._next_at = wait
+        return True
+
     async def _anything_due(self) -> bool:
         now = self._clock.now()
         async with self._database.reading() as session:
@@ -142,6 +154,8 @@ class Dispatcher:
         found = bool(self._results)
         await self._settle()
         claims = await self._claim(room) if room > 0 else []
+        if len(claims) < room:
+            self._looked_at = self._clock.monotonic()
         drivers = await self._drivers_for({each.gateway_id for each in claims})
         for each in claims:
             if each.refusal is None:
