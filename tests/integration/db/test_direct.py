@@ -1,0 +1,116 @@
+"""A whole transaction in one trip: what it promises, on SQLite and PostgreSQL alike."""
+
+import asyncio
+import sqlite3
+
+import psycopg
+import pytest
+from sqlalchemy import func, select
+from tests.integration.db.test_announcements import hearing
+from tests.support.clock import NOW
+
+from groupline.db import Announcement, Announcements, Database, Statement, Unexpected
+from groupline.ids import new_id
+from groupline.models import Lease
+
+FAILS = Statement("INSERT INTO leases (name) VALUES (NULL)", {})
+REFUSED = (sqlite3.IntegrityError, psycopg.errors.NotNullViolation)
+
+
+def write(name: str, *, affects: int | None = None) -> Statement:
+    source = "INSERT INTO leases (name, owner, expires_at) VALUES (:name, 'worker', :at)"
+    return Statement(source, {"name": name, "at": NOW}, affects)
+
+
+async def names(database: Database) -> list[str]:
+    async with database.reading() as session:
+        return list(await session.scalars(select(Lease.name).order_by(Lease.name)))
+
+
+async def test_all_statements_are_carried_out_in_their_order(database: Database) -> None:
+    count = Statement("SELECT count(*), max(name) FROM leases", {})
+    answers = await database.carry_out([write("one"), count, write("two"), count])
+
+    assert [answer.affected for answer in answers[::2]] == [1, 1]
+    assert [tuple(answer.rows[0]) for answer in answers[1::2]] == [(1, "one"), (2, "two")]
+    async with database.reading() as session:
+        [expires_at] = set(await session.scalars(select(Lease.expires_at)))
+    assert expires_at == NOW
+
+
+@pytest.mark.parametrize("affects", [None, 1])
+async def test_a_statement_that_fails_undoes_the_others(
+    database: Database, affects: int | None
+) -> None:
+    with pytest.raises(REFUSED):
+        await database.carry_out([write("one", affects=affects), FAILS, write("two")])
+    assert await names(database) == []
+
+    await database.carry_out([write("three")])
+    assert await names(database) == ["three"]
+
+
+async def test_a_statement_that_affects_other_rows_than_expected_undoes_everything(
+    database: Database,
+) -> None:
+    rename = Statement("UPDATE leases SET owner = 'x' WHERE name = 'none'", {}, affects=1)
+    with pytest.raises(Unexpected):
+        await database.carry_out([write("one"), rename, write("two")])
+    assert await names(database) == []
+
+    await database.carry_out([write("three", affects=1)])
+    assert await names(database) == ["three"]
+
+
+async def test_what_it_announces_is_heard_after_the_commit_or_never(database: Database) -> None:
+    told, never = (Announcement("groups", new_id(), None) for _ in range(2))
+    async with hearing(database) as heard:
+        with pytest.raises(REFUSED):
+            await database.carry_out([FAILS], [never])
+        await database.carry_out([write("one")], [told])
+        async with asyncio.timeout(10):
+            assert await anext(heard) == told
+        assert await names(database) == ["one"]
+
+
+async def test_it_shares_the_right_to_write(database: Database) -> None:
+    async def write_slowly(name: str) -> None:
+        async with database.writing() as session:
+            session.add(Lease(name=name, owner="worker", expires_at=NOW))
+            await session.flush()
+            await asyncio.sleep(0.02)
+
+    both = [write_slowly(f"slow {n}") for n in range(5)]
+    await asyncio.gather(*both, *(database.carry_out([write(f"quick {n}")]) for n in range(5)))
+    assert len(await names(database)) == 10
+
+
+async def test_a_cancelled_one_has_ended_before_anybody_else_writes(database: Database) -> None:
+    writing = asyncio.create_task(database.carry_out([write(f"{n}") for n in range(200)]))
+    await asyncio.sleep(0)
+    writing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await writing
+
+    await database.carry_out([write("after")])
+    assert len(await names(database)) in (1, 201), "all or nothing"
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_connection_that_was_cut_is_replaced(database: Database) -> None:
+    [answer] = await database.carry_out([Statement("SELECT pg_backend_pid()", {})])
+    async with database.writing() as session:
+        await session.execute(select(func.pg_terminate_backend(answer.rows[0][0], 5000)))
+
+    with pytest.raises(psycopg.OperationalError):
+        await database.carry_out([write("lost")])
+    await database.carry_out([write("one")])
+    assert await names(database) == ["one"]
+
+
+async def test_a_database_that_was_never_written_to_this_way_closes(database: Database) -> None:
+    other = Database(
+        database.url.render_as_string(hide_password=False), announcements=Announcements()
+    )
+    await other.ping()
+    await other.dispose()
