@@ -19,7 +19,7 @@ from groupline.gateways.outcomes import (
     SessionReading,
     UnknownWord,
 )
-from groupline.gateways.port import Capabilities, Capability, SimulatedPhone
+from groupline.gateways.port import Capabilities, Capability, HeldSession, SimulatedPhone
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 
@@ -169,3 +169,15 @@ _KNOWN = {"qr", "qr_pending", "connecting", "connected", "disconnected"} | {
 @given(st.text("abcdeglnoqrtu_", min_size=1, max_size=12).filter(lambda word: word not in _KNOWN))
 def test_no_unknown_word_becomes_a_state(word: str) -> None:
     assert wire.reading({"status": word}) == UnknownWord(word)
+
+
+@pytest.mark.parametrize(
+    "document", [{"sessions": [{"sessionId": "wa_1"}, 7, {}, {"sessionId": ""}]}, [{"id": "wa_1"}]]
+)
+def test_what_a_gateway_holds_is_read_without_what_has_no_name(document: object) -> None:
+    assert wire.held_sessions(document) == [HeldSession("wa_1")]
+
+
+@given(JSON)
+def test_no_list_of_sessions_is_too_odd_to_be_read(document: object) -> None:
+    wire.held_sessions(document)
