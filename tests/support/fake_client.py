@@ -93,18 +93,11 @@ class FakeClient:
 
     def send(self, letter: Letter) -> str:
         message_id = "3EB0" + secrets.token_hex(9).upper()
-        self._call("step", step="before_store", messageId=message_id)
-        with self._database() as database:
-            database.execute(
-                "INSERT INTO whatsmeow_message_secrets VALUES (?, ?, ?, ?, ?)",
-                (
-                    f"{self._phone}:7@s.whatsapp.net",
-                    letter.recipient,
-                    SENDER,
-                    message_id,
-                    letter.secret,
-                ),
-            )
+        if self._call("step", step="before_store", messageId=message_id).get("full"):
+            # The library warns, and sends all the same.
+            self._emit({"event": Happening.UNTRACEABLE})
+        else:
+            self._store(letter, message_id)
         self._call("step", step="stored", messageId=message_id)
         self._call(
             "wire",
@@ -123,6 +116,19 @@ class FakeClient:
         )
         self._call("step", step="answered", messageId=message_id)
         return message_id
+
+    def _store(self, letter: Letter, message_id: str) -> None:
+        with self._database() as database:
+            database.execute(
+                "INSERT INTO whatsmeow_message_secrets VALUES (?, ?, ?, ?, ?)",
+                (
+                    f"{self._phone}:7@s.whatsapp.net",
+                    letter.recipient,
+                    SENDER,
+                    message_id,
+                    letter.secret,
+                ),
+            )
 
     def groups(self) -> list[Frame]:
         me = [f"{self._phone}@s.whatsapp.net"]

@@ -94,6 +94,8 @@ class FakeWhatsApp:
         ]
     )
     shows_codes: bool = True
+    disk_is_full: bool = False
+    """The library cannot store what it sends."""
     _waiting: list[tuple[Client, Json]] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -161,18 +163,16 @@ class FakeWhatsApp:
     def _result(self, step: str, call: Json) -> Json:
         if step in self.errors:
             return {"error": self.errors[step]}
-        match step:
-            case "groups":
-                return {"groups": self.groups}
-            case "group":
-                [found] = [each for each in self.groups if each["jid"] == jid(call["jid"])]
-                return {"group": found}
-            case "invite":
-                return {"link": "https://chat.whatsapp.com/AbCdEfGh123"}
-            case "pair_phone":
-                return {"code": "K7PM-3WXQ"}
-            case _:
-                return {}
+        if step == "group":
+            [found] = [each for each in self.groups if each["jid"] == jid(call["jid"])]
+            return {"group": found}
+        answers: dict[str, Json] = {
+            "before_store": {"full": self.disk_is_full},
+            "groups": {"groups": self.groups},
+            "invite": {"link": "https://chat.whatsapp.com/AbCdEfGh123"},
+            "pair_phone": {"code": "K7PM-3WXQ"},
+        }
+        return answers.get(step, {})
 
     async def _note(self) -> None:
         async with self._changed:

@@ -209,6 +209,21 @@ async def test_a_pairing_that_is_removed_in_a_send_leaves_it_open_for_good(
     assert whatsapp.sent("x") == 1
 
 
+async def test_what_could_not_be_noted_down_is_never_called_not_sent(
+    paired: RunningGateway, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.disk_is_full = True
+    whatsapp.hold_at = "wire"
+    sending = asyncio.create_task(paired.send(MORNING, "ref-1", text="x", expect=504))
+    await whatsapp.until(lambda: whatsapp.held)
+    os.kill(whatsapp.clients["wa_1"].pid, signal.SIGKILL)
+    assert "messageId" not in await sending
+    whatsapp.hold_at = None
+    await until_status(paired, "connected")
+    await paired.send(MORNING, "ref-1", text="x", expect=504)
+    assert whatsapp.sent("x") == 1
+
+
 @pytest.fixture
 async def media_url() -> object:
     async def serve(request: web.Request) -> web.Response:
