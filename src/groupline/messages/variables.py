@@ -32,7 +32,7 @@ ProblemKind = Literal[
 _NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 _BRACE: Final = re.compile(r"(?<!\\)(\\*+)([{}])")
 """A run of backslashes counts only in front of a brace: two are one, a single one is the escape."""
-_DOUBLE: Final = re.compile(r"\{{2,}([^{}\n]*)\}*")
+_DOUBLE: Final = re.compile(r"\{{2,}((?:[^{}\n\\]|\\++(?![{}]))*+)\}*")
 _SINGLE: Final = re.compile(r"\{([^{}\n]*)\}")
 _WORD: Final = re.compile(r"\{\S{0,30}")
 _ALMOST: Final = re.compile(r"[a-z][a-z0-9_\s.-]*")

@@ -117,6 +117,7 @@ def test_an_empty_value_is_a_value() -> None:
         (r"¯\_(ツ)_/¯ C:\new\\dir", r"¯\_(ツ)_/¯ C:\new\\dir"),
         (r"\\{a}", r"\{a}"),
         ("{a b}", "{a b}"),
+        (r"{{a\{", "{{a{"),
     ],
 )
 def test_what_a_reader_sees(text: str, seen: str) -> None:
@@ -143,14 +144,15 @@ def test_a_clean_text_has_no_brace_that_was_not_escaped(text: str) -> None:
 
 
 @given(TEXTS, st.text(max_size=10) | TEXTS)
-def test_filling_every_variable_leaves_only_the_mistakes(text: str, value: str) -> None:
+def test_a_text_with_every_value_is_clean_if_and_only_if_it_had_no_mistake(
+    text: str, value: str
+) -> None:
     found = scan(text)
     filled = fill(text, dict.fromkeys(found.names, value))
 
     assert filled.missing == ()
-    left = scan(filled.text)
-    assert left.names == ()
-    assert [each.text for each in left.problems] == [each.text for each in found.problems]
+    assert filled.problems == found.problems
+    assert scan(filled.text).is_clean is (not found.problems)
 
 
 @given(st.lists(TEXTS.map(escape) | NAMES.map(lambda name: f"{{{name}}}")), TEXTS)
