@@ -6,6 +6,7 @@ from groupline.cli import (
     campaigns,
     database,
     doctor,
+    events,
     gateways,
     installation,
     messages_bulk,
@@ -33,6 +34,7 @@ doctor.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(gateways.app, name="gateways")
+app.add_typer(events.app, name="events")
 
 
 def main() -> None:

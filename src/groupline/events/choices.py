@@ -5,8 +5,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.events.imports import GroupBook, Known, KnownGroup
 from groupline.models import Sequence as MessageSequence
-from groupline.models import SequenceStep, Template
+from groupline.models import SequenceStep, Template, WhatsappGroup, WhatsappNumber
 
 
 async def sequence_choices(session: AsyncSession, organization_id: UUID) -> list[tuple[UUID, str]]:
@@ -41,3 +42,30 @@ async def template_choices(session: AsyncSession, organization_id: UUID) -> list
         .order_by(func.lower(Template.name), Template.id)
     )
     return [(row.id, row.name) for row in await session.execute(statement)]
+
+
+async def known_to_imports(session: AsyncSession, organization_id: UUID, timezone: str) -> Known:
+    """What the lines of a table can refer to by name."""
+    groups = await session.execute(
+        select(WhatsappGroup.id, WhatsappGroup.group_jid, WhatsappGroup.group_name).where(
+            WhatsappGroup.organization_id == organization_id,
+            WhatsappGroup.is_community.is_(False),
+        )
+    )
+    numbers = await session.execute(
+        select(WhatsappNumber.phone_number, WhatsappNumber.id).where(
+            WhatsappNumber.organization_id == organization_id
+        )
+    )
+    sequences = await session.execute(
+        select(func.lower(MessageSequence.name).label("name"), MessageSequence.id).where(
+            MessageSequence.organization_id == organization_id,
+            MessageSequence.removed_at.is_(None),
+        )
+    )
+    return Known(
+        numbers={row.phone_number: row.id for row in numbers},
+        sequences={row.name: row.id for row in sequences},
+        groups=GroupBook([KnownGroup(*row) for row in groups]),
+        timezone=timezone,
+    )

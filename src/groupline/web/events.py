@@ -29,6 +29,7 @@ from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.event_actions import add_actions
 from groupline.web.event_form import add_form
+from groupline.web.event_import import add_imports
 from groupline.web.event_parts import add_parts
 from groupline.web.event_send import add_sending
 from groupline.web.event_shared import (
@@ -52,6 +53,7 @@ TABS: Final[tuple[tuple[Period, str], ...]] = (
 def router_of(kind: EventKind) -> APIRouter:
     router = APIRouter(prefix=f"/{kind}s")
     _add_list(router, kind)
+    add_imports(router, kind)
     add_form(router, kind)
     _add_one(router, kind)
     add_parts(router, kind)

@@ -1,0 +1,173 @@
+"""``groupline events``: workshops and webinars from the server itself."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import typer
+
+from groupline.cli.output import FAILED, JsonOption, command, emit, fail, table
+from groupline.events import service
+from groupline.events.choices import known_to_imports
+from groupline.events.import_run import create_all
+from groupline.events.imports import find_events
+from groupline.events.preflight_run import Preflights
+from groupline.events.queries import list_events
+from groupline.events.run import run_sequence
+from groupline.events.schemas import EventFilter, EventView
+from groupline.events.tables import read_table
+from groupline.journal import Actor
+from groupline.models import EventKind
+from groupline.orgs.service import find_organization
+from groupline.runtime import open_runtime
+from groupline.settings import load_settings
+
+_COMMAND_LINE: Final = Actor("system", "Command line")
+_AT_MOST: Final = 500
+
+app = typer.Typer(help="Workshops and webinars.", no_args_is_help=True)
+
+Org = Annotated[str, typer.Option("--org", help="The organization's short name.")]
+EventId = Annotated[UUID, typer.Argument(help="The id of the workshop or webinar.")]
+Webinars = Annotated[bool, typer.Option("--webinars", help="Webinars instead of workshops.")]
+
+
+@app.command(name="list")
+@command
+async def show_all(
+    org: Org,
+    webinars: Webinars = False,
+    limit: Annotated[int, typer.Option(min=1, max=_AT_MOST)] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """What is planned, the soonest first, with what it lacks."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
+        organization_id = (await find_organization(session, org)).id
+        views = await list_events(
+            session,
+            organization_id,
+            EventFilter(_kind(webinars)),
+            after=None,
+            limit=limit,
+            now=runtime.clock.now(),
+        )
+    rows = [[str(view.id), _local(view), view.title, _lacks(view)] for view in views]
+    lines = table([["ID", "STARTS", "TITLE", "LACKS"], *rows]) if rows else "Nothing is planned."
+    emit([_facts(view) for view in views], as_json=as_json, line=lines)
+
+
+@app.command()
+@command
+async def run(event_id: EventId, org: Org, as_json: JsonOption = False) -> None:
+    """Run its sequence: one message for each step and group, however often it is run."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
+        organization_id = (await find_organization(session, org)).id
+        result = await run_sequence(
+            session,
+            organization_id,
+            event_id,
+            actor=_COMMAND_LINE,
+            now=runtime.clock.now(),
+        )
+    facts = {
+        "scheduled": result.scheduled,
+        "already": result.already,
+        "skippedPast": result.skipped_past,
+        "cancelled": result.cancelled,
+        "refused": result.refused,
+    }
+    emit(facts, as_json=as_json, line=", ".join(f"{name}: {n}" for name, n in facts.items()))
+
+
+@app.command()
+@command
+async def preflight(event_id: EventId, org: Org, as_json: JsonOption = False) -> None:
+    """Look for what stands between it and its messages. The exit code says whether there is any."""
+    async with open_runtime(load_settings()) as runtime:
+        async with runtime.database.reading() as session:
+            organization_id = (await find_organization(session, org)).id
+        preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
+        looked = await preflights.look(organization_id, event_id, actor=_COMMAND_LINE)
+    lines = "\n".join(f"{each.severity}: {each.sentence}" for each in looked.findings)
+    emit(
+        [finding.as_json() for finding in looked.findings],
+        as_json=as_json,
+        line=lines or "Nothing stands in the way.",
+    )
+    if looked.problems:
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@command
+async def cancel(event_id: EventId, org: Org, as_json: JsonOption = False) -> None:
+    """Call it off, with all messages that have not left."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
+        organization_id = (await find_organization(session, org)).id
+        count = await service.cancel(
+            session, organization_id, event_id, actor=_COMMAND_LINE, now=runtime.clock.now()
+        )
+    emit({"cancelledMessages": count}, as_json=as_json, line=f"cancelled, with {count} messages")
+
+
+@app.command(name="import")
+@command
+async def import_table(
+    *,
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A table as CSV.")],
+    org: Org,
+    webinars: Webinars = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it says.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Plan the events of a table, all or none. Columns: title, starts, ends, timezone, number,
+    sequence, groups; any other is a variable."""
+    async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
+        now = runtime.clock.now()
+        organization = await find_organization(session, org)
+        known = await known_to_imports(session, organization.id, organization.timezone)
+        found = find_events(read_table(file.read_bytes()), known, now)
+        if found.mistakes:
+            fail("; ".join(f"line {each.line}: {each.why}" for each in found.mistakes))
+        ids: list[UUID] = []
+        if not dry_run:
+            ids = await create_all(
+                session,
+                organization.id,
+                _kind(webinars),
+                found.events,
+                actor=_COMMAND_LINE,
+                now=now,
+            )
+    verb = "would be planned" if dry_run else "planned"
+    facts = {"events": len(found.events), "ids": ids, "committed": not dry_run}
+    emit(facts, as_json=as_json, line=f"{len(found.events)} {verb}")
+
+
+def _kind(webinars: bool) -> EventKind:
+    return "webinar" if webinars else "workshop"
+
+
+def _local(view: EventView) -> str:
+    at: datetime = view.starts_at.astimezone(view.zone)
+    return f"{at:%Y-%m-%d %H:%M} {view.timezone}"
+
+
+def _lacks(view: EventView) -> str:
+    return ", ".join(step.key for step in view.readiness if not step.done) or "-"
+
+
+def _facts(view: EventView) -> dict[str, Any]:
+    return {
+        "id": view.id,
+        "kind": view.kind,
+        "title": view.title,
+        "startsAt": view.starts_at,
+        "timezone": view.timezone,
+        "status": view.status,
+        "groups": view.groups,
+        "ready": view.is_ready,
+        "lacks": [step.key for step in view.readiness if not step.done],
+        "counts": dict(view.counts),
+    }

@@ -1,0 +1,205 @@
+"""What a table says about events, their groups and their values. Pure: facts in, decisions out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+from groupline.errors import InvalidInput
+from groupline.events.rules import check_input, check_values
+from groupline.events.schemas import MAX_VALUE, EventInput
+from groupline.events.steps import at_wall_clock
+from groupline.events.tables import Line, Mistake, Table
+from groupline.events.variables import BUILTIN
+from groupline.gateways.phone import normalise_phone
+from groupline.groups.names import normalise, short_id
+from groupline.messages.variables import is_name
+from groupline.orgs.rules import check_timezone
+
+GROUP_COLUMNS: Final = ("group", "name", "id", "group id", "jid")
+EVENT_COLUMNS: Final = ("title", "starts", "ends", "timezone", "number", "sequence", "groups")
+VALUE_COLUMNS: Final = ("name", "value")
+MAX_EVENTS: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class KnownGroup:
+    id: UUID
+    jid: str
+    name: str | None
+
+
+class GroupBook:
+    """Finds the group that somebody means: by its id, its name, or the end of its id."""
+
+    def __init__(self, groups: Sequence[KnownGroup]) -> None:
+        self._by_word: dict[str, list[KnownGroup]] = {}
+        for group in groups:
+            words = {str(group.id), group.jid, short_id(group.jid), normalise(group.name or "")}
+            for word in words - {""}:
+                self._by_word.setdefault(word, []).append(group)
+
+    def find(self, text: str) -> KnownGroup:
+        """Raises ``InvalidInput`` where it is not exactly one."""
+        found = self._by_word.get(text.strip()) or self._by_word.get(normalise(text)) or []
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise InvalidInput(f"There is no group “{text}”.")
+        endings = ", ".join(short_id(group.jid) for group in found[:5])
+        raise InvalidInput(
+            f"{len(found)} groups are called “{text}”: give the end of its id ({endings})."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class FoundGroups:
+    groups: tuple[KnownGroup, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def find_groups(table: Table, book: GroupBook) -> FoundGroups:
+    """One group per line, in the first of the columns that can name one."""
+    column = next((name for name in table.columns if name in GROUP_COLUMNS), None)
+    if column is None:
+        raise InvalidInput("No column is called “group”.", fields={"file": "needs a column group"})
+    found: dict[UUID, KnownGroup] = {}
+    mistakes = []
+    for line in table.lines:
+        try:
+            group = book.find(line.cells.get(column, ""))
+            found[group.id] = group
+        except InvalidInput as error:
+            mistakes.append(Mistake(line.number, error.detail))
+    return FoundGroups(tuple(found.values()), tuple(mistakes))
+
+
+# --- values ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FoundValues:
+    values: Mapping[str, str]
+    mistakes: tuple[Mistake, ...]
+
+
+def find_values(table: Table) -> FoundValues:
+    values: dict[str, str] = {}
+    mistakes = []
+    for line in table.lines:
+        name = line.cells.get("name", "").removeprefix("{").removesuffix("}")
+        try:
+            _check_value(name, line.cells.get("value", ""))
+            values[name] = line.cells.get("value", "")
+        except InvalidInput as error:
+            mistakes.append(Mistake(line.number, error.detail))
+    return FoundValues(values, tuple(mistakes))
+
+
+def _check_value(name: str, value: str) -> None:
+    if not is_name(name):
+        raise InvalidInput(f"“{name}” is no name for a variable: small letters, digits and _.")
+    if len(value) > MAX_VALUE:
+        raise InvalidInput(f"The value of {{{name}}} takes at most {MAX_VALUE:,} characters.")
+    check_values({name: value}, BUILTIN)
+
+
+# --- events ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What lines can refer to."""
+
+    numbers: Mapping[str, UUID]
+    """By their digits."""
+    sequences: Mapping[str, UUID]
+    """By their name in small letters."""
+    groups: GroupBook
+    timezone: str
+    """Of the organization."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvent:
+    line: int
+    event: EventInput
+    groups: tuple[KnownGroup, ...] = ()
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundEvents:
+    events: tuple[FoundEvent, ...]
+    mistakes: tuple[Mistake, ...]
+
+
+def find_events(table: Table, known: Known, now: datetime) -> FoundEvents:
+    """One event per line. A column that is none of ours is a variable."""
+    for column in ("title", "starts"):
+        if column not in table.columns:
+            why = f"No column is called “{column}”."
+            raise InvalidInput(why, fields={"file": why})
+    if len(table.lines) > MAX_EVENTS:
+        why = f"At most {MAX_EVENTS} at once."
+        raise InvalidInput(why, fields={"file": why})
+    found, mistakes = [], []
+    for line in table.lines:
+        try:
+            found.append(_event(line, known, now))
+        except InvalidInput as error:
+            mistakes.append(Mistake(line.number, error.detail))
+    return FoundEvents(tuple(found), tuple(mistakes))
+
+
+def _event(line: Line, known: Known, now: datetime) -> FoundEvent:
+    cells = line.cells
+    timezone = check_timezone(cells.get("timezone", known.timezone))
+    zone = ZoneInfo(timezone)
+    event = EventInput(
+        title=cells.get("title", ""),
+        starts_at=_moment(cells.get("starts", ""), zone, "start"),
+        timezone=timezone,
+        ends_at=_moment(cells["ends"], zone, "end") if "ends" in cells else None,
+        number_id=_number(cells.get("number"), known),
+        sequence_id=_sequence(cells.get("sequence"), known),
+    )
+    groups = [
+        known.groups.find(name) for name in cells.get("groups", "").split("|") if name.strip()
+    ]
+    values = {name: value for name, value in cells.items() if name not in EVENT_COLUMNS}
+    for name, value in values.items():
+        _check_value(name, value)
+    unique = {group.id: group for group in groups}
+    return FoundEvent(line.number, check_input(event, now), tuple(unique.values()), values)
+
+
+def _moment(text: str, zone: ZoneInfo, what: str) -> datetime:
+    """A time of the wall clock in the zone of the event, unless it has an offset."""
+    try:
+        moment = datetime.fromisoformat(text)
+        if not 2000 <= moment.year <= 2200:
+            raise ValueError(text)
+    except ValueError as error:
+        raise InvalidInput(f"The {what} “{text}” is no time like 2026-03-04 19:00.") from error
+    return moment if moment.tzinfo is not None else at_wall_clock(moment, zone)
+
+
+def _number(text: str | None, known: Known) -> UUID | None:
+    if text is None:
+        return None
+    found = known.numbers.get(normalise_phone(text))
+    if found is None:
+        raise InvalidInput(f"The organization has no number {text}.")
+    return found
+
+
+def _sequence(text: str | None, known: Known) -> UUID | None:
+    if text is None:
+        return None
+    found = known.sequences.get(text.lower())
+    if found is None:
+        raise InvalidInput(f"There is no sequence “{text}”.")
+    return found
