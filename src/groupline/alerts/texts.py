@@ -115,7 +115,8 @@ def webhooks_refused(name: str) -> Said:
 
 
 def preflight(title: str, data: Mapping[str, Any], link: str | None) -> Said:
-    found = [sentence for each in _listed(data.get("findings")) if (sentence := _sentence(each))]
+    findings = sorted(_listed(data.get("findings")), key=_is_warning)
+    found = [sentence for each in findings if (sentence := _sentence(each))]
     text = " ".join(found[:5]) or str(data.get("sentence") or "Preflight found something.")
     more = len(found) - 5
     return Said(f"“{title}” is not ready", f"{text} And {more} more." if more > 0 else text, link)
@@ -132,6 +133,11 @@ def campaign(name: str, counts: Mapping[str, Any], link: str) -> Said:
 
 def _listed(value: object) -> list[Any]:
     return list(value) if isinstance(value, list) else []
+
+
+def _is_warning(finding: object) -> bool:
+    """What keeps the event from working comes first."""
+    return isinstance(finding, Mapping) and finding.get("severity") == "warning"
 
 
 def _sentence(finding: object) -> str | None:

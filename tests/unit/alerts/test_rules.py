@@ -113,6 +113,13 @@ def test_many_findings_are_cut_and_counted() -> None:
     assert texts.preflight("Yoga", data, None).text.endswith("Finding 4. And 3 more.")
 
 
+def test_what_keeps_an_event_from_working_comes_before_warnings() -> None:
+    warning = {"severity": "warning", "sentence": "An older text."}
+    problem = {"severity": "problem", "sentence": "No number."}
+    said = texts.preflight("Yoga", {"findings": [warning, problem]}, None)
+    assert said.text == "No number. An older text."
+
+
 @pytest.mark.parametrize(
     ("url", "service", "masked"),
     [
