@@ -1,6 +1,6 @@
 """Sending something to the groups of an event now, beside its sequence."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -15,10 +15,13 @@ from groupline.events.rules import NotReady, check_planned, word
 from groupline.events.telling import tell
 from groupline.events.texts import Texts, missing_sentence
 from groupline.journal import Actor
-from groupline.messages import service as messages
 from groupline.messages.media import Media
-from groupline.messages.schemas import NewMessages
+from groupline.messages.refusals import content_refusal
+from groupline.messages.rules import PRIORITY_NOW, Policy
+from groupline.messages.schemas import Draft, GroupsRefused, RefusedGroup
+from groupline.messages.service import MAX_CONTENT, enqueue
 from groupline.models import EventKind, MediaType, Template
+from groupline.text import check_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +57,22 @@ async def send_now(
         )
     names = await group_names(session, organization_id, event_id)
     chosen = _chosen(names, wanted.group_ids)
-    texts = _filled(Texts(event), wanted.content, chosen)
-    ids: list[UUID] = []
-    for text, group_ids in texts.items():
-        ids += await messages.schedule(
-            session,
-            organization_id,
-            NewMessages(
-                number_id=event.number_id,
-                group_ids=group_ids,
-                content=text,
-                media=wanted.media,
-                event_id=event_id,
-            ),
-            actor=actor,
-            now=now,
+    texts = _filled(Texts(event), wanted, chosen)
+    drafts = [
+        Draft(
+            number_id=event.number_id,
+            group_id=group_id,
+            content=text,
+            media_url=wanted.media.url if wanted.media else None,
+            media_type=wanted.media.kind if wanted.media else None,
+            scheduled_for=now,
+            expires_at=now + Policy().late,
+            priority=PRIORITY_NOW,
+            event_id=event_id,
         )
+        for group_id, text in texts.items()
+    ]
+    ids = await _write(session, organization_id, drafts, actor=actor, now=now)
     await tell(
         session,
         "event.sent_now",
@@ -80,6 +83,26 @@ async def send_now(
         now=now,
     )
     return ids
+
+
+async def _write(
+    session: AsyncSession,
+    organization_id: UUID,
+    drafts: Sequence[Draft],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> list[UUID]:
+    """A group that cannot be written to refuses them all: the caller's transaction ends."""
+    written = await enqueue(session, organization_id, drafts, actor=actor, now=now)
+    if written.refused:
+        raise GroupsRefused(
+            [
+                RefusedGroup(each.draft.group_id, each.group_name, each.code, each.reason)
+                for each in written.refused
+            ]
+        )
+    return list(written)
 
 
 def _chosen(
@@ -107,9 +130,12 @@ async def from_template(
     return row.content, row.media_url, row.media_type
 
 
-def _filled(texts: Texts, content: str, groups: Mapping[UUID, str | None]) -> dict[str, list[UUID]]:
-    """The groups by the text that they get."""
-    found: dict[str, list[UUID]] = {}
+def _filled(texts: Texts, wanted: NewSend, groups: Mapping[UUID, str | None]) -> dict[UUID, str]:
+    """What each group gets. Raises ``InvalidInput`` with everything that has no value."""
+    if not groups:
+        raise InvalidInput("Choose at least one group.", fields={"groupIds": "choose some"})
+    content = check_text(wanted.content, field="content", what="message")
+    found: dict[UUID, str] = {}
     wrong: dict[str, str] = {}
     for group_id, name in groups.items():
         filled = texts.fill(content, name)
@@ -117,10 +143,19 @@ def _filled(texts: Texts, content: str, groups: Mapping[UUID, str | None]) -> di
             f"{{{missing}}}": missing_sentence(missing, texts.values) for missing in filled.missing
         }
         wrong |= {problem.text: problem.sentence for problem in filled.problems}
-        found.setdefault(filled.text, []).append(group_id)
+        found[group_id] = filled.text
     if wrong:
         why = " ".join(wrong.values())
         raise InvalidInput(f"Nothing was sent. {why}", fields={"content": why, **wrong})
-    if not groups:
-        raise InvalidInput("Choose at least one group.", fields={"groupIds": "choose some"})
+    for text in set(found.values()):
+        _check_fits(text, has_media=wanted.media is not None)
     return found
+
+
+def _check_fits(text: str, *, has_media: bool) -> None:
+    refusal = content_refusal(text, has_media=has_media)
+    if refusal is not None:
+        raise InvalidInput(refusal.sentence, fields={"content": refusal.sentence})
+    if len(text) > MAX_CONTENT:
+        why = f"At most {MAX_CONTENT:,} characters, with its values."
+        raise InvalidInput(why, fields={"content": why})
