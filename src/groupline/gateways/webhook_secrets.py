@@ -146,14 +146,14 @@ async def drop_old_webhook_secret(
 ) -> Gateway:
     """From now on only the newest secret proves anything."""
     gateway = await _locked(session, gateway_id)
-    newest, *old = valid_secrets(vault, gateway, now) or [None]
-    if newest is None or not old:
+    good = valid_secrets(vault, gateway, now)
+    if len(good) < 2:
         raise Conflict(
             "This gateway has no old webhook secret.",
             hint="Only the newest one is good already.",
             state="no_old_secret",
         )
-    gateway.webhook_secrets = write_webhook_secrets(vault, [newest])
+    gateway.webhook_secrets = write_webhook_secrets(vault, good[:1])
     action = "gateway.webhook_secret_dropped"
     await _record(session, gateway, action, {}, actor=actor, now=now)
     return gateway
