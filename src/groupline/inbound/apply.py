@@ -74,6 +74,7 @@ async def _message_error(
         _about(event),
         code=int(code) if len(code) < 10 and code.isascii() and code.isdigit() else None,
         error=text_of(event.payload, "errorMessage", "error"),
+        at=event.occurred_at,
         now=now,
     )
 

@@ -94,6 +94,7 @@ async def apply_message_error(
     *,
     code: int | None,
     error: str | None,
+    at: datetime | None = None,
     now: datetime,
     policy: Policy = _POLICY,
 ) -> InboundOutcome:
@@ -103,7 +104,7 @@ async def apply_message_error(
     if not isinstance(match, _Match):
         return match
     row = match.row
-    if about.message_id is not None and row.message_id not in (None, about.message_id):
+    if _is_older(row, at) or row.message_id not in (None, about.message_id or row.message_id):
         return "outdated"  # it is about an earlier attempt
     if row.status == "sending":
         return "unmatched"  # its own answer comes first

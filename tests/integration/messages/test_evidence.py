@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -90,6 +91,26 @@ async def test_another_copy_than_the_rejected_one_did_leave(outbox: Outbox) -> N
 
     message = await outbox.message(message_id)
     assert (message.status, message.gateway_message_id) == ("sent", "3EB1")
+
+
+async def test_a_rejection_from_before_this_attempt_is_about_another_one(outbox: Outbox) -> None:
+    """An attempt may bear the id of the one before it: both come from the same reference."""
+    sender, now = await outbox.add_sender(), outbox.clock.now()
+    message_id = await outbox.write(
+        sender,
+        status="sent",
+        session_id=sender.session_id,
+        gateway_message_id=ID,
+        request_started_at=now,
+    )
+    source = Source(outbox.gateway_id, sender.gateway_session_id)
+    for at, outcome in ((now - timedelta(seconds=31), "outdated"), (now, "applied")):
+        async with outbox.database.writing() as session:
+            told = await apply_message_error(
+                session, source, About(message_id=ID), code=403, error=None, at=at, now=now
+            )
+        assert told == outcome
+    assert (await outbox.message(message_id)).status == "failed"
 
 
 # --- replaced
