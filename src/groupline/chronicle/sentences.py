@@ -77,6 +77,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "event.sequence_run": "The sequence of {subject} was run: {scheduled} messages scheduled",
     "event.sent_now": "{messages} messages to the groups of {subject} were sent at once",
     "event.texts_updated": "The texts of {messages} messages of {subject} were brought up to date",
+    "event.checked": "{subject} was checked: {problems} problems found",
     "preflight.failed": "Preflight found that {subject} is not ready",
     "template.created": "The template {subject} was created",
     "template.changed": "The template {subject} was changed",

@@ -166,13 +166,14 @@ def _stored(looked: Looked) -> dict[str, Any]:
 
 
 async def _tell(session: AsyncSession, event: EventView, looked: Looked, actor: Actor) -> None:
-    """Alerts and webhooks hear of it through the journal."""
+    """Alerts and webhooks hear of what the worker found; who asked for a look sees it at once."""
     await announce(session, "events", organization_id=event.organization_id, subject_id=event.id)
-    if not looked.problems:
+    by_person = looked.point == "button"
+    if not by_person and not looked.problems:
         return
     await journal.record(
         session,
-        action="preflight.failed",
+        action="event.checked" if by_person else "preflight.failed",
         actor=actor,
         organization_id=event.organization_id,
         subject="event",

@@ -100,7 +100,11 @@ async def _overview(
         "next_rows": await _with_states(session, runtime, coming),
         "trouble_rows": await _with_states(session, runtime, troubled),
         "steps": _first_steps(numbers, counts),
-        "troubled_events": await troubled_events(session, organization_id, now),
+        "troubled_events": [
+            event
+            for event in await troubled_events(session, organization_id, now)
+            if f"/{event.kind}s/{event.event_id}" not in {alert.link for alert in alerts}
+        ],
     }
 
 

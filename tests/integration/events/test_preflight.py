@@ -108,7 +108,7 @@ async def test_everything_that_stands_in_the_way_is_named(
     assert by_code["media"].link == f"/templates/{studio.template_id}"
     assert by_code["stale_text"].severity == "warning"
     entries = await journal_of(database, studio.event_id)
-    assert entries[-1].action == "preflight.failed"
+    assert entries[-1].action == "event.checked", "who asked sees it at once: nobody is alerted"
     assert entries[-1].data["problems"] == 6
     assert {each["code"] for each in entries[-1].data["findings"]} == set(by_code)
 
