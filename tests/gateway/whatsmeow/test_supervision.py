@@ -124,6 +124,25 @@ async def test_a_client_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
         assert ended["detail"] == "There is no library on this machine."
 
 
+async def test_a_pairing_that_is_damaged_says_so_and_stops_nobody_else(
+    tmp_path: Path, whatsapp: FakeWhatsApp
+) -> None:
+    async with running_gateway(tmp_path, whatsmeow=options()) as gateway:
+        for name in ("wa_1", "wa_2"):
+            await gateway.post("/connect", {"sessionId": name})
+            await whatsapp.scan(name)
+            await until_status(gateway, "connected", name)
+    pairing = tmp_path / "pairings" / "wa_1.db"
+    pairing.unlink()
+    pairing.mkdir()
+    async with running_gateway(tmp_path, whatsmeow=options()) as gateway:
+        await until_status(gateway, "connected", "wa_2")
+        detail = "The process of this session could not be started: Is a directory"
+        await until_status(gateway, "connecting", detail=detail)
+        pairing.rmdir()
+        await until_status(gateway, "qr_pending")
+
+
 async def _paired_process(process: WhatsmeowProcess, whatsapp: FakeWhatsApp) -> int:
     async with process.client() as gateway:
         await gateway.post("/connect", {"sessionId": "wa_1"})

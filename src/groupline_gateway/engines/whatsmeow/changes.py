@@ -61,6 +61,11 @@ def connect_sentence(text: str) -> str:
     return f"The connection to WhatsApp could not be opened: {redact(text)}"
 
 
+def not_started_sentence(error: Exception) -> str:
+    words = getattr(error, "strerror", None) or str(error)
+    return f"The process of this session could not be started: {redact(words)}"
+
+
 def hear(session: Session, frame: Frame, now: datetime) -> Next:
     """Changes the session by what its worker says."""
     match Happening(frame["event"]):

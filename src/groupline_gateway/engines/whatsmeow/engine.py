@@ -166,8 +166,11 @@ class WhatsmeowEngine:
     async def connect(self, request: ConnectRequest) -> SessionView:
         if request.pairing_code and request.phone is None:
             raise BadRequest("phone: is needed for a pairing code")
-        session = self._sessions.find(request.session_id)
-        runner = await self._add(request) if session is None else self._runners[request.session_id]
+        runner = self._runners.get(request.session_id)
+        if runner is None and self._sessions.find(request.session_id) is not None:
+            raise Conflict("This session is being logged out at this moment")
+        if runner is None:
+            runner = await self._add(request)
         session = runner.session
         if session.status is not SessionStatus.CONNECTED:
             await self._connect(runner, request)
@@ -205,10 +208,10 @@ class WhatsmeowEngine:
 
     async def disconnect(self, session_id: str) -> None:
         session = self._sessions.get(session_id)
-        runner = self._runners[session_id]
-        if session.paired:
+        runner = self._runners.get(session_id)
+        if runner is not None and session.paired:
             await self._log_out(runner)
-        if self._runners.pop(session_id, None) is None:
+        if runner is None or self._runners.pop(session_id, None) is None:
             return  # somebody else asked at the same time
         await runner.close()
         await asyncio.to_thread(runner.file.remove)
@@ -265,7 +268,10 @@ class WhatsmeowEngine:
         session = self._sessions.get(session_id)
         if session.status is not SessionStatus.CONNECTED:
             raise NotConnected
-        return self._runners[session_id]
+        runner = self._runners.get(session_id)
+        if runner is None:
+            raise NotConnected
+        return runner
 
     # --- what happens
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -90,6 +91,7 @@ class Runner:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name=f"runner/{self.session.session_id}")
+        self._task.add_done_callback(_complain)
 
     def kick(self) -> None:
         """Somebody wants this session now: no more waiting."""
@@ -180,11 +182,24 @@ class Runner:
         failures = 0
         while True:
             await self._until_wanted()
-            lived_well = await self._live()
+            try:
+                lived_well = await self._live()
+            except (OSError, sqlite3.Error) as error:
+                lived_well = False
+                self._could_not_start(error)
             failures = 0 if lived_well else failures + 1
             if self.session.wish is not Wish.NONE and self.session.retry_at is None:
                 self.restarts += 1
                 await self._pause(0.0 if lived_well else self._backoff(failures))
+
+    def _could_not_start(self, error: Exception) -> None:
+        """No memory, no file, a damaged pairing: tried again, in case somebody mends it."""
+        session = self.session
+        log.error("worker.not_started", session_id=session.session_id, reason=str(error))
+        session.become(
+            SessionStatus.CONNECTING, self._clock.now(), detail=changes.not_started_sentence(error)
+        )
+        self._tell()
 
     async def _until_wanted(self) -> None:
         while True:
@@ -303,6 +318,11 @@ class Runner:
         self._changed(self.session)
         for news in self._watchers:
             news.set()
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("runner.failed", exc_info=error)
 
 
 def proxy_url(session: Session) -> str | None:
