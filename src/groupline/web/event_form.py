@@ -54,12 +54,17 @@ class Typed:
             sequence_id=str(event.sequence_id or ""),
         )
 
-    def read(self) -> EventInput:
-        """Wall clock times are those of the chosen zone."""
+    def read(self, event: EventView | None = None) -> EventInput:
+        """Wall clock times are those of the chosen zone. A start that was left as it is keeps its
+        seconds, which the field does not show."""
         zone = ZoneInfo(check_timezone(self.timezone))
+        starts_at = read_wall_clock(self.starts, zone, "starts")
+        before = Typed.of(event) if event else Typed()
+        if event and (self.starts, self.timezone) == (before.starts, before.timezone):
+            starts_at = event.starts_at
         return EventInput(
             title=self.title,
-            starts_at=read_wall_clock(self.starts, zone, "starts"),
+            starts_at=starts_at,
             timezone=self.timezone,
             ends_at=read_wall_clock(self.ends, zone, "ends") if self.ends else None,
             number_id=_uuid(self.number_id, "number"),
@@ -153,7 +158,7 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
                     session,
                     principal.organization_id,
                     event_id,
-                    given.read(),
+                    given.read(event),
                     kind=kind,
                     actor=principal.actor,
                     now=runtime.clock.now(),

@@ -253,6 +253,10 @@ async def test_sending_now_happens_once_for_each_form(
 async def test_another_number_says_what_follows_and_where_it_is_not(
     studio: Studio, browser: httpx.AsyncClient, database: Database
 ) -> None:
+    seconds = STARTS + timedelta(seconds=7)
+    async with database.writing() as session:
+        own = update(Event).where(Event.id == studio.event_id)
+        await session.execute(own.values(starts_at=seconds))
     await run(browser, studio)
     async with database.writing() as session:
         other = await make_number(session, organization_id=studio.organization_id)
@@ -268,6 +272,9 @@ async def test_another_number_says_what_follows_and_where_it_is_not(
     page = await browser.post(url(studio, "/edit"), data=data)
     assert "15 scheduled messages now go from the new number." in page.text
     assert "cannot write to 3 of its groups" in page.text
+    async with database.reading() as session:
+        kept = await session.scalar(select(Event.starts_at).where(Event.id == studio.event_id))
+    assert kept == seconds
 
 
 async def test_cancelling_tells_the_consequences_and_a_copy_starts_anew(
