@@ -260,6 +260,20 @@ async def test_media_are_fetched_and_handed_over(
     assert list((tmp_path / "media").iterdir()) == []
 
 
+async def test_media_that_cannot_be_handed_over_in_time_were_not_sent(
+    tmp_path: Path, whatsapp: FakeWhatsApp, media_url: str
+) -> None:
+    chosen = options(private_media=True, send_seconds=1.0)
+    async with running_gateway(tmp_path, whatsmeow=chosen) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.scan()
+        await until_status(gateway, "connected")
+        whatsapp.hold_at = "before_store"
+        refused = await _send_media(gateway, f"{media_url}/a.png", "image", expect=502)
+        assert "was not sent" in str(refused)
+    assert whatsapp.wire == []
+
+
 async def test_media_never_come_from_a_private_network(
     paired: RunningGateway, whatsapp: FakeWhatsApp, media_url: str
 ) -> None:

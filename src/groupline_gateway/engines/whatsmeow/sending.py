@@ -23,7 +23,7 @@ from groupline_gateway.engines.whatsmeow.protocol import Op
 from groupline_gateway.engines.whatsmeow.runner import Runner
 from groupline_gateway.engines.whatsmeow.secret import LENGTH, message_secret
 from groupline_gateway.engines.whatsmeow.sessions import Session
-from groupline_gateway.errors import FateUnknown, NotConnected, RateLimited
+from groupline_gateway.errors import FateUnknown, NotConnected, RateLimited, Rejected
 
 log = structlog.get_logger()
 
@@ -87,7 +87,7 @@ class Sender:
                 reason=type(error).__name__,
             )
             await runner.retire(worker)
-            return await self._after_the_kill(runner, secret)
+            return await self._after_the_kill(runner, request, secret)
         self._note_restriction(runner.session, None)
         return Sent(str(answer["messageId"]))
 
@@ -106,13 +106,16 @@ class Sender:
             self._note_restriction(runner.session, _RESTRICTED)
         return error
 
-    async def _after_the_kill(self, runner: Runner, secret: bytes) -> Sent:
+    async def _after_the_kill(self, runner: Runner, request: dict[str, Any], secret: bytes) -> Sent:
         """The worker is dead: what it had not stored by now, it has not written either."""
         stored = await self._stored(runner, secret)
         if stored is not None and self._is_received(stored):
             return Sent(stored)
         if stored is not None or runner.untraceable:
             raise FateUnknown(stored)
+        if request["media"] is not None:
+            # Most likely the upload: it counts as an attempt, and does not look like a lost session.
+            raise Rejected("The media was not taken by WhatsApp in time; it was not sent")
         raise NotConnected("The session is not connected: it broke before the message left")
 
     async def _stored(self, runner: Runner, secret: bytes) -> str | None:
