@@ -114,7 +114,7 @@ class Sender:
         if stored is not None or runner.untraceable:
             raise FateUnknown(stored)
         if request["media"] is not None:
-            # Most likely the upload: it counts as an attempt, and does not look like a lost session.
+            # Most likely the upload: an attempt that failed, and no lost session.
             raise Rejected("The media was not taken by WhatsApp in time; it was not sent")
         raise NotConnected("The session is not connected: it broke before the message left")
 
