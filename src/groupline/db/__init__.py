@@ -11,6 +11,7 @@ from groupline.db.announce import (
 )
 from groupline.db.direct import Answer, Statement, Unexpected, sqlite_values, stored_instant
 from groupline.db.engine import Database
+from groupline.db.listed import is_among
 from groupline.db.listen import PostgresListener
 from groupline.db.types import Json, UtcDateTime
 
@@ -29,6 +30,7 @@ __all__ = [
     "UtcDateTime",
     "announce",
     "condensed",
+    "is_among",
     "sqlite_values",
     "stored_instant",
 ]

@@ -144,6 +144,7 @@ def _unique(row: Mapping[str, Any]) -> tuple[int, int]:
 def draft_rows(
     organization_id: UUID, drafts: Sequence[Draft], actor: Actor, now: datetime
 ) -> Iterator[dict[str, Any]]:
+    created_by = actor.reference
     for draft in drafts:
         message_id = new_id()
         yield {
@@ -161,7 +162,7 @@ def draft_rows(
             "expires_at": draft.expires_at,
             "priority": draft.priority,
             "client_ref": str(message_id),
-            "created_by": actor.reference,
+            "created_by": created_by,
             "created_at": now,
             "updated_at": now,
         }

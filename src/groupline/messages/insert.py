@@ -5,7 +5,7 @@ take longer than the database itself.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -28,7 +28,8 @@ GIVEN: Final = (
 async def insert_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     """Writes those that no unique index forbids, in their order; says how many that were."""
     dialect = session.get_bind().dialect.name
-    listed = json.dumps([[_plain(row[name]) for name in GIVEN] for row in rows])
+    columns = [_plain([row[name] for row in rows]) for name in GIVEN]
+    listed = json.dumps([*zip(*columns, strict=True)])
     written: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
         _STATEMENTS[dialect],
         {"rows": listed},
@@ -37,7 +38,16 @@ async def insert_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]
     return written.rowcount
 
 
-def _plain(value: Any) -> Any:
+def _plain(column: Sequence[Any]) -> Iterator[Any]:
+    """As JSON takes it. What many rows share, and most of it is shared, is converted once."""
+    before, plain = None, None
+    for value in column:
+        if value is not before:
+            before, plain = value, _converted(value)
+        yield plain
+
+
+def _converted(value: Any) -> Any:
     if isinstance(value, UUID):
         return value.hex
     return stored_instant(value) if isinstance(value, datetime) else value

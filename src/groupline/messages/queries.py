@@ -22,6 +22,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
+from groupline.db import is_among
 from groupline.groups.names import search_words
 from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.messages.refusals import target_refusal
@@ -329,7 +330,7 @@ async def groups_for_sending(
         func.coalesce(member.is_admin, False).label("is_admin"),
     ).where(group.organization_id == organization_id)
     if ids is not None:
-        statement = statement.outerjoin(member, belongs).where(group.id.in_(ids))
+        statement = statement.outerjoin(member, belongs).where(is_among(session, group.id, ids))
     else:
         statement = statement.join(member, belongs).where(member.is_active.is_(True))
     if named:
@@ -337,19 +338,17 @@ async def groups_for_sending(
             or_(group.group_name.icontains(named, autoescape=True), group.group_jid == named)
         )
     statement = statement.order_by(group.group_name, group.id).limit(limit)
-    return [_sendable(row) for row in await session.execute(statement)]
+    return _sendable((await session.execute(statement)).all())
 
 
-def _sendable(row: Any) -> SendableGroup:
-    refusal = target_refusal(
-        GroupFacts(row.is_community, row.is_community_announce, row.announce_only),
-        MembershipFacts(bool(row.is_member), bool(row.is_admin)),
-    )
-    return SendableGroup(
-        id=row.id,
-        jid=row.group_jid,
-        name=row.group_name,
-        participant_count=row.participant_count,
-        refusal=None if refusal is None else refusal.sentence,
-        refusal_code=None if refusal is None else refusal.code,
-    )
+def _sendable(rows: Sequence[Any]) -> list[SendableGroup]:
+    """Thousands of groups are alike: what the rules say of a kind is asked once."""
+    kinds: dict[tuple[bool, ...], tuple[str | None, str | None]] = {}
+    groups = []
+    for id_, jid, name, participants, *kind in rows:
+        facts = tuple(map(bool, kind))
+        if facts not in kinds:
+            refusal = target_refusal(GroupFacts(*facts[:3]), MembershipFacts(*facts[3:]))
+            kinds[facts] = (refusal.sentence, refusal.code) if refusal else (None, None)
+        groups.append(SendableGroup(id_, jid, name, participants, *kinds[facts]))
+    return groups
