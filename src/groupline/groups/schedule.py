@@ -1,7 +1,6 @@
 """Syncs whatever is due: after a phone was connected, and every day."""
 
 import asyncio
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -17,32 +16,39 @@ from groupline.groups.sync import GroupSync
 from groupline.groups.turns import running
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, WhatsappNumber, WhatsappSession
+from groupline.numbers.lanes import Lanes
 
 log = structlog.get_logger(__name__)
 
-_AT_ONCE: Final = 4
-_LOOKED_AT: Final = 100
+_LOOKED_AT: Final = 1_000
 
 Due = tuple[UUID, UUID]
 """Organization and number."""
 
 
 class GroupSyncLoop:
-    """One turn syncs at most one number per gateway, so that none is asked more than it bears."""
+    """Each gateway is asked for one number at a time, and none waits for a slow one."""
 
     def __init__(self, database: Database, sync: GroupSync, clock: Clock) -> None:
         self._database = database
         self._sync = sync
         self._clock = clock
+        self._lanes = Lanes("groups")
+
+    @property
+    def wake(self) -> asyncio.Event:
+        """Set when a lane has ended: more may be due by now."""
+        return self._lanes.wake
 
     async def run_once(self) -> bool:
-        now = self._clock.now()
-        async with self._database.reading() as session:
-            due = await due_numbers(session, now)
-        async with asyncio.TaskGroup() as turn:
-            for each in due:
-                turn.create_task(self._run(*each))
-        return bool(due)
+        """Starts a lane for every gateway with a number that is due; waits for none of them."""
+        for gateway_id in await self._due():
+            self._lanes.start(gateway_id, self._turn)
+        return False
+
+    async def drain(self) -> None:
+        """Lets the syncs that run end, but not for long: they can be made again."""
+        await self._lanes.drain()
 
     async def next_due(self) -> float | None:
         """Seconds until the next planned sync; what is due and cannot run is no reason to hurry."""
@@ -56,6 +62,16 @@ class GroupSyncLoop:
             at = (await session.execute(statement)).scalar_one()
         return None if at is None else (at - now).total_seconds()
 
+    async def _turn(self, gateway_id: UUID) -> bool:
+        due = (await self._due()).get(gateway_id)
+        if due is not None:
+            await self._run(*due)
+        return due is not None
+
+    async def _due(self) -> dict[UUID, Due]:
+        async with self._database.reading() as session:
+            return await due_numbers(session, self._clock.now())
+
     async def _run(self, organization_id: UUID, number_id: UUID) -> None:
         try:
             await self._sync.run(organization_id, number_id, actor=SYSTEM)
@@ -64,8 +80,8 @@ class GroupSyncLoop:
             log.info("groups.sync_put_off", number_id=str(number_id), code=failure.code)
 
 
-async def due_numbers(session: AsyncSession, now: datetime) -> Sequence[Due]:
-    """Connected numbers whose sync is due and not under way, at most one per gateway."""
+async def due_numbers(session: AsyncSession, now: datetime) -> dict[UUID, Due]:
+    """By gateway: the connected number whose sync is due for longest and not under way."""
     rows = (
         await session.execute(
             select(WhatsappNumber.organization_id, WhatsappNumber.id, WhatsappSession.gateway_id)
@@ -82,7 +98,7 @@ async def due_numbers(session: AsyncSession, now: datetime) -> Sequence[Due]:
     for row in rows:
         if row.id not in under_way:
             first_of_gateway.setdefault(row.gateway_id, (row.organization_id, row.id))
-    return list(first_of_gateway.values())[:_AT_ONCE]
+    return first_of_gateway
 
 
 def _is_connected() -> ColumnElement[bool]:

@@ -1,10 +1,11 @@
 """Syncs run by themselves: after a phone was connected, daily, and later after a failure."""
 
+import asyncio
 from datetime import datetime, timedelta
 
 import pytest
 from sqlalchemy import update
-from tests.contract.scripted import ScriptedGateway, answer
+from tests.contract.scripted import Peer, ScriptedGateway, answer
 from tests.integration.groups.conftest import Phone, connect_phone, many
 from tests.support.clock import NOW, ManualClock
 
@@ -17,6 +18,12 @@ from groupline.runtime import Runtime
 @pytest.fixture
 def loop(runtime: Runtime, sync: GroupSync) -> GroupSyncLoop:
     return GroupSyncLoop(runtime.database, sync, runtime.clock)
+
+
+async def turn(loop: GroupSyncLoop) -> None:
+    """One number of each gateway that has one."""
+    await loop.run_once()
+    await loop.drain()
 
 
 async def ask_for_sync(phone: Phone, at: datetime = NOW) -> None:
@@ -39,14 +46,16 @@ async def test_a_number_that_asked_is_synced_and_planned_for_the_next_day(
     phone.lists(many(27))
     await ask_for_sync(phone)
 
-    assert await loop.run_once()
+    await turn(loop)
 
     number = await number_of(phone)
     assert len(await phone.saved()) == 27
     assert number.synced_at == NOW
     assert number.groups_sync_due_at is not None
     assert timedelta(hours=22) <= number.groups_sync_due_at - NOW <= timedelta(hours=26)
-    assert not await loop.run_once()
+    asked = len(phone.gateway.received)
+    await turn(loop)
+    assert len(phone.gateway.received) == asked
 
 
 async def test_the_loop_knows_when_the_next_one_is_due(phone: Phone, loop: GroupSyncLoop) -> None:
@@ -54,7 +63,8 @@ async def test_the_loop_knows_when_the_next_one_is_due(phone: Phone, loop: Group
     await ask_for_sync(phone, NOW + timedelta(minutes=5))
 
     assert await loop.next_due() == 300
-    assert not await loop.run_once()
+    await turn(loop)
+    assert phone.gateway.received == []
 
 
 async def test_a_failure_is_stored_and_tried_again_later_and_later(
@@ -65,7 +75,7 @@ async def test_a_failure_is_stored_and_tried_again_later_and_later(
 
     waits = []
     for _ in range(3):
-        await loop.run_once()
+        await turn(loop)
         number = await number_of(phone)
         assert number.groups_sync_due_at is not None
         waits.append(number.groups_sync_due_at - clock.now())
@@ -89,7 +99,7 @@ async def test_a_number_that_is_not_connected_waits_until_it_is(
             .values(status="disconnected", disconnected_at=NOW, ended_reason="logged_out")
         )
 
-    assert not await loop.run_once()
+    await turn(loop)
     assert phone.gateway.received == []
 
 
@@ -112,8 +122,35 @@ async def test_a_gateway_is_asked_for_one_number_at_a_time(
     await ask_for_sync(phone)
     await ask_for_sync(other, NOW - timedelta(minutes=1))
 
-    await loop.run_once()
+    await turn(loop)
     assert (len(await phone.saved()), len(await other.saved())) == (0, 3)
 
-    await loop.run_once()
+    await turn(loop)
     assert len(await phone.saved()) == 3
+
+
+async def test_a_silent_gateway_keeps_no_other_one_waiting(
+    phone: Phone, loop: GroupSyncLoop, runtime: Runtime, sync: GroupSync
+) -> None:
+    async with ScriptedGateway() as silent:
+        stuck = await connect_phone(runtime, sync, silent, phone.organization_id)
+        answered = asyncio.Event()
+
+        async def holding(peer: Peer) -> bool:
+            await answered.wait()
+            return await answer(200, {"groups": many(2)})(peer)
+
+        silent.says(holding)
+        phone.lists(many(3))
+        await ask_for_sync(stuck, NOW - timedelta(minutes=1))
+        await loop.run_once()
+        await ask_for_sync(phone)
+        loop.wake.clear()
+
+        await loop.run_once()
+        await loop.wake.wait()
+
+        assert (len(await phone.saved()), len(await stuck.saved())) == (3, 0)
+        answered.set()
+        await loop.drain()
+        assert len(await stuck.saved()) == 2
