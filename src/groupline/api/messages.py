@@ -276,7 +276,7 @@ async def resolve(
 
 async def outs(session: AsyncSession, views: list[MessageView], now: datetime) -> list[MessageOut]:
     waiting = {each.number_id for each in views if each.status == "pending"}
-    known = await lanes(session, waiting)
+    known = await lanes(session, waiting, now)
     return [message_out(each, shown(each, known.get(each.number_id), now)) for each in views]
 
 
@@ -312,7 +312,7 @@ async def _with_history(
     if view is None:
         raise NotFound("There is no such message.")
     now = runtime.clock.now()
-    known = await lanes(session, {view.number_id} if view.status == "pending" else ())
+    known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
     facts = _facts(view, shown(view, known.get(view.number_id), now))
     history = [_chapter(each) for each in await story_of(session, view)]
     return MessageWithHistory(**facts, history=history)

@@ -10,12 +10,7 @@ from groupline.campaigns.rules import RATE_WINDOW, Load, left_over, per_minute, 
 from groupline.campaigns.schemas import CampaignView, Estimate, Outlook
 from groupline.campaigns.writing import expiry, refusals
 from groupline.messages import queries as messages
-from groupline.messages.waiting import lanes, waiting_sentence
-
-_PASSING = frozenset(
-    {"Other messages of the number go first.", "The number pauses between two messages."}
-)
-"""Reasons to wait that are part of sending."""
+from groupline.messages.waiting import lanes, obstacle
 
 
 async def outlook(session: AsyncSession, view: CampaignView, *, now: datetime) -> Outlook:
@@ -50,7 +45,7 @@ async def estimate(session: AsyncSession, view: CampaignView, *, now: datetime) 
     begin = _begin(facts, view.scheduled_for, now)
     count = len(groups) - len(refused)
     load = await _load(session, view, facts, count=count, begin=begin, now=now)
-    known = await lanes(session, {view.number_id})
+    known = await lanes(session, {view.number_id}, now)
     return Estimate(
         groups=load.messages,
         begins_at=begin,
@@ -92,6 +87,5 @@ async def _waiting_for(session: AsyncSession, view: CampaignView, now: datetime)
         return "The campaign is paused."
     if view.status == "cancelled":
         return "The campaign is cancelled."
-    lane = (await lanes(session, {view.number_id}))[view.number_id]
-    sentence = waiting_sentence(lane, now)
-    return None if sentence in _PASSING else sentence
+    lane = (await lanes(session, {view.number_id}, now))[view.number_id]
+    return obstacle(lane, now)

@@ -263,7 +263,9 @@ async def _views(runtime: Runtime, organization_id: UUID, ids: Sequence[UUID]) -
 async def _shown(
     session: AsyncSession, views: Sequence[MessageView], now: datetime
 ) -> list[_Shown]:
-    known = await lanes(session, {each.number_id for each in views if each.status == "pending"})
+    known = await lanes(
+        session, {each.number_id for each in views if each.status == "pending"}, now
+    )
     return [(each, shown(each, known.get(each.number_id), now)) for each in views]
 
 

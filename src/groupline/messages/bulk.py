@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.journal import Actor
 from groupline.messages import rules
+from groupline.messages.called_off import is_called_off, refuse_called_off
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.queries import matching
 from groupline.messages.requeue import requeue
@@ -81,6 +82,8 @@ async def decide(
     # Asked again of the locked rows: somebody else may have been quicker.
     statement = for_change().where(MESSAGES.c.id.in_(first), MESSAGES.c.status.in_(CAN[action]))
     rows = await fetch(session, statement)
+    if action == "send_again" and not rows and selection.ids is not None:
+        await refuse_called_off(session, organization_id, selection.ids)
     await _carry_out(session, action, rows, actor, now)
     left = await count(session, organization_id, action, selection, now=now) if rows else 0
     return Decided(done=len(rows), left=left)
@@ -96,6 +99,8 @@ def _chosen(
             MESSAGES.c.organization_id == organization_id, MESSAGES.c.id.in_(selection.ids)
         )
     statement = statement.where(MESSAGES.c.status.in_(CAN[action]))
+    if action == "send_again":
+        statement = statement.where(~is_called_off())
     if selection.as_of is not None:
         statement = statement.where(MESSAGES.c.updated_at <= selection.as_of)
     return statement

@@ -55,6 +55,6 @@ def _late(now: datetime) -> tuple[ColumnElement[bool], ...]:
 async def _reasons(
     session: AsyncSession, rows: Sequence[MessageRow], now: datetime
 ) -> Mapping[UUID, str]:
-    known = await lanes(session, {row.number_id for row in rows})
+    known = await lanes(session, {row.number_id for row in rows}, now)
     sentences = {number_id: waiting_sentence(lane, now) for number_id, lane in known.items()}
     return {number_id: sentence for number_id, sentence in sentences.items() if sentence}

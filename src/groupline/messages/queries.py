@@ -57,6 +57,7 @@ _RENAMED: Final[Mapping[str, Any]] = {
     "event_title": Event.title,
     "event_kind": Event.kind,
     "campaign_name": NotificationCampaign.name,
+    "campaign_status": NotificationCampaign.status,
     "phone_number": number.phone_number,
     "number_name": number.display_name,
     "group_jid": group.group_jid,

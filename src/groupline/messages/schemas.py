@@ -10,7 +10,7 @@ from uuid import UUID
 
 from groupline.errors import InvalidInput
 from groupline.messages.media import Media
-from groupline.models import EventKind, MediaType, MessageStatus
+from groupline.models import CampaignStatus, EventKind, MediaType, MessageStatus
 
 DisplayState = Literal[
     "scheduled",
@@ -176,6 +176,7 @@ class MessageView:
     event_kind: EventKind | None
     campaign_id: UUID | None
     campaign_name: str | None
+    campaign_status: CampaignStatus | None
     step_id: UUID | None
     content: str
     media_url: str | None

@@ -11,6 +11,7 @@ from groupline import journal
 from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.journal import Actor
 from groupline.messages import rules
+from groupline.messages.called_off import refuse_called_off
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.drafts import refused_drafts, write_drafts
 from groupline.messages.refusals import UNKNOWN_GROUP, UNKNOWN_NUMBER, content_refusal
@@ -130,6 +131,7 @@ async def send_again(
     """A new attempt of a message that failed or expired."""
     row = await _get(session, organization_id, message_id)
     step = Step(row, rules.sent_again(row.facts()), {"by": "person"})
+    await refuse_called_off(session, organization_id, [row.id])
     await write(session, [step], actor=actor, now=now)
     await requeue(session, [row], now=now)
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal, assert_never
 
 from groupline.messages.schemas import DisplayState, MessageView
-from groupline.messages.waiting import Lane, waiting_sentence
+from groupline.messages.waiting import OTHERS_FIRST, Lane, obstacle
 
 PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived"]
 
@@ -35,14 +35,19 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
             state, sentence = "uncertain", f"{_why(view)} It is not sent again until that is clear."
             actions = ("it_arrived", "not_arrived")
         case "failed":
-            state, sentence, actions = "failed", _why(view), ("send_again", "discard")
+            state, sentence, actions = "failed", _why(view), (*_again(view), "discard")
         case "expired":
-            state, sentence, actions = "expired", _why(view), ("send_again",)
+            state, sentence, actions = "expired", _why(view), _again(view)
         case "cancelled":
             state, sentence = "cancelled", view.error_message or "It was called off."
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)
+
+
+def _again(view: MessageView) -> tuple[PersonAction, ...]:
+    """What a campaign has called off is not sent again."""
+    return () if view.campaign_status == "cancelled" else ("send_again",)
 
 
 def _why(view: MessageView) -> str:
@@ -54,8 +59,16 @@ def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         return Shown("scheduled", "It goes out at its time.", ("cancel",))
     if view.next_attempt_at is not None and view.next_attempt_at > now:
         return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
-    reason = waiting_sentence(lane, now) if lane is not None else None
-    return Shown("waiting", reason or "It is next.", ("cancel",))
+    return Shown("waiting", _waits_for(view, lane, now), ("cancel",))
+
+
+def _waits_for(view: MessageView, lane: Lane | None, now: datetime) -> str:
+    if view.campaign_status in ("paused", "cancelled"):
+        return f"Its campaign is {view.campaign_status}."
+    reason = obstacle(lane, now) if lane is not None else None
+    if reason is not None:
+        return reason
+    return "It is next." if lane is not None and lane.next_id == view.id else OTHERS_FIRST
 
 
 def _sent(view: MessageView) -> str:

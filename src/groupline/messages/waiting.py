@@ -6,15 +6,19 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Row, and_, exists, select
+from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.messages.rules import PRIORITIES
 from groupline.models import (
     Gateway,
+    NotificationCampaign,
     ScheduledWhatsappMessage,
     WhatsappNumber,
     WhatsappSession,
 )
+
+message, campaign = ScheduledWhatsappMessage, NotificationCampaign
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +34,11 @@ class Lane:
     free_at: datetime | None = None
     hold_reason: str | None = None
     restricted_until: datetime | None = None
+    next_id: UUID | None = None
+    """The message that goes as soon as the number may send."""
 
 
+OTHERS_FIRST: Final = "Other messages of the number go first."
 HOLDS: Final[Mapping[str, str]] = {
     "not_connected": "The gateway says that the number is not connected; it is being verified.",
     "gateway_unreachable": "The gateway cannot be reached.",
@@ -42,8 +49,20 @@ HOLDS: Final[Mapping[str, str]] = {
 }
 
 
-def waiting_sentence(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
+def waiting_sentence(lane: Lane, now: datetime) -> str | None:
     """The first thing that stands in the way, or ``None``."""
+    reason = obstacle(lane, now)
+    if reason is not None:
+        return reason
+    if lane.is_busy:
+        return OTHERS_FIRST
+    if lane.free_at is not None and lane.free_at > now:
+        return "The number pauses between two messages."
+    return None
+
+
+def obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
+    """What has to change before the number sends anything. Its pace does not: it passes."""
     if lane.is_paused:
         return "The number is paused."
     if not lane.is_connected:
@@ -56,18 +75,16 @@ def waiting_sentence(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 
         return HOLDS["restricted"]
     if lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None:
         return HOLDS.get(lane.hold_reason, "The number is held back.")
-    if lane.is_busy:
-        return "Other messages of the number go first."
-    if lane.free_at is not None and lane.free_at > now:
-        return "The number pauses between two messages."
     return None
 
 
-async def lanes(session: AsyncSession, number_ids: Collection[UUID]) -> dict[UUID, Lane]:
+async def lanes(
+    session: AsyncSession, number_ids: Collection[UUID], now: datetime
+) -> dict[UUID, Lane]:
     """The lanes of numbers as they are now."""
     if not number_ids:
         return {}
-    number, pairing, message = WhatsappNumber, WhatsappSession, ScheduledWhatsappMessage
+    number, pairing = WhatsappNumber, WhatsappSession
     busy = exists().where(message.number_id == number.id, message.status == "sending")
     statement = (
         select(
@@ -81,6 +98,7 @@ async def lanes(session: AsyncSession, number_ids: Collection[UUID]) -> dict[UUI
             Gateway.enabled,
             Gateway.unreachable_since,
             busy.label("is_busy"),
+            next_of(number.id, now).label("next_id"),
         )
         .outerjoin(
             pairing,
@@ -107,4 +125,39 @@ def _lane(row: Row[*tuple[Any, ...]]) -> Lane:
         free_at=row.lane_free_at,
         hold_reason=row.lane_hold_reason,
         restricted_until=row.restricted_until,
+        next_id=row.next_id,
+    )
+
+
+def next_of(number_id: Any, now: datetime) -> ColumnElement[UUID | None]:
+    """The message that the number sends next, as a claim picks it: one look into the index of the
+    lane for each priority. What only waits for the delay of its campaign comes after the rest."""
+    held = ("draft", "paused", "cancelled")
+    stopped, delayed = campaign.status.in_(held), campaign.next_send_at > now
+    firsts = [
+        _first(number_id, priority, now, unless)
+        for unless in (or_(stopped, delayed), stopped)
+        for priority in PRIORITIES
+    ]
+    return func.coalesce(*firsts)
+
+
+def _first(
+    number_id: Any, priority: int, now: datetime, unless: ColumnElement[bool]
+) -> ScalarSelect[UUID]:
+    later = message.next_attempt_at
+    return (
+        select(message.id)
+        .where(
+            message.number_id == number_id,
+            message.status == "pending",
+            message.priority == priority,
+            message.scheduled_for <= now,
+            or_(later.is_(None), later <= now),
+            or_(message.expires_at.is_(None), message.expires_at > now),
+            ~exists().where(campaign.id == message.campaign_id, unless),
+        )
+        .order_by(message.scheduled_for, message.id)
+        .limit(1)
+        .scalar_subquery()
     )

@@ -234,7 +234,7 @@ async def _one(
         after=wanted.after,
         limit=_RESULTS,
     )
-    known = await lanes(session, {each.number_id for each in page if each.status == "pending"})
+    known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
     next_url = wanted.url(view.id, encode_cursor(*following.keys)) if following else None
     return {
         "outlook": await progress.outlook(session, view, now=now),

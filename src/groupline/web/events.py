@@ -208,7 +208,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             )
             page = views[:_MESSAGES_ON_A_PAGE]
             waiting = {each.number_id for each in page if each.status == "pending"}
-            known = await lanes(session, waiting)
+            known = await lanes(session, waiting, now)
         more = len(views) > _MESSAGES_ON_A_PAGE
         here = f"/{kind}s/{event_id}/steps/{step_id}"
         return pages.render(

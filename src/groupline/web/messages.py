@@ -166,7 +166,7 @@ async def _listing(
     )
     page = views[:_ON_A_PAGE]
     counts = await queries.count_by_state(session, organization_id, asked.everything, now)
-    known = await lanes(session, {each.number_id for each in page if each.status == "pending"})
+    known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
     numbers = await queries.sending_numbers(session, organization_id)
     next_url = None
     if len(views) > _ON_A_PAGE:
@@ -250,10 +250,11 @@ async def show(
 
 
 async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> dict[str, Any]:
-    known = await lanes(session, {view.number_id} if view.status == "pending" else ())
+    now = runtime.clock.now()
+    known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
     return {
         "message": view,
-        "state": shown(view, known.get(view.number_id), runtime.clock.now()),
+        "state": shown(view, known.get(view.number_id), now),
         "story": await story_of(session, view),
         "receipts": await queries.receipts_of(
             session, view.organization_id, view.id, limit=_RECEIPTS

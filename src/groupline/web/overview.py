@@ -116,7 +116,9 @@ async def _with_states(
     session: AsyncSession, runtime: Runtime, views: Sequence[MessageView]
 ) -> list[tuple[MessageView, Shown]]:
     now = runtime.clock.now()
-    known = await lanes(session, {view.number_id for view in views if view.status == "pending"})
+    known = await lanes(
+        session, {view.number_id for view in views if view.status == "pending"}, now
+    )
     return [(view, shown(view, known.get(view.number_id), now)) for view in views]
 
 
