@@ -287,6 +287,8 @@ async def test_another_number_sends_what_the_first_could_not(
                 number_id=other.number_id,
                 group_id=each,
             )
+    joined = {"groups": [{"id": jid} for jid in sender.jids]}
+    await outbox.gateway.post(f"/sim/phones/{other.phone}/groups", joined, expect=201)
     await outbox.gateway.fault("error", route="send", httpStatus=400, phone=sender.phone)
     campaign_id = await running.start(sender)
     await outbox.work()
@@ -298,6 +300,15 @@ async def test_another_number_sends_what_the_first_could_not(
     messages = [await outbox.message(each) for each in ids]
     assert {each.number_id for each in messages} == {other.number_id}
     assert {each.status for each in messages} == {"pending"}
+
+    await outbox.work()
+    await running.turn()
+    view = await running.view(campaign_id)
+    assert (view.status, view.counts.sent) == ("completed", 2)
+    messages = [await outbox.message(each) for each in ids]
+    assert {each.session_id for each in messages} == {other.session_id}
+    assert [await outbox.copies(jid) for jid in sender.jids] == [1, 1]
+    assert set((await outbox.gateway.copies()).values()) == {1}
 
 
 async def test_an_expired_campaign_has_failed(running: Running, outbox: Outbox) -> None:
