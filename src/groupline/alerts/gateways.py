@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from enum import Enum
 from typing import Final
 from uuid import UUID
 
@@ -19,15 +20,26 @@ Told = tuple[UUID, UUID | None, str]
 """Who was told of which gateway, and what."""
 
 
-async def has_changes(session: AsyncSession, now: datetime) -> bool:
-    """Whether ``look`` would find something to write."""
+class Standing(Enum):
+    QUIET = "quiet"
+    """All gateways answer, and nobody believes anything else."""
+    FAILING = "failing"
+    """Nothing to tell yet, but that may change with time alone."""
+    CHANGED = "changed"
+    """``look`` would find something to write."""
+
+
+async def standing(session: AsyncSession, now: datetime) -> Standing:
     alerts = await queries.open_gateway_alerts(session, KINDS)
-    return set(map(_told, alerts)) != set(await _wanted(session, now))
+    failing = await queries.failing_gateways(session)
+    if set(map(_told, alerts)) != set(await _wanted(session, failing, now)):
+        return Standing.CHANGED
+    return Standing.FAILING if failing else Standing.QUIET
 
 
 async def look(session: AsyncSession, now: datetime) -> None:
     """One alert per organization for as long as a gateway fails in the same way."""
-    wanted = await _wanted(session, now)
+    wanted = await _wanted(session, await queries.failing_gateways(session), now)
     alerts = await queries.open_gateway_alerts(session, KINDS)
     told = set(map(_told, alerts))
     failing = {gateway.id for gateway in wanted.values()}
@@ -42,11 +54,13 @@ async def look(session: AsyncSession, now: datetime) -> None:
     await session.flush()
 
 
-async def _wanted(session: AsyncSession, now: datetime) -> dict[Told, Gateway]:
+async def _wanted(
+    session: AsyncSession, failing: Sequence[Gateway], now: datetime
+) -> dict[Told, Gateway]:
     """Who has to be told of what, as things are."""
     return {
         (organization_id, gateway.id, kind_of(gateway)): gateway
-        for gateway in _alarming(await queries.failing_gateways(session), now)
+        for gateway in _alarming(failing, now)
         for organization_id in await queries.organizations_at(session, gateway.id)
     }
 

@@ -23,11 +23,12 @@ from groupline.models import Alert, AlertDelivery
 
 READER: Final = "alerts"
 WAKES_ON: Final = frozenset(("journal", "gateways"))
-EVERY_SECONDS: Final = 5.0
+IDLE_SECONDS: Final = 60.0
+REST_SECONDS: Final = 0.5
+"""While thousands of messages leave, entries are looked for so often and not at each commit."""
+_WHILE_FAILING_SECONDS: Final = 5.0
 _BATCH: Final = 200
 _AT_ONCE: Final = 50
-_PAUSE_SECONDS: Final = 0.5
-"""While thousands of messages leave, entries are looked for so often and not at each commit."""
 
 
 class Watch:
@@ -35,35 +36,25 @@ class Watch:
         self._database = database
         self._clock = clock
         self._grace = grace
-        self._turned_at: float | None = None
+        self._look_in: float | None = None
         self._due: datetime | None = None
 
     async def run_once(self) -> bool:
-        if self._wait() > 0:
-            return False
-        self._turned_at = self._clock.monotonic()
         now = self._clock.now()
         async with self._database.reading() as session:
-            has_news = await journal.has_news(session, READER, ACTIONS)
-            has_changes = await gateways.has_changes(session, now)
+            news = await journal.news(session, READER, ACTIONS)
+            standing = await gateways.standing(session, now)
+        self._look_in = _look_in(news, standing)
         goes_on = False
-        if has_news or has_changes:
+        if news is journal.News.NOW or standing is gateways.Standing.CHANGED:
             goes_on = await self._take_in(now)
-        goes_on = await self._raise_due(now) or goes_on
-        if goes_on:
-            self._turned_at = None
-        return goes_on
+        return await self._raise_due(now) or goes_on
 
     async def next_due(self) -> float | None:
-        moments = [self._wait()] if self._wait() > 0 else []
+        moments = [] if self._look_in is None else [self._look_in]
         if self._due is not None:
             moments.append(max(0.0, (self._due - self._clock.now()).total_seconds()))
         return min(moments, default=None)
-
-    def _wait(self) -> float:
-        if self._turned_at is None:
-            return 0.0
-        return max(0.0, self._turned_at + _PAUSE_SECONDS - self._clock.monotonic())
 
     async def _take_in(self, now: datetime) -> bool:
         async with self._database.writing() as session:
@@ -85,6 +76,13 @@ class Watch:
             for alert in due:
                 await _raise(session, alert, now)
         return len(due) == _AT_ONCE
+
+
+def _look_in(news: journal.News, standing: gateways.Standing) -> float | None:
+    """What nobody announces: that an entry can be read by now, or a gateway is away for long."""
+    if news is journal.News.LATER:
+        return REST_SECONDS
+    return None if standing is gateways.Standing.QUIET else _WHILE_FAILING_SECONDS
 
 
 async def _raise(session: AsyncSession, alert: Alert, now: datetime) -> None:

@@ -28,8 +28,12 @@ Topic = Literal[
     "journal",
     "alerts",
     "webhooks",
+    "proofs",
+    "inbound",
 ]
 
+WORKER_TOPICS: Final[frozenset[str]] = frozenset(("proofs", "inbound"))
+"""Something to do for a loop, and nothing that a page would show."""
 _TOPICS: Final[frozenset[str]] = frozenset(get_args(Topic))
 _COLLECTED: Final = "groupline.announcements"
 _SUBJECTS_PER_TRANSACTION: Final = 20

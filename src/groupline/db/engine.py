@@ -103,6 +103,16 @@ class Database:
             raise
         self.announcements.publish_all(announced)
 
+    async def version_of_file(self) -> tuple[object, int]:
+        """SQLite only: another one after each commit through a connection that is not the writer
+        of ``writing``, in this process or elsewhere. The connection it is true for comes with it.
+        """
+        async with self._turn or nullcontext(), self._writer.connect() as connection:
+            driver: Any = (await connection.get_raw_connection()).driver_connection
+            async with driver.execute("PRAGMA data_version") as cursor:
+                (version,) = await cursor.fetchone()
+        return driver, version
+
     async def ping(self) -> None:
         """Ask the database anything; it raises what keeps it from answering."""
         async with self.reading() as session:

@@ -187,8 +187,7 @@ async def remove_gateway(
 async def note_probe(session: AsyncSession, gateway_id: UUID, probe: Probe, now: datetime) -> None:
     """Stores what a probe found out."""
     if probe.failure is not None:
-        detail = probe.error or "The gateway failed."
-        await note_failure(session, gateway_id, code=probe.failure, detail=detail, now=now)
+        await note_failure(session, gateway_id, code=probe.failure, detail=error_of(probe), now=now)
         return
     gateway = await get_gateway(session, gateway_id)
     gateway.version, gateway.engine = probe.version, probe.engine
@@ -198,6 +197,10 @@ async def note_probe(session: AsyncSession, gateway_id: UUID, probe: Probe, now:
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
     await session.flush()
     await note_success(session, gateway_id, now)
+
+
+def error_of(probe: Probe) -> str:
+    return probe.error or "The gateway failed."
 
 
 async def note_success(session: AsyncSession, gateway_id: UUID, now: datetime) -> None:

@@ -12,7 +12,7 @@ from groupline.db import Database
 from groupline.errors import GrouplineError
 from groupline.gateways.outcomes import FailureKind
 from groupline.gateways.port import Probe
-from groupline.gateways.service import Gateways, note_probe
+from groupline.gateways.service import Gateways, error_of, note_probe
 from groupline.models import Gateway
 
 HEALTHY_EVERY = timedelta(seconds=60)
@@ -33,7 +33,7 @@ class GatewayWatch:
         due = await self._due()
         probes = await asyncio.gather(*map(self._probe, due))
         for gateway, probe in zip(due, probes, strict=True):
-            await self._store(gateway.id, probe)
+            await self._store(gateway, probe)
         return False
 
     async def next_due(self) -> float | None:
@@ -63,9 +63,20 @@ class GatewayWatch:
         self._next = {row.id: self._next.get(row.id, now) for row in rows}
         return [row for row in rows if self._next[row.id] <= now]
 
-    async def _store(self, gateway_id: UUID, probe: Probe) -> None:
-        now = self._clock.now()
+    async def _store(self, gateway: Gateway, probe: Probe) -> None:
+        now, gateway_id = self._clock.now(), gateway.id
         self._next[gateway_id] = now + (HEALTHY_EVERY if probe.failure is None else FAILING_EVERY)
+        if _is_known(gateway, probe):
+            return
         async with self._database.writing() as session:
             if await session.get(Gateway, gateway_id) is not None:
                 await note_probe(session, gateway_id, probe, now)
+
+
+def _is_known(gateway: Gateway, probe: Probe) -> bool:
+    """One that stays away is asked often, and written about once."""
+    return (
+        probe.failure is not None
+        and gateway.unreachable_since is not None
+        and (gateway.last_error_code, gateway.last_error) == (probe.failure, error_of(probe))
+    )

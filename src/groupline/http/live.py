@@ -8,6 +8,7 @@ from uuid import UUID
 from starlette.responses import StreamingResponse
 
 from groupline.db import RESYNC, Announcement, Announcements
+from groupline.db.announce import WORKER_TOPICS
 
 KEEP_ALIVE_SECONDS = 20.0
 _RESYNC_LINES = 'event: resync\ndata: {"topic":"*","id":null}\n\n'
@@ -41,6 +42,8 @@ async def _lines(announcements: Announcements, organization_id: UUID) -> AsyncIt
 def _line(announcement: Announcement, organization_id: UUID) -> str | None:
     if announcement == RESYNC:
         return _RESYNC_LINES
+    if announcement.topic in WORKER_TOPICS:
+        return None
     if announcement.organization_id not in (None, organization_id):
         return None
     subject = announcement.subject_id

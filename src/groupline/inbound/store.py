@@ -10,6 +10,7 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
+from groupline.db import announce
 from groupline.ids import new_id
 from groupline.inbound.reports import Report
 from groupline.journal import SYSTEM
@@ -88,6 +89,7 @@ async def settle(
     event.tries += 1
     if outcome == "unmatched":
         event.next_try_at = next_try(event.received_at, event.tries, now)
+        await announce(session, "inbound", organization_id=None, subject_id=None)
     else:
         event.processed_at, event.next_try_at = now, None
     await session.flush()

@@ -1,7 +1,7 @@
 """The journal: written in the caller's transaction, followed with a cursor."""
 
 from groupline.journal.actor import SYSTEM, Actor
-from groupline.journal.follow import Reading, has_news, read_on
+from groupline.journal.follow import News, Reading, news, read_on
 from groupline.journal.read import (
     START,
     Cursor,
@@ -21,14 +21,15 @@ __all__ = [
     "Actor",
     "Cursor",
     "Entry",
+    "News",
     "Reading",
     "cursor_of",
-    "has_news",
     "insertion",
     "load_cursor",
     "log",
     "newest",
     "newest_cursor",
+    "news",
     "read_after",
     "read_on",
     "realign_after_restore",

@@ -11,6 +11,7 @@ that had gone past it would never see it.
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
 from typing import Final
 
 from sqlalchemy import BigInteger, ColumnElement, literal, select, tuple_
@@ -32,18 +33,32 @@ class Reading:
     """There may be more."""
 
 
-async def has_news(session: AsyncSession, reader: str, actions: Collection[str]) -> bool:
+class News(Enum):
+    NONE = "none"
+    NOW = "now"
+    LATER = "later"
+    """There is an entry, but a transaction still under way may get one in front of it. When that
+    ends without an entry, nobody is told: whoever waits for it looks again soon."""
+
+
+async def news(session: AsyncSession, reader: str, actions: Collection[str]) -> News:
     """Whether turning to ``read_on`` is worth a transaction that writes."""
     cursor = await load_cursor(session, reader)
     if cursor is None:
-        return True
+        return News.NOW
     horizon = await newest_cursor(session)
-    if horizon <= cursor:
-        return False
-    if horizon.distance_to(cursor) > _FAR:
-        return True
-    found = select(JournalEntry.position).where(*_between(cursor, horizon, actions)).limit(1)
-    return await session.scalar(found) is not None
+    if horizon > cursor and horizon.distance_to(cursor) > _FAR:
+        return News.NOW
+    found = (
+        select(JournalEntry.transaction_id, JournalEntry.position)
+        .where(*_after(cursor, actions))
+        .order_by(JournalEntry.transaction_id, JournalEntry.position)
+        .limit(1)
+    )
+    first = (await session.execute(found)).one_or_none() if actions else None
+    if first is None:
+        return News.NONE
+    return News.NOW if Cursor(*first) <= horizon else News.LATER
 
 
 async def read_on(
@@ -59,7 +74,7 @@ async def read_on(
     horizon = await newest_cursor(session)
     found = (
         select(JournalEntry)
-        .where(*_between(cursor, horizon, actions))
+        .where(*_after(cursor, actions), _order() <= _place(horizon))
         .order_by(JournalEntry.transaction_id, JournalEntry.position)
         .limit(limit)
     )
@@ -94,15 +109,12 @@ async def _begin(session: AsyncSession, reader: str) -> None:
     await session.execute(build(JournalReader).values(row).on_conflict_do_nothing())
 
 
-def _between(
-    cursor: Cursor, horizon: Cursor, actions: Collection[str]
-) -> tuple[ColumnElement[bool], ...]:
-    place = tuple_(JournalEntry.transaction_id, JournalEntry.position)
-    return (
-        place > _place(cursor),
-        place <= _place(horizon),
-        JournalEntry.action.in_(sorted(actions)),
-    )
+def _order() -> Tuple:
+    return tuple_(JournalEntry.transaction_id, JournalEntry.position)
+
+
+def _after(cursor: Cursor, actions: Collection[str]) -> tuple[ColumnElement[bool], ...]:
+    return _order() > _place(cursor), JournalEntry.action.in_(sorted(actions))
 
 
 def _place(cursor: Cursor) -> Tuple:

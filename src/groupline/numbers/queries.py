@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, ScalarSelect, exists, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.db import announce
 from groupline.errors import NotFound
 from groupline.models import (
     Base,
@@ -321,7 +322,10 @@ async def ask_to_verify(
         .where(WhatsappSession.id.in_(stale.with_for_update(skip_locked=True)))
         .values(next_verify_at=now)
     )
-    return int(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE answers with a count
+    asked = int(result.rowcount)  # type: ignore[attr-defined]  # an UPDATE answers with a count
+    if asked:
+        await announce(session, "proofs", organization_id=organization_id, subject_id=session_id)
+    return asked
 
 
 async def ask_about(
@@ -341,6 +345,7 @@ async def ask_about(
         .where(WhatsappSession.id.in_(live.with_for_update(skip_locked=True)))
         .values(next_verify_at=now)
     )
+    await announce(session, "proofs", organization_id=organization_id, subject_id=session_id)
 
 
 async def gateways_by_id(session: AsyncSession, gateway_ids: Sequence[UUID]) -> dict[UUID, Gateway]:

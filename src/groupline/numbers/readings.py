@@ -74,12 +74,18 @@ async def apply_reading(
     decision = decide(queries.facts_of(row), word.reading, word.at, word.now)
     if _needs_another_look(decision, word, phone):
         decision = Outdated(disagrees=True)
-    before, was_old = _shown(row), _proof_is_old(row, word.now)
+    before, was_old, planned = _shown(row), _proof_is_old(row, word.now), row.next_verify_at
     applied = await _carry_out(session, row, decision, phone, word)
     await session.flush()
     if was_old or _shown(applied.session) != before:
         await _announce(session, applied.session)
+    elif _is_sooner(row.next_verify_at, planned):
+        await announce(session, "proofs", organization_id=row.organization_id, subject_id=row.id)
     return applied
+
+
+def _is_sooner(wanted: datetime | None, planned: datetime | None) -> bool:
+    return wanted is not None and (planned is None or wanted < planned)
 
 
 def _proof_is_old(row: WhatsappSession, now: datetime) -> bool:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select, union, update
+from sqlalchemy import ColumnElement, Select, func, select, union, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
@@ -24,6 +25,7 @@ from groupline.numbers.transitions import end_session, request_logout
 _BATCH: Final = 20
 LOGOUTS: Final = 10
 """Of each kind (in the history, deleted from it), at one gateway, in one batch."""
+_AT_LEAST_SECONDS: Final = 1.0
 LEASE: Final = timedelta(seconds=60)
 """Longer than the logouts of a batch may take, all at once (a test holds it)."""
 
@@ -47,6 +49,19 @@ class Sweeper:
         for gateway_id in await self._gateways_to_tell():
             self._lanes.start(gateway_id, self._log_out)
         return expired == _BATCH
+
+    async def next_due(self) -> float | None:
+        """Seconds until a pairing or a code ends, or a gateway may be told of a logout."""
+        now = self._context.clock.now()
+        async with self._context.database.reading() as session:
+            started, *others = (await session.execute(_moments(now, self._lanes.busy))).one()
+        ends = started + rules.PAIRING_LASTS if started is not None else None
+        moments = [each for each in (ends, *others) if each is not None]
+        if not moments:
+            return None
+        # Somebody else may hold the lock on what is due: no reason to spin.
+        until: timedelta = min(moments) - now
+        return max(_AT_LEAST_SECONDS, until.total_seconds())
 
     async def drain(self) -> None:
         """Lets what was begun end."""
@@ -154,9 +169,28 @@ class Sweeper:
         return [Target(row, gateway) for row in rows], [(each, gateway) for each in pendings]
 
 
+def _moments(now: datetime, busy: Sequence[UUID]) -> Select[*tuple[Any, ...]]:
+    """The first of each kind, in one question; without gateways that are being told already."""
+    being_paired, row = queries.IS_BEING_PAIRED, WhatsappSession
+    asked = (
+        select(func.min(row.pairing_started_at)).where(being_paired),
+        select(func.min(row.qr_expires_at)).where(being_paired, row.status == "qr_pending"),
+        select(func.min(func.coalesce(row.next_verify_at, now))).where(
+            *_TO_LOG_OUT, row.gateway_id.not_in(busy)
+        ),
+        select(func.min(PendingLogout.next_try_at)).where(PendingLogout.gateway_id.not_in(busy)),
+    )
+    return select(*(each.scalar_subquery() for each in asked))
+
+
+_TO_LOG_OUT: Final = (
+    WhatsappSession.logout_requested_at.is_not(None),
+    WhatsappSession.logout_confirmed_at.is_(None),
+)
+
+
 def _logout_due(now: datetime) -> tuple[ColumnElement[bool], ...]:
     return (
-        WhatsappSession.logout_requested_at.is_not(None),
-        WhatsappSession.logout_confirmed_at.is_(None),
+        *_TO_LOG_OUT,
         WhatsappSession.next_verify_at.is_(None) | (WhatsappSession.next_verify_at <= now),
     )

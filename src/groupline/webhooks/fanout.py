@@ -18,7 +18,8 @@ from groupline.webhooks.rules import actions_for, event_type_of
 READER: Final = "webhooks"
 WAKES_ON: Final = frozenset(("journal",))
 _BATCH: Final = 200
-_PAUSE_SECONDS: Final = 0.25
+IDLE_SECONDS: Final = 60.0
+REST_SECONDS: Final = 0.25
 """While thousands of messages leave, entries are looked for so often and not at each commit."""
 
 
@@ -26,31 +27,23 @@ class Fanout:
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
         self._clock = clock
-        self._turned_at: float | None = None
+        self._is_waiting = False
 
     async def run_once(self) -> bool:
         """Writes the deliveries of the next entries, in the transaction that moves the cursor."""
-        if self._wait() > 0:
-            return False
-        self._turned_at = self._clock.monotonic()
         async with self._database.reading() as session:
             endpoints = await queries.listening(session)
             actions = actions_for(name for each in endpoints for name in each.event_types)
-            if not await journal.has_news(session, READER, actions):
-                return False
+            news = await journal.news(session, READER, actions)
+        self._is_waiting = news is journal.News.LATER
+        if news is not journal.News.NOW:
+            return False
         async with self._database.writing() as session:
-            goes_on = await self._read_on(session, self._clock.now())
-        if goes_on:
-            self._turned_at = None
-        return goes_on
+            return await self._read_on(session, self._clock.now())
 
     async def next_due(self) -> float | None:
-        return self._wait() or None
-
-    def _wait(self) -> float:
-        if self._turned_at is None:
-            return 0.0
-        return max(0.0, self._turned_at + _PAUSE_SECONDS - self._clock.monotonic())
+        """Nobody tells when the transaction ends that an entry waits for."""
+        return REST_SECONDS if self._is_waiting else None
 
     async def _read_on(self, session: AsyncSession, now: datetime) -> bool:
         # Read again: an endpoint that was added meanwhile must not miss what is read now.

@@ -21,11 +21,13 @@ class Loop:
     name: str
     run_once: Callable[[], Awaitable[bool]]
     idle_seconds: float
-    """The longest pause between two turns that find nothing."""
+    """The longest pause between two turns that find nothing: a look in case a word was lost."""
     next_due: Callable[[], Awaitable[float | None]] | None = None
     """Seconds until the next known work, where the loop can tell: the pause is cut to it."""
     wakes_on: frozenset[str] = frozenset()
     """Topics of announcements that wake it."""
+    rest_seconds: float = 0.0
+    """However often it is woken, an idle loop turns no more often: thousands of rows, few turns."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it, and an idle loop turns at once."""
     on_stop: Callable[[], Awaitable[None]] | None = None
@@ -37,6 +39,7 @@ async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> Non
     failures = 0
     while not stopping.is_set():
         loop.wake.clear()
+        began = clock.monotonic()
         try:
             found_work = await loop.run_once()
             pause = 0.0 if found_work else await _idle_pause(loop)
@@ -47,6 +50,9 @@ async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> Non
             logger.exception("loop.failed", loop=loop.name, again_in=round(pause, 1))
         if pause > 0:
             await _pause(clock, pause, loop.wake, stopping)
+            rest = began + loop.rest_seconds - clock.monotonic()
+            if rest > 0 and loop.wake.is_set():
+                await _pause(clock, rest, stopping)
     if loop.on_stop is not None:
         try:
             await loop.on_stop()
@@ -56,7 +62,9 @@ async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> Non
 
 async def _idle_pause(loop: Loop) -> float:
     due = await loop.next_due() if loop.next_due else None
-    return loop.idle_seconds if due is None else min(loop.idle_seconds, max(due, 0.001))
+    # Workers that were started together do not look together for ever.
+    longest = loop.idle_seconds * random.uniform(0.75, 1.0)  # noqa: S311 - jitter, not a secret
+    return longest if due is None else min(longest, max(due, 0.001))
 
 
 def _backoff(failures: int) -> float:

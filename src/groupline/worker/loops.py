@@ -34,14 +34,12 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     dispatcher = Dispatcher(database, gateways, clock, lease=lease)
     reconciler = Reconciler(database, gateways, clock)
     recoverer, expirer = Recoverer(database, clock), Expirer(database, clock)
-    # On SQLite another process (``groupline send``) cannot tell this one that it wrote something.
-    unheard = 1.0 if database.dialect == "sqlite" else 5.0
     try:
         yield (
             Loop(
                 "dispatch",
                 dispatcher.run_once,
-                idle_seconds=unheard,
+                idle_seconds=5,
                 next_due=dispatcher.next_due,
                 wakes_on=dispatch.WAKES_ON,
                 wake=dispatcher.wake,
@@ -50,8 +48,10 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "reconcile",
                 reconciler.run_once,
-                idle_seconds=reconcile.EVERY_SECONDS,
+                idle_seconds=30,
+                rest_seconds=1,
                 next_due=reconciler.next_due,
+                wakes_on=reconcile.WAKES_ON,
             ),
             Loop("recover", recoverer.run_once, idle_seconds=10),
             Loop("expire", expirer.run_once, idle_seconds=10),
@@ -104,19 +104,27 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 wakes_on=frozenset(("events",)),
             ),
             Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
-            Loop("inbound", replay.run_once, idle_seconds=5, next_due=replay.next_due),
+            Loop(
+                "inbound",
+                replay.run_once,
+                idle_seconds=30,
+                next_due=replay.next_due,
+                wakes_on=frozenset(("inbound",)),
+            ),
             Loop(
                 "verifier",
                 verifier.run_once,
-                idle_seconds=1,
+                idle_seconds=30,
                 next_due=verifier.next_due,
+                wakes_on=frozenset(("sessions", "proofs")),
                 wake=verifier.wake,
                 on_stop=verifier.drain,
             ),
             Loop(
                 "sweeper",
                 sweeper.run_once,
-                idle_seconds=2,
+                idle_seconds=30,
+                next_due=sweeper.next_due,
                 wakes_on=frozenset(("sessions",)),
                 wake=sweeper.wake,
                 on_stop=sweeper.drain,
@@ -127,5 +135,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 idle_seconds=30,
                 next_due=groups.next_due,
                 wakes_on=frozenset(("numbers", "sessions")),
+                wake=groups.wake,
+                on_stop=groups.drain,
             ),
         )

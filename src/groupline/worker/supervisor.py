@@ -10,6 +10,7 @@ import structlog
 from groupline.db import RESYNC, Announcement
 from groupline.heartbeat import Heartbeat
 from groupline.runtime import Runtime
+from groupline.worker.elsewhere import EVERY_SECONDS, Elsewhere
 from groupline.worker.loop import Loop, keep_running
 
 logger = structlog.get_logger()
@@ -24,14 +25,18 @@ class Supervisor:
         self._runtime = runtime
         self._heartbeat = Heartbeat(f"{socket.gethostname()}:{os.getpid()}")
         heartbeat = Loop("heartbeat", self._beat, idle_seconds=HEARTBEAT_SECONDS)
-        self._loops = (*loops, heartbeat)
+        self.loops = (*loops, heartbeat)
+        if runtime.database.dialect == "sqlite":
+            self._elsewhere = Elsewhere(runtime.database)
+            watch = Loop("elsewhere", self._hear_others, idle_seconds=EVERY_SECONDS)
+            self.loops = (*self.loops, watch)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until ``stopping`` is set and every loop has finished the turn it was in."""
         listener = asyncio.create_task(self._wake_on_changes())
         try:
             async with asyncio.TaskGroup() as group:
-                for loop in self._loops:
+                for loop in self.loops:
                     group.create_task(
                         keep_running(loop, self._runtime.clock, stopping), name=loop.name
                     )
@@ -44,9 +49,18 @@ class Supervisor:
     async def _wake_on_changes(self) -> None:
         async with self._runtime.announcements.subscribe() as heard:
             async for announcement in heard:
-                for loop in self._loops:
-                    if _concerns(announcement, loop):
-                        loop.wake.set()
+                self._wake(announcement)
+
+    async def _hear_others(self) -> bool:
+        """Says nothing to open pages: theirs is the process that serves them."""
+        if await self._elsewhere.has_written():
+            self._wake(RESYNC)
+        return False
+
+    def _wake(self, announcement: Announcement) -> None:
+        for loop in self.loops:
+            if _concerns(announcement, loop):
+                loop.wake.set()
 
     async def _beat(self) -> bool:
         async with self._runtime.database.writing() as session:
@@ -59,4 +73,6 @@ class Supervisor:
 
 
 def _concerns(announcement: Announcement, loop: Loop) -> bool:
-    return announcement == RESYNC or announcement.topic in loop.wakes_on
+    if announcement == RESYNC:
+        return bool(loop.wakes_on)
+    return announcement.topic in loop.wakes_on
