@@ -44,7 +44,8 @@ class MessageRow:
             started_at=self.started_at,
             message_id=self.message_id,
             can_look_up=bool(self.carried_ref),
-            was_rejected=self.status == "failed" and self.error_code == REJECTED_LATER_CODE,
+            was_rejected=self.status in ("failed", "pending")
+            and self.error_code == REJECTED_LATER_CODE,
             was_received=self.first_receipt_at is not None,
         )
 

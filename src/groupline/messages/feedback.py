@@ -22,8 +22,9 @@ from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
 from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
-from groupline.messages.rules import Change, Policy
+from groupline.messages.rules import IN_FLIGHT, Change, Policy
 from groupline.messages.settle import overtake
+from groupline.messages.words import REJECTED_LATER
 from groupline.models import (
     InboundOutcome,
     MessageReceipt,
@@ -82,6 +83,8 @@ async def apply_send_callback(
             return doubt
     if (event == "failed" or not match.exact) and _is_older(match.row, at):
         return "outdated"
+    if match.exact and _can_be_asked(match.row) and _is_of_the_attempt_before(match.row, at):
+        return "outdated"
     if event == "sent":
         return await _apply_sent(session, match.row, about.message_id, now)
     return await _apply_failed(session, match.row, error, now, policy)
@@ -104,7 +107,8 @@ async def apply_message_error(
     if not isinstance(match, _Match):
         return match
     row = match.row
-    if _is_older(row, at) or row.message_id not in (None, about.message_id or row.message_id):
+    is_other = row.message_id not in (None, about.message_id or row.message_id)
+    if is_other or _is_older(row, at) or _is_of_the_attempt_before(row, at):
         return "outdated"  # it is about an earlier attempt
     if row.status == "sending":
         return "unmatched"  # its own answer comes first
@@ -112,7 +116,7 @@ async def apply_message_error(
         row.facts(), code, error, message_id=about.message_id, now=now, policy=policy
     )
     if change is None:
-        return "repeated" if row.status == "failed" else "outdated"
+        return await _deny(session, row, about.message_id)
     step = Step(row, change, {"by": "message_error"})
     await write(session, [step], actor=SYSTEM, now=now)
     await hold_lanes(session, [step], now)
@@ -207,6 +211,22 @@ def _is_older(row: MessageRow, at: datetime | None) -> bool:
     return at is not None and row.started_at is not None and at < row.started_at - _CLOCKS_DIFFER
 
 
+def _is_of_the_attempt_before(row: MessageRow, at: datetime | None) -> bool:
+    """It happened before this attempt began, and an attempt before this one was rejected.
+
+    Then clocks get no benefit: both attempts bear the same reference, and may bear the same id.
+    """
+    if at is None or row.started_at is None or row.attempts == 0:
+        return False
+    cut = at.microsecond == 0  # gateways may cut their times to seconds
+    return at < (row.started_at.replace(microsecond=0) if cut else row.started_at)
+
+
+def _can_be_asked(row: MessageRow) -> bool:
+    """Its gateway knows what became of it, whatever it reported before."""
+    return row.status in IN_FLIGHT and bool(row.carried_ref)
+
+
 def _may_be_of_an_earlier_attempt(
     row: MessageRow, at: datetime | None
 ) -> Literal["ambiguous", "outdated"] | None:
@@ -257,6 +277,26 @@ async def _apply_failed(
     if change is None:
         return "outdated"
     await write(session, [Step(row, change, {"by": "callback"})], actor=SYSTEM, now=now)
+    return "applied"
+
+
+async def _deny(session: AsyncSession, row: MessageRow, message_id: str | None) -> InboundOutcome:
+    """A rejection of what has ended already, or waits for its next attempt because the gateway
+    said so when it was asked. That it was denied is kept: a late "sent" of it is no evidence."""
+    if row.status == "failed" or (row.facts().was_rejected and row.message_id == message_id):
+        return "repeated"
+    if row.status != "pending" or row.started_at is None or message_id is None:
+        return "outdated"
+    await session.execute(
+        update(MESSAGES)
+        .where(MESSAGES.c.id == row.id)
+        .values(
+            gateway_message_id=message_id,
+            error_code=rules.REJECTED_LATER_CODE,
+            error_message=REJECTED_LATER,
+        )
+    )
+    await tell(session, [(row.organization_id, row.id)])
     return "applied"
 
 

@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -111,6 +111,94 @@ async def test_a_rejection_from_before_this_attempt_is_about_another_one(outbox:
             )
         assert told == outcome
     assert (await outbox.message(message_id)).status == "failed"
+
+
+async def report_at(
+    outbox: Outbox, sender: Sender, message_id: UUID, word: str, at: datetime
+) -> InboundOutcome:
+    """What a gateway says of an attempt that began at a time: by our reference, and its id."""
+    source, now = Source(outbox.gateway_id, sender.gateway_session_id), outbox.clock.now()
+    about = About((await outbox.message(message_id)).client_ref, ID)
+    async with outbox.database.writing() as session:
+        if word == "rejection":
+            return await apply_message_error(
+                session, source, about, code=403, error="forbidden", at=at, now=now
+            )
+        return await apply_send_callback(
+            session, source, about, event="sent", error=None, at=at, now=now
+        )
+
+
+async def test_a_rejection_between_two_attempts_outlives_the_callback_that_it_overtook(
+    outbox: Outbox,
+) -> None:
+    """The gateway was asked before it told, so that the message waits for its next attempt."""
+    sender, began = await outbox.add_sender(), outbox.clock.now()
+    message_id = await outbox.write(
+        sender,
+        status="pending",
+        session_id=sender.session_id,
+        request_started_at=began,
+        carried_ref=True,
+        attempts=1,
+        error_code="not_sent",
+    )
+    outbox.clock.advance(10)
+
+    assert await report_at(outbox, sender, message_id, "rejection", began) == "applied"
+    assert await report_at(outbox, sender, message_id, "rejection", began) == "repeated"
+    assert await report_at(outbox, sender, message_id, "callback", began) == "outdated"
+    assert (await outbox.message(message_id)).status == "pending"
+
+    await outbox.work()
+
+    message = await outbox.message(message_id)
+    assert (message.status, message.error_code) == ("sent", None)
+    assert await outbox.copies(sender.jids[0]) == 1
+
+
+@pytest.mark.parametrize("status", ["sending", "accepted", "uncertain", "sent"])
+@pytest.mark.parametrize("word", ["rejection", "callback"])
+@pytest.mark.parametrize("ago", [timedelta(milliseconds=500), timedelta(seconds=29)])
+async def test_what_is_told_of_the_attempt_before_changes_nothing_of_this_one(
+    outbox: Outbox, word: str, status: str, ago: timedelta
+) -> None:
+    """Both bear the same reference and the same id; the gateway is asked what became of this."""
+    sender, now = await outbox.add_sender(), outbox.clock.now().replace(microsecond=700_000)
+    message_id = await outbox.write(
+        sender,
+        status=status,
+        session_id=sender.session_id,
+        request_started_at=now,
+        claimed_until=now + timedelta(minutes=1),
+        gateway_message_id=ID if status == "sent" else None,
+        carried_ref=True,
+        attempts=1,
+    )
+
+    told = await report_at(outbox, sender, message_id, word, now - ago)
+
+    message = await outbox.message(message_id)
+    assert told == ("repeated" if (word, status) == ("callback", "sent") else "outdated")
+    assert message.status == status
+    assert message.gateway_message_id == (ID if status == "sent" else None)
+
+
+async def test_a_gateway_that_cannot_be_asked_is_believed_about_an_earlier_attempt(
+    outbox: Outbox,
+) -> None:
+    sender, now = await outbox.add_sender(), outbox.clock.now()
+    message_id = await outbox.write(
+        sender,
+        status="uncertain",
+        session_id=sender.session_id,
+        request_started_at=now,
+        carried_ref=False,
+        attempts=1,
+    )
+    ago = timedelta(seconds=5)
+    assert await report_at(outbox, sender, message_id, "callback", now - ago) == "applied"
+    assert (await outbox.message(message_id)).status == "sent"
 
 
 # --- replaced

@@ -102,7 +102,7 @@ class Facts:
     can_look_up: bool = False
     """The gateway was told our reference and keeps it for good, so that its no is a no."""
     was_rejected: bool = False
-    """It failed because WhatsApp rejected what is named by ``message_id``."""
+    """WhatsApp rejected what is named by ``message_id``: it failed, or waits to be sent again."""
     was_received: bool = False
     """Somebody's receipt is there."""
 
