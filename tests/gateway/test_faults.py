@@ -348,6 +348,9 @@ async def test_a_message_can_be_turned_down_after_it_was_sent(
     }
     assert (await telling_gateway.message_status("ref-1"))["status"] == "failed"
     assert await telling_gateway.deliveries() == []
+    assert await telling_gateway.get("/sim/deliveries/rejections") == {
+        "messageIds": [sent["messageId"]]
+    }
 
 
 async def test_events_can_come_late_twice_and_never(

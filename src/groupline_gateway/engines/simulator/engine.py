@@ -228,9 +228,10 @@ class SimulatorEngine:
         message = message_ref(order, phone, self._message_id(order))
         accepted = struck.get(FaultKind.ACCEPTED)
         rejected = struck.get(FaultKind.REJECTED_LATER)
-        arrives = rejected is None and (accepted is None or accepted.callback != Callback.FAILED)
+        taken = accepted is None or accepted.callback != Callback.FAILED
+        arrives = taken and rejected is None
         await self._store.write(
-            lambda connection: self._to_network(connection, order, message, arrives)
+            lambda connection: self._to_network(connection, order, message, taken, arrives)
         )
         if FaultKind.CRASH_AFTER in struck:
             await self._crash()
@@ -243,13 +244,20 @@ class SimulatorEngine:
         return Sent(message.message_id)
 
     def _to_network(
-        self, connection: sqlite3.Connection, order: Order, message: MessageRef, arrives: bool
+        self,
+        connection: sqlite3.Connection,
+        order: Order,
+        message: MessageRef,
+        taken: bool,
+        arrives: bool,
     ) -> None:
+        at = self._clock.now().timestamp()
         if arrives:
-            at = self._clock.now().timestamp()
             network.deliver(connection, order, message.phone, message.message_id, at)
-        else:
-            network.check_admission(connection, message.phone, order.recipient)
+            return
+        network.check_admission(connection, message.phone, order.recipient)
+        if taken:
+            network.turn_down(connection, message.message_id, at)
 
     async def _accept(self, message: MessageRef, fault: FaultRule) -> Accepted:
         failed = fault.callback is Callback.FAILED

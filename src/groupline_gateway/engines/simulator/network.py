@@ -54,6 +54,19 @@ def deliver(
     )
 
 
+def turn_down(connection: sqlite3.Connection, message_id: str, at: float) -> None:
+    """Takes a message and lets nobody have it."""
+    connection.execute(
+        "INSERT INTO sim_rejections (message_id, at) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        (message_id, at),
+    )
+
+
+def rejections(connection: sqlite3.Connection) -> list[str]:
+    rows = connection.execute("SELECT message_id FROM sim_rejections ORDER BY at, message_id")
+    return [row["message_id"] for row in rows]
+
+
 def has_message(connection: sqlite3.Connection, message_id: str) -> bool:
     row = connection.execute(
         "SELECT 1 FROM sim_deliveries WHERE message_id = ? LIMIT 1", (message_id,)
@@ -93,6 +106,7 @@ def count_deliveries(
 
 
 def forget_deliveries(connection: sqlite3.Connection) -> int:
+    connection.execute("DELETE FROM sim_rejections")
     return connection.execute("DELETE FROM sim_deliveries").rowcount
 
 

@@ -21,6 +21,7 @@ from groupline_gateway.engines.simulator.schemas import (
     NewMessageError,
     NewReaction,
     NewReceipts,
+    Rejections,
     Removed,
 )
 
@@ -95,6 +96,12 @@ def _add_deliveries(router: APIRouter, parts: Parts) -> None:
                 for row in rows
             ],
         )
+
+    @router.get("/deliveries/rejections", tags=tags, summary="What WhatsApp took and rejected")
+    async def rejections() -> Rejections:
+        """By the fault `rejected_later`, oldest first. The record survives a crash of the
+        gateway; the event that tells of it may not."""
+        return Rejections(message_ids=await parts.store.read(network.rejections))
 
     @router.delete("/deliveries", tags=tags, summary="Forget what was delivered")
     async def forget() -> Removed:

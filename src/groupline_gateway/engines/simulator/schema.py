@@ -57,4 +57,7 @@ SIMULATOR_SCHEMA = (
     );
     CREATE TABLE sim_options (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
     """,
+    """
+    CREATE TABLE sim_rejections (message_id TEXT PRIMARY KEY, at REAL NOT NULL) WITHOUT ROWID;
+    """,
 )

@@ -217,6 +217,10 @@ class DeliveryCounts(Wire):
     counts: list[DeliveryCount]
 
 
+class Rejections(Wire):
+    message_ids: list[str]
+
+
 class Fault(FaultRule):
     model_config = ConfigDict(
         json_schema_extra={
