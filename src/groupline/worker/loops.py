@@ -48,7 +48,7 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "reconcile",
                 reconciler.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 rest_seconds=1,
                 next_due=reconciler.next_due,
                 wakes_on=reconcile.WAKES_ON,
@@ -85,7 +85,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "gateways",
                 watch.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 next_due=watch.next_due,
                 wakes_on=frozenset(("gateways",)),
             ),
@@ -107,14 +107,14 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "inbound",
                 replay.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 next_due=replay.next_due,
                 wakes_on=frozenset(("inbound",)),
             ),
             Loop(
                 "verifier",
                 verifier.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 next_due=verifier.next_due,
                 wakes_on=frozenset(("sessions", "proofs")),
                 wake=verifier.wake,
@@ -123,7 +123,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "sweeper",
                 sweeper.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 next_due=sweeper.next_due,
                 wakes_on=frozenset(("sessions",)),
                 wake=sweeper.wake,
@@ -132,7 +132,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
             Loop(
                 "groups",
                 groups.run_once,
-                idle_seconds=30,
+                idle_seconds=60,
                 next_due=groups.next_due,
                 wakes_on=frozenset(("numbers", "sessions")),
                 wake=groups.wake,
