@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx
 from fastapi import FastAPI
+from tests.support.cast import Person
 
 from groupline.app import create_app
 from groupline.clock import Clock
@@ -20,7 +21,6 @@ from groupline.orgs.rules import Principal, Role, Scope
 from groupline.runtime import Runtime
 from groupline.settings import Settings
 from groupline.vault import Vault
-from tests.support.cast import Person
 
 BASE_URL = "http://127.0.0.1:8420"
 SECRET_KEY = "a secret key that is only used by tests"

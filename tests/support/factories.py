@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.support.clock import NOW
 
 from groupline.ids import new_id
 from groupline.models import (
@@ -42,7 +43,6 @@ from groupline.models import (
     WhatsappNumber,
     WhatsappSession,
 )
-from tests.support.clock import NOW
 
 _Row = TypeVar("_Row", bound=Base)
 _counter = itertools.count(1)

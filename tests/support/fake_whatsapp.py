@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from tests.support.fake_client import ADDRESS
 
 from groupline_gateway.engines.whatsmeow.engine import Options
 from groupline_gateway.engines.whatsmeow.runner import Pace
-from tests.support.fake_client import ADDRESS
 
 CLIENT: Final = "tests.support.fake_client:open_client"
 FAST: Final = Pace(first_pause=0.02, longest_pause=0.2, tick=0.05)

@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+from tests.support.api import DEADLINE, Api, Simulator, answers, until
+
 from groupline.settings import Settings
 from groupline.vault import Vault
-from tests.support.api import DEADLINE, Api, Simulator, answers, until
 
 STOP_SECONDS: Final = 10.0
 """How long a process may take to end when it is asked to."""

@@ -3,12 +3,12 @@
 import asyncio
 
 import uvloop
+from tests.support.fake_whatsapp import options
 
 from groupline_gateway.clock import SystemClock
 from groupline_gateway.logs import configure_logging
 from groupline_gateway.server import serve
 from groupline_gateway.settings import load_settings
-from tests.support.fake_whatsapp import options
 
 if __name__ == "__main__":
     configure_logging("json", "INFO")
