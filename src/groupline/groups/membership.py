@@ -159,6 +159,7 @@ async def _change_membership(
         row = _new_membership(place, number)
         session.add(row)
     elif not _changes(row, report.change):
+        row.synced_at = _later(row.synced_at, report.at)
         return "repeated"
     elif _is_older(report.at, row.synced_at, number.synced_at):
         return "outdated"
@@ -202,9 +203,9 @@ async def _count(session: AsyncSession, place: _Place, member: str) -> InboundOu
     # Only whether it is the same person matters: the phone itself is not kept.
     key = hashlib.sha256((phone_or_none(member) or member).encode()).hexdigest()[:16]
     remembered, growth = count_change(known, key, MemberChange(change.value), at)
+    group.member_changes = remembered
     if growth == 0:
         return "repeated"
-    group.member_changes = remembered
     if group.participant_count is not None:
         group.participant_count = max(0, group.participant_count + growth)
     await session.flush()
@@ -217,6 +218,7 @@ async def _rename(session: AsyncSession, place: _Place) -> InboundOutcome:
     if report.group_name is None:
         return "invalid"
     if report.group_name == group.group_name:
+        group.synced_at = _later(group.synced_at, report.at)
         return "repeated"
     if _is_older(report.at, group.synced_at):
         return "outdated"
@@ -317,6 +319,11 @@ async def _new_group(
 
 def _is_older(at: datetime, *known: datetime | None) -> bool:
     return any(moment is not None and at < moment for moment in known)
+
+
+def _later(known: datetime | None, at: datetime) -> datetime:
+    """What only confirms is news all the same: something older may still be on its way."""
+    return at if known is None else max(known, at)
 
 
 _ORDER: Final[tuple[InboundOutcome, ...]] = ("applied", "repeated", "outdated", "unmatched")

@@ -265,9 +265,11 @@ def count_change(
     """
     last = remembered.get(member)
     moment = at.isoformat()
-    if last is not None and (last[0] == change or moment <= last[1]):
+    if last is not None and moment <= last[1]:
         return remembered, 0
+    is_repeated = last is not None and last[0] == change
     others = ((key, value) for key, value in remembered.items() if key != member)
     newest = sorted(others, key=lambda other: other[1][1], reverse=True)
     kept = dict(newest[: MAX_REMEMBERED_CHANGES - 1])
-    return kept | {member: [change.value, moment]}, 1 if change is MemberChange.JOINED else -1
+    growth = 1 if change is MemberChange.JOINED else -1
+    return kept | {member: [change.value, moment]}, 0 if is_repeated else growth

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import select
 from tests.contract.scripted import ScriptedGateway
 from tests.integration.groups.conftest import Phone, connect_phone, listed
@@ -213,3 +214,46 @@ async def test_a_report_from_a_session_nobody_knows_waits(phone: Phone) -> None:
 async def test_words_that_nobody_has_heard_of_are_no_report(phone: Phone) -> None:
     assert await report(phone, "exploded", STRANGER, later(10)) is None
     assert await report(phone, "joined", None, later(10), groupJid="status@broadcast") is None
+
+
+@pytest.mark.parametrize(
+    ("newer", "older"),
+    [("joined", "left"), ("demoted", "promoted")],
+    ids=["still in", "still no admin"],
+)
+async def test_what_only_confirmed_is_not_undone_by_something_older(
+    phone: Phone, newer: str, older: str
+) -> None:
+    await phone.synced([listed(1, participants=5)])
+    me = await own_number(phone)
+
+    outcomes = [
+        await report(phone, newer, me, later(20)),
+        await report(phone, older, me, later(10)),
+    ]
+
+    saved = (await phone.saved())[JID]
+    assert outcomes == ["repeated", "outdated"]
+    assert (saved.membership.is_active, saved.membership.is_admin) == (True, False)
+    assert saved.group.participant_count == 5
+
+
+async def test_a_name_that_was_confirmed_is_not_undone_by_an_older_one(phone: Phone) -> None:
+    await phone.synced([listed(1, name="The name")])
+
+    outcomes = [
+        await report(phone, "renamed", None, later(20), groupName="The name"),
+        await report(phone, "renamed", None, later(10), groupName="In between"),
+    ]
+
+    assert outcomes == ["repeated", "outdated"]
+    assert (await phone.saved())[JID].group.group_name == "The name"
+
+
+async def test_a_stranger_who_is_in_is_not_counted_out_by_an_older_report(phone: Phone) -> None:
+    await phone.synced([listed(1, participants=5)])
+
+    for word, seconds in (("joined", 10), ("joined", 30), ("left", 20)):
+        await report(phone, word, STRANGER, later(seconds))
+
+    assert (await phone.saved())[JID].group.participant_count == 6
