@@ -78,7 +78,7 @@ def _lower(request: Request) -> dict[str, str]:
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         body = json.loads(raw)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:  # the latter: nested without end
         raise MalformedRequest("The body is not valid JSON.") from error
     if not isinstance(body, dict):
         raise InvalidInput("A webhook's body is a JSON object.")

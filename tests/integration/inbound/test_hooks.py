@@ -101,6 +101,20 @@ async def test_the_signed_envelope_is_taken_too(
     assert await status_of(database, session_id) == "connected"
 
 
+@pytest.mark.parametrize("body", [b"{", b"[" * 100_000], ids=["cut", "nested without end"])
+async def test_what_is_no_json_is_refused_and_not_stored(
+    running: RunningApp, database: Database, gateway: Gateway, body: bytes
+) -> None:
+    async with running.client() as client:
+        answer = await client.post(
+            f"/hooks/{gateway.id}/whatsapp-status-webhook",
+            content=body,
+            headers={"X-API-Key": SECRET},
+        )
+    assert answer.status_code == 400
+    assert await events(database) == []
+
+
 async def test_without_proof_nothing_is_stored_and_it_is_counted(
     running: RunningApp, database: Database, gateway: Gateway
 ) -> None:
