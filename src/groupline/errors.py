@@ -129,6 +129,8 @@ class UpstreamError(GrouplineError):
     """A gateway failed us: our status is 502, never the gateway's own."""
 
     status, code, title = 502, "gateway_failed", "The gateway failed"
+    was_written = True
+    """False: proof that the request never left, so that nothing came of it."""
 
     def __init__(
         self,

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.db import announce
-from groupline.errors import GrouplineError, NotFound
+from groupline.errors import (
+    GatewayAuthFailed,
+    GatewayRefused,
+    GatewayRouteMissing,
+    GatewaySessionUnknown,
+    GrouplineError,
+    NotFound,
+    UpstreamError,
+)
 from groupline.gateways.port import Pairing, Proxy
 from groupline.gateways.service import note_success
+from groupline.ids import new_id
 from groupline.journal import SYSTEM, Actor
-from groupline.models import Gateway, WhatsappSession
-from groupline.numbers import queries
+from groupline.models import Gateway, PendingLogout, WhatsappSession
+from groupline.numbers import queries, rules
 from groupline.numbers.context import Context
 from groupline.numbers.readings import show_code
 
@@ -85,7 +95,10 @@ async def note_started(context: Context, target: Target, pairing: Pairing) -> Wh
 
 
 async def _take_back(context: Context, target: Target, error: GrouplineError, actor: Actor) -> None:
-    """What never began leaves no session behind, only the journal's word."""
+    """What never began leaves no session behind, only the journal's word.
+
+    Where the gateway may have begun all the same, it is told to let go.
+    """
     row, now = target.session, context.clock.now()
     async with context.database.writing() as session:
         try:
@@ -95,6 +108,8 @@ async def _take_back(context: Context, target: Target, error: GrouplineError, ac
         if stored.status not in queries.PAIRING:
             return  # ended, or connected, while the gateway was refusing: then it is history
         await session.delete(stored)
+        if _may_have_begun(error):
+            session.add(_logout_of(stored, now))
         await session.flush()
         await journal.record(
             session,
@@ -107,6 +122,30 @@ async def _take_back(context: Context, target: Target, error: GrouplineError, ac
             at=now,
         )
         await announce(session, "sessions", organization_id=row.organization_id, subject_id=row.id)
+
+
+def _may_have_begun(error: GrouplineError) -> bool:
+    """Unless it said no, or was never asked. A server error may come from a proxy before it."""
+    match error:
+        case GatewayAuthFailed() | GatewayRouteMissing() | GatewaySessionUnknown():
+            return False
+        case GatewayRefused(upstream_status=status):
+            return status is not None and (status >= 500 or status == 408)
+        case UpstreamError():
+            return error.was_written
+        case _:
+            return False
+
+
+def _logout_of(row: WhatsappSession, now: datetime) -> PendingLogout:
+    """After the grace: our request may still be under way, and must not come after this one."""
+    return PendingLogout(
+        id=new_id(),
+        gateway_id=row.gateway_id,
+        gateway_session_id=row.gateway_session_id,
+        requested_at=now,
+        next_try_at=now + rules.START_GRACE,
+    )
 
 
 # --- proxies --------------------------------------------------------------------------------

@@ -87,7 +87,9 @@ def require_success(
     `forbidden_is_auth`: whether a 403 speaks of our key; about a group it speaks of our rights.
     """
     if isinstance(answer, CallFailed):
-        raise _error(failure_kind(answer), answer.detail, None)
+        error = _error(failure_kind(answer), answer.detail, None)
+        error.was_written = answer.written
+        raise error
     words = words_of(answer, secrets)
     kind = failure_of(answer)
     if answer.status == 403 and not forbidden_is_auth and says_gateway_error(answer.json):
