@@ -99,7 +99,15 @@ async def opened(
     database: Database, url: str, directory: Path
 ) -> AsyncIterator[tuple[Faulty, UUID]]:
     async with gateway_process(directory) as gateway:
-        faulty = Faulty(url, database, gateway, random.Random(SEED), True, FAULTS)
+        faulty = Faulty(
+            url=url,
+            database=database,
+            directory=directory,
+            gateway=gateway,
+            dice=random.Random(SEED),
+            knows_references=True,
+            faults=FAULTS,
+        )
         async with gateway.client() as client:
             campaign_id = await fill(faulty, client)
         keeper = asyncio.create_task(faulty.keep_gateway())
