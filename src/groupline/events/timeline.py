@@ -1,7 +1,7 @@
 """The messages of an event as people follow them: by step, and within a step by group."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
@@ -24,7 +24,8 @@ class StepOnTimeline:
 
     step: StepView | None
     at: datetime
-    """When its messages are due; where they were moved apart, the first of them."""
+    """When its messages are due; where they were moved apart, the first of them. Those that were
+    cancelled keep their times when an event moves, and count only where there are no others."""
     is_in_use: bool
     """A step of the event's sequence. Others were removed, or are of an earlier sequence."""
     counts: Mapping[DisplayState, int]
@@ -46,10 +47,15 @@ class StepOnTimeline:
 
 @dataclass(slots=True)
 class _Gathered:
-    counts: dict[DisplayState, int]
-    first: datetime
+    counts: dict[DisplayState, int] = field(default_factory=dict)
+    due: list[datetime] = field(default_factory=list)
+    cancelled: list[datetime] = field(default_factory=list)
     delivered: int = 0
     read: int = 0
+
+    @property
+    def first(self) -> datetime:
+        return min(self.due or self.cancelled)
 
 
 async def timeline(session: AsyncSession, event: EventView, now: datetime) -> list[StepOnTimeline]:
@@ -89,9 +95,9 @@ async def _gather(
     )
     found: dict[UUID | None, _Gathered] = {}
     for row in await session.execute(statement):
-        of_step = found.setdefault(row.step_id, _Gathered({}, row.first))
+        of_step = found.setdefault(row.step_id, _Gathered())
         of_step.counts[row.state] = row.messages
-        of_step.first = min(of_step.first, row.first)
+        (of_step.cancelled if row.state == "cancelled" else of_step.due).append(row.first)
         of_step.delivered += int(row.got)
         of_step.read += int(row.read)
     return found

@@ -12,8 +12,12 @@ from tests.integration.events.test_run import change, counted, give_values, run
 from tests.support.clock import NOW
 
 from groupline.db import Announcements, Database
+from groupline.events.calendar import calendar_of
+from groupline.events.groups import set_groups
+from groupline.events.queries import get_event
 from groupline.events.reschedule import NewTime, reschedule
 from groupline.events.schemas import MovePlan
+from groupline.events.timeline import timeline
 from groupline.models import ScheduledWhatsappMessage, SequenceStep
 
 LINK = {"zoom_link": "https://example.org/zoom"}
@@ -160,3 +164,47 @@ async def test_moving_takes_as_many_statements_for_many_messages_as_for_few(
     async with counted() as few:
         await move(database, scheduled, STARTS + timedelta(days=2))
     assert len(all_of_them) == len(few)
+
+
+async def shown(database: Database, studio: Studio) -> tuple[dict[str, datetime], str]:
+    """The steps with their times in the order of the page, and the calendar file."""
+    async with database.reading() as session:
+        event = await get_event(session, studio.organization_id, studio.event_id, now=NOW)
+        steps = await timeline(session, event, NOW)
+    calendar = calendar_of(event, steps, url="https://example.org")
+    return {step.title: step.at for step in steps}, calendar
+
+
+async def test_what_was_cancelled_before_a_move_does_not_hold_its_step_back(
+    database: Database, scheduled: Studio
+) -> None:
+    async with database.writing() as session:
+        await set_groups(
+            session,
+            scheduled.organization_id,
+            scheduled.event_id,
+            scheduled.group_ids[1:],
+            cancel_messages=True,
+            actor=PERSON,
+            now=NOW,
+        )
+    day = timedelta(days=1)
+    await move(database, scheduled, STARTS + day)
+
+    times, calendar = await shown(database, scheduled)
+
+    assert list(times.items()) == [(title, due + day) for title, due in DUE.items()]
+    for due in DUE.values():
+        assert f"DTSTART:{due + day:%Y%m%dT%H%M%SZ}" in calendar
+
+
+async def test_a_step_whose_messages_were_all_cancelled_keeps_their_time(
+    database: Database, scheduled: Studio
+) -> None:
+    """A minute before the new start the first three steps would be too late."""
+    now = STARTS - timedelta(hours=48)
+    await move(database, scheduled, now + timedelta(minutes=1), now=now)
+    times, _ = await shown(database, scheduled)
+    for title in ("The day before", "An hour before", "Ten minutes before"):
+        assert times[title] == DUE[title]
+    assert times["Start"] == now + timedelta(minutes=1)
