@@ -1,7 +1,7 @@
 """Asking a gateway about one session. No transaction is open meanwhile.
 
-What the gateway says goes through `apply_reading`; that it says nothing is noted on the gateway
-and changes no session.
+What the gateway says goes through `apply_reading`. That it says nothing is noted on the gateway;
+that it says nothing about this one session, on the session, which keeps its state.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from typing import Final, assert_never
 from uuid import UUID
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.db import announce
 from groupline.errors import (
     GatewayAuthFailed,
     GatewayMalformed,
@@ -33,6 +35,7 @@ from groupline.numbers.account import GATEWAY
 from groupline.numbers.context import Context
 from groupline.numbers.readings import Applied, Word, apply_reading
 from groupline.numbers.start import Target, load_target, start_pairing
+from groupline.numbers.transitions import note_failed_check
 
 _SEEN_LATELY: Final = timedelta(seconds=10)
 
@@ -46,7 +49,10 @@ async def verify_session(
     at = context.clock.now()
     reading = await ask(context, target)
     if isinstance(reading, ReadingFailed):
-        await note_failed_turn(context, target.gateway, reading, [target.session.id])
+        if await is_of_gateway(context, target.gateway, reading):
+            await note_failed_turn(context, target.gateway, reading, [target.session.id])
+        else:
+            await note_failed_session(context, target, reading)
         raise error_of(reading)
     word = Word(reading, at, context.clock.now(), actor=actor)
     applied = await apply_and_schedule(context, target, word)
@@ -113,6 +119,46 @@ def error_of(failed: ReadingFailed) -> UpstreamError:
             return GatewayMalformed(failed.detail, upstream_status=status)
         case _:
             assert_never(failed.kind)
+
+
+async def is_of_gateway(context: Context, gateway: Gateway, failed: ReadingFailed) -> bool:
+    """Whether the gateway failed, or only what it says of this one session.
+
+    One that answered is asked for its health, and for a session that nobody has: if it answers
+    these as it should, the trouble is not the gateway's.
+    """
+    if failed.kind is FailureKind.UNREACHABLE:
+        return True
+    try:
+        driver = context.gateways.driver(gateway)
+    except GrouplineError:
+        return True
+    return (await driver.probe()).failure is not None
+
+
+async def note_failed_session(context: Context, target: Target, failed: ReadingFailed) -> None:
+    """The gateway answers, but not about this session, which keeps its state."""
+    now, gateway = context.clock.now(), target.gateway
+    async with context.database.writing() as session:
+        row = await session.scalar(
+            select(WhatsappSession)
+            .where(WhatsappSession.id == target.session.id)
+            .with_for_update(skip_locked=True)
+        )
+        if row is not None:
+            note_failed_check(row, failed.detail, now)
+            _schedule(context, row, now)
+            await _announce(session, row)
+        if gateway.unreachable_since is not None:
+            await note_success(session, gateway.id, now)
+
+
+async def _announce(session: AsyncSession, row: WhatsappSession) -> None:
+    """Each time, because pages show how old the last proof is."""
+    owner = row.organization_id
+    await announce(session, "sessions", organization_id=owner, subject_id=row.id)
+    if row.number_id is not None:
+        await announce(session, "numbers", organization_id=owner, subject_id=row.number_id)
 
 
 async def note_failed_turn(

@@ -15,7 +15,7 @@ from groupline.gateways.outcomes import SessionConnected, SessionReading
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import StatusSource, WhatsappSession
-from groupline.numbers import queries, rules
+from groupline.numbers import queries, rules, transitions
 from groupline.numbers.account import GATEWAY, record_end
 from groupline.numbers.rules import (
     Confirm,
@@ -75,6 +75,8 @@ async def apply_reading(
     if _needs_another_look(decision, word, phone):
         decision = Outdated(disagrees=True)
     before, was_old, planned = _shown(row), _proof_is_old(row, word.now), row.next_verify_at
+    if word.source == "gateway":
+        transitions.forget_failed_check(row)
     applied = await _carry_out(session, row, decision, phone, word)
     await session.flush()
     if was_old or _shown(applied.session) != before:

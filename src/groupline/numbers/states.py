@@ -41,6 +41,8 @@ class NumberFacts:
     ended_reason: EndedReason | None = None
     last_error: str | None = None
     verified_at: datetime | None = None
+    not_said: str | None = None
+    """The gateway answers, but not about this session: its sentence."""
     asked_again: bool = False
     """The gateway is being asked right now, because the proof is old."""
     pairing_under_way: bool = False
@@ -159,8 +161,20 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
             f"Connected, but the last {facts.unacknowledged} messages got no acknowledgement.",
             NextAction.CHECK_PHONE,
         )
+    if facts.not_said is not None and facts.verified_at is not None:
+        ago = _minutes(now - facts.verified_at)
+        return Shown(
+            NumberState.VERIFYING,
+            f"Connected when last asked, {ago} ago. {facts.not_said.rstrip('.')}.",
+            NextAction.WAIT,
+        )
     if facts.asked_again:
         return Shown(
             NumberState.VERIFYING, "Asking the gateway whether this is still so.", NextAction.WAIT
         )
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
+
+
+def _minutes(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} min" if minutes else "less than a minute"

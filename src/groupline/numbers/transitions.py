@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Final
 
 from groupline.models import EndedReason, StatusSource, WhatsappSession
 
@@ -42,6 +43,27 @@ def request_logout(row: WhatsappSession, now: datetime, *, again: bool = False) 
 
 def need_no_logout(row: WhatsappSession) -> None:
     row.logout_requested_at = row.logout_confirmed_at = None
+
+
+_CANNOT_SAY: Final = "The gateway cannot say how this session is: "
+
+
+def note_failed_check(row: WhatsappSession, detail: str, now: datetime) -> None:
+    """The time is that of the first of them. An ended session keeps the reason of its end."""
+    if row.status == "disconnected":
+        return
+    if not has_failed_check(row):
+        row.last_error_at = now
+    row.last_error = _CANNOT_SAY + detail
+
+
+def has_failed_check(row: WhatsappSession) -> bool:
+    return row.last_error is not None and row.last_error.startswith(_CANNOT_SAY)
+
+
+def forget_failed_check(row: WhatsappSession) -> None:
+    if has_failed_check(row):
+        row.last_error = row.last_error_at = None
 
 
 def is_pending(row: WhatsappSession) -> bool:

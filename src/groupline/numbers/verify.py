@@ -15,10 +15,16 @@ import structlog
 from sqlalchemy import ColumnElement, select
 
 from groupline.errors import GrouplineError, NotFound
-from groupline.gateways.outcomes import ReadingFailed
+from groupline.gateways.outcomes import FailureKind, ReadingFailed
 from groupline.models import WhatsappSession
 from groupline.numbers import queries
-from groupline.numbers.ask import apply_and_schedule, ask, note_failed_turn
+from groupline.numbers.ask import (
+    apply_and_schedule,
+    ask,
+    is_of_gateway,
+    note_failed_session,
+    note_failed_turn,
+)
 from groupline.numbers.context import Context
 from groupline.numbers.lanes import Lanes
 from groupline.numbers.readings import Word
@@ -26,7 +32,7 @@ from groupline.numbers.start import Target, start_pairing
 
 log = structlog.get_logger(__name__)
 
-BATCH: Final = 40
+BATCH: Final = 20
 ASKED_AT_ONCE: Final = 10
 LEASE: Final = timedelta(seconds=60)
 """Longer than all calls of a batch may take, so that nobody else asks meanwhile (a test holds it).
@@ -111,19 +117,27 @@ class Verifier:
         first, *others = targets
         failed = await self._verify(first)
         if failed is not None:
-            ids = [target.session.id for target in targets]
-            await note_failed_turn(self._context, first.gateway, failed, ids)
-            return
+            if await is_of_gateway(self._context, first.gateway, failed):
+                ids = [target.session.id for target in targets]
+                await note_failed_turn(self._context, first.gateway, failed, ids)
+                return
+            await note_failed_session(self._context, first, failed)
         turns = asyncio.Semaphore(ASKED_AT_ONCE)
 
         async def in_turn(target: Target) -> None:
             async with turns:
                 failure = await self._verify(target)
             if failure is not None:
-                ids = [target.session.id]
-                await note_failed_turn(self._context, target.gateway, failure, ids)
+                await self._note(target, failure)
 
         await asyncio.gather(*map(in_turn, others))
+
+    async def _note(self, target: Target, failed: ReadingFailed) -> None:
+        """The gateway has answered in this turn: what it cannot say is about the session."""
+        if failed.kind is FailureKind.UNREACHABLE:
+            await note_failed_turn(self._context, target.gateway, failed, [target.session.id])
+        else:
+            await note_failed_session(self._context, target, failed)
 
     async def _verify(self, target: Target) -> ReadingFailed | None:
         """A defect that one session brings to light holds up no other: its lease will end."""

@@ -24,6 +24,7 @@ from groupline.models import (
 from groupline.numbers import queries, rules, states
 from groupline.numbers.impact import messages_due
 from groupline.numbers.states import Shown
+from groupline.numbers.transitions import has_failed_check
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +70,8 @@ class NumberView:
         if self.shown.state is states.NumberState.GATEWAY_UNREACHABLE and self.gateway is not None:
             return self.gateway.unreachable_since
         if self.session.status == "connected":
+            if self.shown.state is states.NumberState.VERIFYING and has_failed_check(self.session):
+                return self.session.last_error_at
             return self.session.connected_at
         return self.session.disconnected_at
 
@@ -155,6 +158,7 @@ def _facts(
         ended_reason=told.ended_reason if told else number.last_ended_reason,
         last_error=row.last_error if row else None,
         verified_at=row.verified_at if row else None,
+        not_said=row.last_error if row is not None and has_failed_check(row) else None,
         asked_again=row is not None and _is_asked(row, now),
         pairing_under_way=pairing is not None,
         gateway_name=gateway.name if gateway else None,

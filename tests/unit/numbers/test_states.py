@@ -103,3 +103,14 @@ def test_every_reason_and_every_failure_has_its_own_sentence() -> None:
     assert len({ended_sentence(reason) for reason in reasons}) == len(reasons)
     assert len({gateway_sentence("VPS", kind) for kind in FailureKind}) == len(FailureKind)
     assert gateway_sentence(None, "new") == "The gateway does not answer as it should."
+
+
+def test_a_gateway_that_cannot_speak_of_it_is_no_connection_that_was_verified() -> None:
+    said = "The gateway cannot say how this session is: The gateway answered 500."
+    facts = replace(CONNECTED, not_said=said, verified_at=NOW - timedelta(seconds=200))
+    shown = show(facts, NOW)
+    assert shown.state == NumberState.VERIFYING
+    assert shown.sentence == f"Connected when last asked, 3 min ago. {said}"
+    just_now = show(replace(facts, verified_at=NOW - timedelta(seconds=59)), NOW)
+    assert just_now.sentence.startswith("Connected when last asked, less than a minute ago. ")
+    assert show(replace(facts, gateway_down=True), NOW).state == NumberState.GATEWAY_UNREACHABLE
