@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, Select, Table, and_, func, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.campaigns.rules import Counts, allowed
+from groupline.campaigns.rules import Counts, useful
 from groupline.campaigns.schemas import (
     CampaignCursor,
     CampaignView,
@@ -209,7 +209,7 @@ async def _views(
             **row._mapping,
             counts=counts.get(row.id, Counts()),
             draft_groups=drafts.get(row.id, 0),
-            actions=tuple(sorted(allowed(row.status))),
+            actions=tuple(sorted(useful(row.status, counts.get(row.id, Counts())))),
         )
         for row in rows
     ]

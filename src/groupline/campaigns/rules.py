@@ -47,7 +47,7 @@ _ABOUT_MESSAGES: Final[frozenset[CampaignAction]] = frozenset({"verify", "mark_a
 def allowed(  # noqa: PLR0911 - a table
     status: CampaignStatus,
 ) -> frozenset[CampaignAction]:
-    """What a person can do with a campaign in this state."""
+    """What a person can do with a campaign in this state, if its messages give reason to."""
     match status:
         case "draft":
             return _ANY_TIME | {"edit", "start", "delete"}
@@ -153,6 +153,18 @@ def end_of(counts: Counts) -> Ended:
     if counts.sent:
         return "completed"
     return "failed" if counts.not_arrived else "cancelled"
+
+
+def useful(status: CampaignStatus, counts: Counts) -> frozenset[CampaignAction]:
+    """What can be done and would do something."""
+    idle: set[CampaignAction] = set()
+    if not counts.not_arrived:
+        idle.add("retry_failed")
+    if not counts.accepted + counts.uncertain:
+        idle.add("verify")
+    if not counts.uncertain:
+        idle.add("mark_arrived")
+    return allowed(status) - idle
 
 
 @dataclass(frozen=True, slots=True)

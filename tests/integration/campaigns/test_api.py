@@ -114,6 +114,7 @@ async def test_a_started_campaign_has_one_message_per_group_with_its_own_text(
     campaign = await create(client, desk, start=True)
 
     assert (campaign["status"], campaign["counts"]["pending"]) == ("sending", 2)
+    assert campaign["actions"] == ["cancel", "duplicate", "pause"]
     written = await messages(database, campaign)
     assert [each.content for each in written] == ["Hello Pottery", "Hello Yoga <b>"]
     assert {each.priority for each in written} == {2}

@@ -24,6 +24,7 @@ from groupline.campaigns.rules import (
     per_minute,
     settled,
     too_late,
+    useful,
 )
 from groupline.errors import Conflict
 from groupline.messages.rules import FINAL
@@ -92,6 +93,23 @@ def test_what_is_not_allowed_is_a_conflict_that_names_the_state_and_the_way_on(
         check(action, status)
     assert refused.value.extra["state"] == status
     assert "duplicate" in refused.value.extra["actions"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "about_messages"),
+    [
+        (Counts(pending=2, sending=1, sent=1, cancelled=1), set()),
+        (Counts(failed=1), {"retry_failed"}),
+        (Counts(expired=1), {"retry_failed"}),
+        (Counts(accepted=1), {"verify"}),
+        (Counts(uncertain=1), {"verify", "mark_arrived"}),
+    ],
+)
+def test_only_what_would_do_something_is_offered(
+    counts: Counts, about_messages: set[CampaignAction]
+) -> None:
+    assert useful("sending", counts) == {"pause", "cancel", "duplicate"} | about_messages
+    assert all(useful(status, counts) <= allowed(status) for status in STATUSES)
 
 
 # --- what the messages say
