@@ -171,16 +171,15 @@ NewText = tuple[str, str | None, str | None]
 
 def new_text(texts: Texts, step: StepView, row: PendingRow) -> NewText | None:
     """The text by the template and the values as they are; ``None``: it has it, or cannot leave."""
-    present = (row.content, row.media_url, row.media_type)
-    return _differing(texts, step, row.group_name, present)
+    if texts.fill(step.content, row.group_name).unresolved:
+        return None
+    wanted = _made_now(texts, step, row.group_name)
+    return None if wanted == (row.content, row.media_url, row.media_type) else wanted
 
 
-def _differing(
-    texts: Texts, step: StepView, group_name: str | None, present: NewText
-) -> NewText | None:
-    filled = texts.fill(step.content, group_name)
-    wanted = (filled.text, step.media_url, step.media_type)
-    return None if filled.unresolved or wanted == present else wanted
+def _made_now(texts: Texts, step: StepView, group_name: str | None) -> NewText:
+    """With what has no value still in it."""
+    return texts.fill(step.content, group_name).text, step.media_url, step.media_type
 
 
 async def store_texts(
@@ -252,26 +251,23 @@ async def _events_of(
 
 
 async def count_stale(session: AsyncSession, event: EventView) -> int:
-    """How many pending messages of the event would get another text. One row per text is read,
-    where the text is the same for all groups."""
-    per_group = [step.id for step in event.steps if names_group(step.content)]
+    """How many pending messages of the event have another text than is made now, also where that
+    one lacks a value. One row per text is read, where the text is the same for all groups."""
+    steps = await used_steps(session, event.organization_id, [event.id])
+    per_group = [step.id for step in steps.values() if names_group(step.content)]
     group_name = case((MESSAGES.c.step_id.in_(per_group), WhatsappGroup.group_name)).label("named")
     columns = (*_TEXT, group_name)
     statement = (
         select(*columns, func.count().label("messages"))
         .join_from(MESSAGES, WhatsappGroup, WhatsappGroup.id == MESSAGES.c.group_id)
-        .where(*pending_of(event.organization_id, event.id), MESSAGES.c.step_id.is_not(None))
+        .where(*pending_of(event.organization_id, event.id), MESSAGES.c.step_id.in_(steps))
         .group_by(*columns)
     )
-    rows = (await session.execute(statement)).all()
-    if not rows:
-        return 0
-    steps = await used_steps(session, event.organization_id, [event.id])
     texts = Texts(event)
     return sum(
         row.messages
-        for row in rows
-        if _differing(texts, steps[row.step_id], row.named, (row[1], row[2], row[3])) is not None
+        for row in await session.execute(statement)
+        if _made_now(texts, steps[row.step_id], row.named) != (row[1], row[2], row[3])
     )
 
 

@@ -69,7 +69,7 @@ class Facts:
     groups: Sequence[EventGroupView]
     unresolved: Sequence[Unresolved]
     unscheduled: int
-    """Messages that a run would add now."""
+    """Messages that a run would add now: none, if it would be refused for want of a value."""
     stale: int
     media: Mapping[UUID, str]
     """By template: why what stands at its address cannot be sent."""
@@ -158,7 +158,7 @@ def _media(facts: Facts) -> Iterator[Finding]:
 
 def _schedule(facts: Facts) -> Iterator[Finding]:
     count = facts.unscheduled
-    if count and facts.event.number_id is not None and not facts.unresolved:
+    if count and facts.event.number_id is not None:
         messages = "1 message is" if count == 1 else f"{count:,} messages are"
         sentence = f"{messages} not scheduled yet: run the sequence."
         yield Finding("not_scheduled", "problem", sentence, _here(facts))

@@ -32,6 +32,7 @@ from groupline.events.queries import get_event
 from groupline.events.rules import check_planned, times_of
 from groupline.events.run import Run, plan_run
 from groupline.events.schemas import EventView
+from groupline.events.texts import Texts
 from groupline.gateways.phone import display_phone
 from groupline.journal import Actor
 from groupline.messages import media
@@ -137,12 +138,14 @@ class Preflights:
 async def _facts(
     session: AsyncSession, event: EventView, run: Run, now: datetime
 ) -> dict[str, Any]:
+    refused = run.unresolved()
     return {
         "event": event,
         "number": await _number(session, event, now),
         "groups": await event_groups(session, event.organization_id, event.id, event.number_id),
-        "unresolved": run.unresolved(),
-        "unscheduled": run.result.scheduled,
+        # Also of what is scheduled already: as readiness has it.
+        "unresolved": [*Texts(event).lacking(), *refused],
+        "unscheduled": 0 if refused else run.result.scheduled,
         "stale": await count_stale(session, event),
         "estimates": await estimates_of(session, event, now),
     }

@@ -196,9 +196,7 @@ async def _views(
 
 
 def with_readiness(view: EventView) -> EventView:
-    texts = Texts(view)
-    unresolved = [each for step in view.steps for each in texts.unresolved(step, ())]
-    return replace(view, readiness=readiness(view, unresolved))
+    return replace(view, readiness=readiness(view, Texts(view).lacking()))
 
 
 async def group_counts(

@@ -55,6 +55,10 @@ class Texts:
         }
         return list(found.values())
 
+    def lacking(self) -> list[Unresolved]:
+        """What of all steps would not leave, whatever the groups are called."""
+        return [each for step in self._event.steps for each in self.unresolved(step, ())]
+
 
 def names_group(content: str) -> bool:
     return GROUP_NAME in scan(content).names

@@ -11,13 +11,20 @@ from sqlalchemy import select, update
 from tests.integration.events.studio import PERSON, STARTS, Studio, journal_of, make_member_group
 from tests.integration.events.test_run import LINK, change, give_values, run
 from tests.support.clock import NOW, ManualClock
-from tests.support.factories import make_event_group, make_group, make_message
+from tests.support.factories import (
+    make_event_group,
+    make_group,
+    make_message,
+    make_step,
+    make_template,
+)
 
 from groupline.db import Announcements, Database
 from groupline.errors import Conflict
 from groupline.events.preflight import Finding
 from groupline.events.preflight_run import Preflights
 from groupline.events.preflight_store import last_look, troubled_events
+from groupline.events.queries import get_event
 from groupline.messages.media import MediaPolicy
 from groupline.models import (
     Event,
@@ -122,6 +129,39 @@ async def test_what_was_never_run_or_lacks_a_value_is_found(
     await give_values(database, studio, LINK)
     (unscheduled,) = await look(preflights, studio)
     assert unscheduled.sentence == "15 messages are not scheduled yet: run the sequence."
+
+
+async def test_a_value_that_is_erased_after_the_run_is_found_as_readiness_has_it(
+    preflights: Preflights, database: Database, studio: Studio
+) -> None:
+    await scheduled(database, studio)
+    await give_values(database, studio, {})
+    async with database.reading() as session:
+        event = await get_event(session, studio.organization_id, studio.event_id, now=NOW)
+    lacking = [step.sentence for step in event.readiness if not step.done]
+    assert lacking == ["Without a value: {zoom_link}."]
+
+    variable, stale = await look(preflights, studio)
+
+    assert (variable.code, variable.severity) == ("variable", "problem")
+    assert variable.sentence.startswith("{zoom_link} has no value.")
+    assert stale.code == "stale_text"
+    assert stale.sentence.startswith("15 scheduled messages have an older text")
+
+
+async def test_what_only_scheduled_messages_lack_does_not_hide_what_is_not_scheduled(
+    preflights: Preflights, database: Database, studio: Studio
+) -> None:
+    await scheduled(database, studio)
+    async with database.writing() as session:
+        own = {"organization_id": studio.organization_id}
+        plain = await make_template(session, **own, name="Plain", content="Soon")
+        await make_step(
+            session, **own, sequence_id=studio.sequence_id, template_id=plain.id, position=9
+        )
+    await give_values(database, studio, {})
+    found = await look(preflights, studio)
+    assert {each.code for each in found} == {"variable", "not_scheduled", "stale_text"}
 
 
 async def test_a_number_that_nobody_verified_lately_is_to_be_known(
