@@ -18,10 +18,10 @@ from groupline.campaigns.schemas import CampaignView, NewCampaign
 from groupline.errors import InvalidInput
 from groupline.http.idempotency import Idempotency
 from groupline.messages import queries as messages
-from groupline.web.campaign_steps import Here, Wizard, url_of, uuid_or_none
+from groupline.web.campaign_steps import Here, Wizard, WizardRoute, url_of, uuid_or_none
 from groupline.web.group_picker import chosen_ids, picker
 
-router = APIRouter(prefix="/campaigns")
+router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 
 _KEY: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 _MAX_FIELDS: Final = 12_000
@@ -48,9 +48,8 @@ async def new(
     group: Annotated[list[UUID] | None, Query()] = None,
 ) -> Response:
     """The form has a key of its own in its address: sent twice, it makes one draft."""
-    if not _KEY.fullmatch(draft):
-        fresh = here.request.url.include_query_params(draft=secrets.token_urlsafe(12))
-        return here.pages.redirect(f"{fresh.path}?{fresh.query}")
+    if not is_key(draft):
+        return with_fresh_key(here)
     async with here.runtime.database.reading() as session:
         earlier = await _once(here, draft).answered(session, here.organization_id)
     if earlier is not None:
@@ -63,6 +62,17 @@ async def new(
 async def make(here: Here) -> Response:
     form = await here.request.form(max_fields=_MAX_FIELDS)
     typed, draft = _typed_groups(form), str(form.get("draft", ""))
+    try:
+        campaign_id, is_new = await make_draft(here, draft, typed)
+    except InvalidInput as error:
+        return await _groups_page(here, None, typed, error, draft=draft)
+    if not is_new:
+        return await _save_groups(here, campaign_id, typed)
+    return here.pages.redirect(url_of(campaign_id, "content"))
+
+
+async def make_draft(here: Wizard, draft: str, typed: TypedGroups) -> tuple[UUID, bool]:
+    """The draft that this form stands for, and whether it is a new one."""
 
     async def effect(session: AsyncSession) -> Made:
         ids = await _chosen(session, here, typed)
@@ -73,14 +83,17 @@ async def make(here: Here) -> Response:
         )
         return Made(id=written.id)
 
-    try:
-        answer = await _once(here, draft).once_in_transaction(here.principal, effect)
-    except InvalidInput as error:
-        return await _groups_page(here, None, typed, error, draft=draft)
-    made = Made.model_validate_json(answer.body)
-    if answer.replayed:
-        return await _save_groups(here, made.id, typed)
-    return here.pages.redirect(url_of(made.id, "content"))
+    answer = await _once(here, draft).once_in_transaction(here.principal, effect)
+    return Made.model_validate_json(answer.body).id, not answer.replayed
+
+
+def is_key(draft: str) -> bool:
+    return _KEY.fullmatch(draft) is not None
+
+
+def with_fresh_key(here: Wizard) -> Response:
+    fresh = here.request.url.include_query_params(draft=secrets.token_urlsafe(12))
+    return here.pages.redirect(f"{fresh.path}?{fresh.query}")
 
 
 @router.get("/{campaign_id}/edit/groups")
@@ -141,7 +154,7 @@ def _typed_groups(form: FormData) -> TypedGroups:
 
 
 def _once(here: Wizard, draft: str) -> Idempotency:
-    key = f"campaign:{draft}" if _KEY.fullmatch(draft) else None
+    key = f"campaign:{draft}" if is_key(draft) else None
     return Idempotency(here.runtime, key, "campaign")
 
 

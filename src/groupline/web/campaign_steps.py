@@ -1,24 +1,26 @@
 """What the steps of planning a campaign share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import Depends, Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 
 from groupline.campaigns import edit, queries, rules
 from groupline.campaigns.schemas import CampaignView, Change, Field
-from groupline.errors import InvalidInput
+from groupline.errors import Conflict, InvalidInput
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.messages.schemas import GroupsRefused
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
-from groupline.web.rendering import CurrentPages, Pages
+from groupline.web.rendering import CurrentPages, Pages, Toast, pages_of
 
 Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
 Step = Literal["groups", "content", "sending", "check"]
@@ -37,6 +39,38 @@ _NAMES: Final[Mapping[str, str]] = {
     "lateMinutes": "late_hours",
     "scheduledFor": "at",
 }
+
+
+class PlanningIsOverError(Exception):
+    """The campaign cannot be planned any more: it has begun, or was cancelled."""
+
+    def __init__(self, campaign_id: UUID, why: str) -> None:
+        super().__init__(why)
+        self.campaign_id, self.why = campaign_id, why
+
+
+@contextmanager
+def planning(campaign_id: UUID) -> Iterator[None]:
+    try:
+        yield
+    except Conflict as error:
+        raise PlanningIsOverError(campaign_id, error.detail) from error
+
+
+class WizardRoute(APIRoute):
+    """Back, after the start, leads to the campaign instead of to a form that cannot be saved."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_or_leave(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except PlanningIsOverError as over:
+                toast: Toast | None = None if request.method == "GET" else ("warning", over.why)
+                return pages_of(request).redirect(f"/campaigns/{over.campaign_id}", toast=toast)
+
+        return handle_or_leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +94,8 @@ class Wizard:
         """What can still be planned."""
         async with self.runtime.database.reading() as session:
             view = await queries.get_view(session, self.organization_id, campaign_id)
-        rules.check("edit", view.status)
+        with planning(campaign_id):
+            rules.check("edit", view.status)
         return view
 
     def render(
@@ -90,12 +125,16 @@ class Wizard:
         fields: Mapping[Field, object],
         group_ids: Sequence[UUID] | None = None,
     ) -> None:
+        with planning(campaign_id):
+            await self._change(campaign_id, Change(fields, group_ids, "keep"))
+
+    async def _change(self, campaign_id: UUID, wanted: Change) -> None:
         async with self.runtime.database.writing() as session:
             await edit.change(
                 session,
                 self.organization_id,
                 campaign_id,
-                Change(fields, group_ids, "keep"),
+                wanted,
                 actor=self.principal.actor,
                 now=self.now,
             )

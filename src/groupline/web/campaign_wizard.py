@@ -21,6 +21,7 @@ from groupline.campaigns.schemas import (
     MAX_LATE_MINUTES,
     CampaignView,
     Field,
+    Written,
 )
 from groupline.errors import InvalidInput
 from groupline.events.steps import at_wall_clock
@@ -29,10 +30,10 @@ from groupline.messages import media
 from groupline.messages import queries as messages
 from groupline.messages.schemas import SendableGroup, SendingNumber
 from groupline.orgs.rules import Permission
-from groupline.web.campaign_steps import Here, Wizard, url_of, uuid_or_none
+from groupline.web.campaign_steps import Here, Wizard, WizardRoute, planning, url_of, uuid_or_none
 from groupline.web.campaigns import sample
 
-router = APIRouter(prefix="/campaigns")
+router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 
 
 # --- 2. the message -------------------------------------------------------------------------
@@ -238,20 +239,25 @@ async def start(here: Here, campaign_id: UUID, skip: Annotated[bool, Form()] = F
         if view.media_url is not None:
             policy = here.runtime.media_policy
             await media.check(view.media_url, view.media_type, policy=policy)
-        async with here.runtime.database.writing() as session:
-            written = await service.start(
-                session,
-                here.organization_id,
-                campaign_id,
-                on_refused="skip" if skip else "refuse",
-                actor=here.principal.actor,
-                now=here.now,
-            )
+        with planning(campaign_id):
+            written = await _start(here, campaign_id, skip=skip)
     except InvalidInput as error:
         return await _check_page(here, view, error)
     count = "1 group" if written.groups == 1 else f"{written.groups:,} groups"
     done = "Scheduled for" if view.scheduled_for else "Started:"
     return here.pages.redirect(f"/campaigns/{campaign_id}", toast=("success", f"{done} {count}."))
+
+
+async def _start(here: Wizard, campaign_id: UUID, *, skip: bool) -> Written:
+    async with here.runtime.database.writing() as session:
+        return await service.start(
+            session,
+            here.organization_id,
+            campaign_id,
+            on_refused="skip" if skip else "refuse",
+            actor=here.principal.actor,
+            now=here.now,
+        )
 
 
 async def _check_page(

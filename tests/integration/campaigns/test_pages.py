@@ -258,6 +258,22 @@ async def test_a_scheduled_campaign_is_changed_in_the_same_steps(
     assert (await browser.post(check)).url.path == page.url.path
 
 
+async def test_back_after_the_start_leads_to_the_campaign(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    check = await plan(browser, desk)
+    started = await browser.post(check)
+    for step in ("groups", "content", "sending", "check"):
+        page = await browser.get(check.replace("check", step))
+        assert (page.status_code, page.url.path) == (200, started.url.path), step
+        again = await browser.post(check.replace("check", step), data={"content": "Other"})
+        assert (again.status_code, again.url.path) == (200, started.url.path), step
+        assert "A campaign that is being sent cannot be changed." in again.text
+    written = await messages(database, await campaign_id(database))
+    assert len(written) == 2
+    assert all(each.content.startswith("Hello") for each in written)
+
+
 async def test_the_list_shows_states_and_is_searched(
     *, desk: Desk, browser: httpx.AsyncClient, clock: ManualClock
 ) -> None:
