@@ -1,6 +1,6 @@
 """What a table says about events, their groups and their values. Pure: facts in, decisions out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -41,9 +41,14 @@ class GroupBook:
             for word in words - {""}:
                 self._by_word.setdefault(word, []).append(group)
 
-    def find(self, text: str) -> KnownGroup:
-        """Raises ``InvalidInput`` where it is not exactly one."""
+    def find(self, text: str, *, preferred: Collection[UUID] = ()) -> KnownGroup:
+        """Of several with one name, those that are preferred.
+
+        Raises ``InvalidInput`` where it is not exactly one.
+        """
         found = self._by_word.get(text.strip()) or self._by_word.get(normalise(text)) or []
+        if len(found) > 1:
+            found = [group for group in found if group.id in preferred] or found
         if len(found) == 1:
             return found[0]
         if not found:
@@ -120,6 +125,8 @@ class Known:
     groups: GroupBook
     timezone: str
     """Of the organization."""
+    members: Mapping[UUID, Collection[UUID]] = field(default_factory=dict)
+    """By number, the groups that it is in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +165,20 @@ def _event(line: Line, known: Known, now: datetime) -> FoundEvent:
     cells = line.cells
     timezone = check_timezone(cells.get("timezone", known.timezone))
     zone = ZoneInfo(timezone)
+    number_id = _number(cells.get("number"), known)
     event = EventInput(
         title=cells.get("title", ""),
         starts_at=_moment(cells.get("starts", ""), zone, "start"),
         timezone=timezone,
         ends_at=_moment(cells["ends"], zone, "end") if "ends" in cells else None,
-        number_id=_number(cells.get("number"), known),
+        number_id=number_id,
         sequence_id=_sequence(cells.get("sequence"), known),
     )
+    own = known.members.get(number_id, ()) if number_id is not None else ()
     groups = [
-        known.groups.find(name) for name in cells.get("groups", "").split("|") if name.strip()
+        known.groups.find(name, preferred=own)
+        for name in cells.get("groups", "").split("|")
+        if name.strip()
     ]
     values = {name: value for name, value in cells.items() if name not in EVENT_COLUMNS}
     for name, value in values.items():

@@ -3,9 +3,9 @@
 import httpx
 import pytest
 from sqlalchemy import select
-from tests.integration.events.studio import Studio
+from tests.integration.events.studio import Studio, make_member_group
 from tests.integration.events.test_pages import browser, groups_of, url, words
-from tests.support.factories import make_group
+from tests.support.factories import make_group, make_number
 
 from groupline.db import Database
 from groupline.models import Event, EventGroup, EventVariable
@@ -51,6 +51,24 @@ async def test_events_of_a_file_are_shown_and_then_planned_with_groups_and_value
         values = select(EventVariable.value).where(EventVariable.event_id == glazing.id)
         assert set(await session.scalars(groups)) == set(studio.group_ids[:2])
         assert list(await session.scalars(values)) == ["https://example.org/g"]
+
+
+async def test_of_groups_with_one_name_the_one_of_the_number_is_meant(
+    studio: Studio, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        other = await make_number(session, organization_id=studio.organization_id)
+        twin = await make_member_group(session, studio.organization_id, other.id, "Group 0")
+    table = "title,starts,number,groups\nGlazing,2026-03-08 19:00,{},Group 0\n"
+    numbers = {await phone_of(database, studio): studio.group_ids[0], other.phone_number: twin}
+    for phone, group in numbers.items():
+        data = {"text": table.format(phone), "take": "true"}
+        assert "1 workshop planned." in (await browser.post("/workshops/import", data=data)).text
+        async with database.reading() as session:
+            newest = select(EventGroup.group_id).order_by(EventGroup.id.desc()).limit(1)
+            assert await session.scalar(newest) == group
+    page = await browser.post("/workshops/import", data={"text": table.format("")})
+    assert "2 groups are called “Group 0”" in words(page)
 
 
 async def test_one_wrong_line_keeps_all_from_being_planned(

@@ -1,5 +1,6 @@
 """Tables as spreadsheets write them, and what they say about groups, values and events."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -98,6 +99,25 @@ def test_a_group_that_is_unknown_or_one_of_several_is_a_mistake_of_its_line() ->
         (2, "There is no group “Night”."),
         (3, "2 groups are called “Evening”: give the end of its id (000002, 000003)."),
     ]
+
+
+@pytest.mark.parametrize("twin", [EVENING, TWIN])
+def test_of_groups_with_one_name_the_one_of_the_number_of_the_event_is_meant(
+    twin: KnownGroup,
+) -> None:
+    known = replace(KNOWN, members={UUID(int=4): {MORNING.id, twin.id}})
+    table = "title,starts,number,groups\nGlazing,2026-03-08 19:00,{},Evening\n"
+    (found,) = find_events(read_table(table.format("919876543210")), known, NOW).events
+    assert found.groups == (twin,)
+    without = find_events(read_table(table.format("")), known, NOW)
+    assert "2 groups are called “Evening”" in without.mistakes[0].why
+
+
+def test_a_group_of_another_number_is_found_where_its_name_is_the_only_one() -> None:
+    known = replace(KNOWN, members={UUID(int=4): {EVENING.id}})
+    table = "title,starts,number,groups\nGlazing,2026-03-08 19:00,919876543210,Morning Café\n"
+    (found,) = find_events(read_table(table), known, NOW).events
+    assert found.groups == (MORNING,)
 
 
 def test_values_are_read_and_mistakes_named() -> None:
