@@ -1,15 +1,13 @@
 """Bringing events, their groups and their values as a table: looked at first, then taken."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 from fastapi import APIRouter, Request
-from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from groupline.errors import InvalidInput
-from groupline.events.choices import known_to_imports
+from groupline.events.choices import group_book, known_to_imports
 from groupline.events.group_queries import group_names
 from groupline.events.groups import set_groups
 from groupline.events.import_run import create_all
@@ -24,46 +22,22 @@ from groupline.events.imports import (
     find_values,
 )
 from groupline.events.schemas import EventView
-from groupline.events.tables import MAX_BYTES, Mistake, read_table, write_table
+from groupline.events.tables import Mistake, read_table, write_table
 from groupline.http.context import CurrentRuntime
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
+from groupline.web.brought import GROUPS_EXAMPLE, Brought, read_brought
 from groupline.web.event_parts import Refusal, values_page
 from groupline.web.event_shared import EventId, Operator, Reader, find, words
 from groupline.web.rendering import CurrentPages, Pages
 
-GROUPS_EXAMPLE: Final = "group\nMorning Workshop\n120363041234567890@g.us"
 EVENTS_EXAMPLE: Final = (
     "title,starts,ends,number,sequence,groups,zoom_link\n"
     "Pottery,2026-03-04 19:00,2026-03-04 21:00,+91 98765 43210,Reminders,Morning|Evening,"
     "https://example.org/zoom"
 )
 VALUES_EXAMPLE: Final = "name,value\nzoom_link,https://example.org/zoom"
-
-
-@dataclass(frozen=True, slots=True)
-class Brought:
-    """What a person uploaded or pasted."""
-
-    data: bytes | str
-    taken: bool
-    """They have seen what it says, and take it."""
-
-    @property
-    def text(self) -> str:
-        if isinstance(self.data, str):
-            return self.data
-        return self.data.decode("utf-8", "replace").removeprefix("\ufeff")
-
-
-async def _brought(request: Request) -> Brought:
-    async with request.form() as form:
-        file, text = form.get("file"), form.get("text")
-        data: bytes | str = text if isinstance(text, str) else ""
-        if isinstance(file, UploadFile) and file.size:
-            data = await file.read(MAX_BYTES + 1)
-        return Brought(data, taken=form.get("take") == "true")
 
 
 def add_imports(router: APIRouter, kind: EventKind) -> None:
@@ -85,7 +59,7 @@ def _add_events(router: APIRouter, kind: EventKind) -> None:
     async def look(
         request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Operator
     ) -> Response:
-        brought, now = await _brought(request), runtime.clock.now()
+        brought, now = await read_brought(request), runtime.clock.now()
         try:
             table = read_table(brought.data)
             async with runtime.database.reading() as session:
@@ -162,14 +136,12 @@ def _add_groups(router: APIRouter, kind: EventKind) -> None:
         event_id: EventId,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
-        brought = await _brought(request)
+        brought = await read_brought(request)
         try:
             table = read_table(brought.data, columns=GROUP_COLUMNS)
             async with runtime.database.reading() as session:
-                known = await known_to_imports(
-                    session, principal.organization_id, principal.timezone
-                )
-            found = find_groups(table, known.groups)
+                book = await group_book(session, principal.organization_id)
+            found = find_groups(table, book)
         except InvalidInput as error:
             return _groups_page(request, pages, principal, event, brought=brought, refused=error)
         if not brought.taken or not found.groups:
@@ -258,7 +230,7 @@ def _add_values(router: APIRouter, kind: EventKind) -> None:
     ) -> Response:
         """The form of the values, filled in; nothing is stored before it is saved."""
         event = await find(runtime, principal, kind, event_id)
-        brought = await _brought(request)
+        brought = await read_brought(request)
         try:
             found = find_values(read_table(brought.data, columns=VALUE_COLUMNS))
         except InvalidInput as error:
