@@ -248,7 +248,8 @@ class MovePlanOut(ApiModel):
 class RefreshedOut(ApiModel):
     messages: int
     events: int
-    unresolved: list[UnresolvedOut] = Field(description="These keep their old text")
+    unresolved: list[UnresolvedOut] = Field(description="What the new text lacks")
+    kept: int = Field(description="Messages that keep their old text, as the new one lacks a value")
     committed: bool
 
 
@@ -363,6 +364,7 @@ def refreshed_out(refreshed: Refreshed) -> RefreshedOut:
         messages=refreshed.messages,
         events=refreshed.events,
         unresolved=[_unresolved_out(each) for each in refreshed.unresolved],
+        kept=refreshed.kept,
         committed=refreshed.committed,
     )
 

@@ -148,6 +148,7 @@ class UpdateIn(ApiModel):
 class UpdateOut(ApiModel):
     messages: int = Field(description="Pending messages that get, or would get, the new text")
     events: int
+    kept: int = Field(description="Messages that keep their old text, as the new one lacks a value")
     committed: bool
     unresolved: list[dict[str, str | None]] = Field(
         description="Where the new text lacks a value: those messages keep the old one"
@@ -158,6 +159,7 @@ class UpdateOut(ApiModel):
         return cls(
             messages=done.messages,
             events=done.events,
+            kept=done.kept,
             committed=done.committed,
             unresolved=[unresolved_json(each) for each in done.unresolved],
         )

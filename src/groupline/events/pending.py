@@ -225,12 +225,15 @@ async def refresh_texts(
     rows = await lock_pending(session, organization_id, event_id, where, for_update=not dry_run)
     steps = await used_steps(session, organization_id, {row.event_id for row in rows})
     events = await _events_of(session, organization_id, {row.event_id for row in rows}, now)
-    new, unresolved = _all_new_texts(rows, steps, events)
+    new, kept = _all_new_texts(rows, steps, events)
+    unresolved = _what_lacks(kept, steps, events)
     changed = Counter(row.event_id for row in rows if row.id in new)
     if not dry_run and new:
         await store_texts(session, rows, new, now)
         await _tell_of_texts(session, organization_id, changed, actor, now)
-    return Refreshed(len(new), len(changed), tuple(unresolved), committed=not dry_run)
+    return Refreshed(
+        len(new), len(changed), tuple(unresolved), kept=len(kept), committed=not dry_run
+    )
 
 
 def _steps_with(organization_id: UUID, template_id: UUID) -> Select[UUID]:
@@ -281,9 +284,10 @@ _TEXT: Final = (
 
 def _all_new_texts(
     rows: Sequence[PendingRow], steps: Mapping[UUID, StepView], texts: Mapping[UUID, Texts]
-) -> tuple[dict[UUID, NewText], list[Unresolved]]:
+) -> tuple[dict[UUID, NewText], list[PendingRow]]:
+    """The new texts, and the messages that keep their old one, as the new one would not leave."""
     new: dict[UUID, NewText] = {}
-    unresolved: dict[tuple[UUID, str], Unresolved] = {}
+    kept: list[PendingRow] = []
     for row in rows:
         assert row.step_id is not None
         step, of_event = steps[row.step_id], texts[row.event_id]
@@ -291,9 +295,19 @@ def _all_new_texts(
         if text is not None:
             new[row.id] = text
         elif of_event.fill(step.content, row.group_name).unresolved:
-            for each in of_event.unresolved(step, [row.group_name]):
-                unresolved[step.id, each.text] = each
-    return new, list(unresolved.values())
+            kept.append(row)
+    return new, kept
+
+
+def _what_lacks(
+    kept: Sequence[PendingRow], steps: Mapping[UUID, StepView], texts: Mapping[UUID, Texts]
+) -> list[Unresolved]:
+    unresolved: dict[tuple[UUID, str], Unresolved] = {}
+    for row in kept:
+        assert row.step_id is not None
+        for each in texts[row.event_id].unresolved(steps[row.step_id], [row.group_name]):
+            unresolved[row.step_id, each.text] = each
+    return list(unresolved.values())
 
 
 async def _tell_of_texts(

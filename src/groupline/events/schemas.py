@@ -231,6 +231,8 @@ class Refreshed:
     events: int
     unresolved: tuple[Unresolved, ...]
     """Where the new text would not leave: those messages keep their old one."""
+    kept: int
+    """How many messages that are."""
     committed: bool
 
 

@@ -16,7 +16,7 @@ from groupline.events.preflight_run import Preflights
 from groupline.events.preflight_store import Looked
 from groupline.events.reschedule import NewTime, reschedule
 from groupline.events.run import run_sequence
-from groupline.events.schemas import EventView, MovePlan, PastRule
+from groupline.events.schemas import EventView, MovePlan, PastRule, Refreshed
 from groupline.events.texts import UnresolvedVariables
 from groupline.http.context import CurrentRuntime
 from groupline.models import EventKind
@@ -97,8 +97,17 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
                 actor=principal.actor,
                 now=runtime.clock.now(),
             )
-        said = f"{refreshed.messages:,} messages have the new text."
-        return pages.redirect(f"/{kind}s/{event_id}", toast=("success", said))
+        return pages.redirect(f"/{kind}s/{event_id}", toast=_refreshed(refreshed))
+
+
+def _refreshed(refreshed: Refreshed) -> Toast:
+    said = f"{refreshed.messages:,} messages have the new text."
+    if not refreshed.kept:
+        return "success", said
+    return (
+        "warning",
+        f"{said} {refreshed.kept:,} keep the old one: {refreshed.unresolved[0].sentence}",
+    )
 
 
 def _looked(looked: Looked) -> Toast:

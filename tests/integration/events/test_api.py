@@ -286,6 +286,23 @@ async def test_a_changed_value_is_offered_to_the_pending_messages(
     assert (await call(client, "GET", url(studio)))["staleTexts"] == 0
 
 
+async def test_a_template_that_lacks_a_value_now_leaves_older_texts_which_are_counted(
+    client: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    await scheduled(client, studio)
+    template = f"{API}/templates/{studio.template_id}"
+    await call(client, "PATCH", template, {"content": "Join {new_var}: {zoom_link}"})
+
+    assert (await call(client, "GET", url(studio)))["staleTexts"] == 15
+    for path in (url(studio, "/refresh-texts"), f"{template}/update-pending"):
+        for dry_run in (True, False):
+            refreshed = await call(client, "POST", path, {"dryRun": dry_run})
+            assert (refreshed["messages"], refreshed["kept"]) == (0, 15)
+            assert {each["variable"] for each in refreshed["unresolved"]} == {"new_var"}
+    texts = {row.content for row in await messages_of(database, studio.event_id)}
+    assert texts == {"Pottery at 7:00 pm: https://example.org/zoom"}
+
+
 async def test_taking_out_a_group_with_messages_has_to_be_confirmed(
     client: httpx.AsyncClient, studio: Studio, database: Database
 ) -> None:

@@ -151,6 +151,9 @@ async def test_values_are_kept_and_offered_to_what_is_scheduled(
     assert "15 messages have the new text." in page.text
     rows = await messages_of(database, studio.event_id)
     assert {row.content for row in rows} == {"Pottery at 7:00 pm: https://new"}
+    await browser.post(url(studio, "/variables"), data={"value:zoom_link": ""})
+    page = await browser.post(url(studio, "/refresh-texts"))
+    assert "15 keep the old one: {zoom_link} has no value." in words(page)
     wrong = await browser.post(url(studio, "/variables"), data={"new_name": "Zoom Link"})
     assert wrong.status_code == 422
     assert "is no name for a variable" in words(wrong)

@@ -298,7 +298,7 @@ async def test_scheduled_messages_get_the_new_text_when_they_are_told_to(
     done = (await client.post(f"{url}/update-pending", json={"dryRun": False})).json()
     again = (await client.post(f"{url}/update-pending", json={"dryRun": False})).json()
 
-    assert dry == {"messages": 2, "events": 1, "committed": False, "unresolved": []}
+    assert dry == {"messages": 2, "events": 1, "kept": 0, "committed": False, "unresolved": []}
     assert (done["messages"], done["committed"]) == (2, True)
     assert again["messages"] == 0
     texts = [
