@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Final
+from uuid import UUID
 
 from groupline.errors import InvalidInput
 from groupline.events.schemas import EventView, StepView, Unresolved
@@ -111,12 +112,8 @@ class UnresolvedVariables(InvalidInput):
 
     def __init__(self, found: Iterable[Unresolved]) -> None:
         self.found = tuple(found)
-        names = dict.fromkeys(each.text for each in self.found)
-        first = self.found[0]
-        listed = ", ".join(names)
         super().__init__(
-            f"Nothing was scheduled. {listed}: {first.sentence} "
-            f"It stands in “{first.template}”, in the step “{first.step}”.",
+            f"Nothing was scheduled. {_said(self.found)}",
             fields={
                 each.variable or each.text: f"{each.sentence} In “{each.template}”."
                 for each in self.found
@@ -124,6 +121,31 @@ class UnresolvedVariables(InvalidInput):
             hint="Give each variable a value in the variables of the event, or correct the text.",
         )
         self.extra["unresolved"] = [unresolved_json(each) for each in self.found]
+
+
+_NAMED: Final = 3
+
+
+def _said(found: Sequence[Unresolved]) -> str:
+    """The first with the steps in which it stands, and the names of all others."""
+    first = found[0]
+    same = [each for each in found if _place(each) == _place(first)]
+    steps = list(dict.fromkeys(f"“{each.step}”" for each in same))
+    where = f"{'step' if len(steps) == 1 else 'steps'} {_listed(steps)}"
+    said = f"{first.sentence} It stands in “{first.template}”, in the {where}."
+    others = list(dict.fromkeys(each.text for each in found if each.text != first.text))
+    return f"{said} To put right too: {_listed(others)}." if others else said
+
+
+def _place(each: Unresolved) -> tuple[str, UUID]:
+    return each.text, each.template_id
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Some of them, and how many more: “a, b and c”, “a, b, c and 2 more”."""
+    more = len(names) - _NAMED
+    shown = [*names[:_NAMED], f"{more:,} more"] if more > 0 else [*names]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def unresolved_json(each: Unresolved) -> dict[str, str | None]:
