@@ -226,9 +226,13 @@ function complain(error) {
 // ------------------------------------------------------------------ forms
 
 let leaving = false;
+let sentAt = -Infinity; // when the form that waits for its answer was sent
+let heard = 0; // how often somebody told of a change
 
 async function send(form, submitter) {
   if (busy.has(form)) return;
+  const heardBefore = heard;
+  sentAt = performance.now();
   const data = new FormData(form, submitter);
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   setBusy(form, submitter, true);
@@ -237,10 +241,12 @@ async function send(form, submitter) {
     const { response, page } = await ask(url, { method: "POST", body });
     if (response.ok) finish(form, response, page);
     else refuse(form, response, page);
+    if (heard !== heardBefore && !leaving) changed("*"); // the answer may be older than what was told meanwhile
   } catch (error) {
     complain(error);
     markFields(form, error.fields ?? {});
   } finally {
+    sentAt = -Infinity;
     setBusy(form, submitter, false);
   }
 }
@@ -340,6 +346,7 @@ addEventListener("beforeunload", (event) => {
 
 // ------------------------------------------------------------------ live regions
 
+const ANSWER_SOON = 2000;
 const sources = new Map(); // address → what is going on with it
 let stream = null;
 let lost = false;
@@ -349,6 +356,7 @@ const addressOf = (region) => new URL(region.dataset.src ?? location.href, locat
 const isAsleep = (region) => Boolean(region.closest("dialog:not([open])"));
 
 function changed(topic, id) {
+  heard += 1;
   for (const region of $$("[data-live]")) {
     const topics = region.dataset.live.split(",").map((name) => name.trim());
     if (topic === "*" || topics.some((name) => name === topic || (name.startsWith(`${topic}:`) && (!id || name.endsWith(`:${id}`))))) wake(region);
@@ -367,7 +375,9 @@ function wake(region, delay = 150) {
 async function refresh(url, source) {
   source.timer = 0;
   const regions = () => $$("[data-live]").filter((region) => addressOf(region) === url && !isAsleep(region));
-  if (source.running) return void (source.timer = setTimeout(() => refresh(url, source), 150));
+  if (leaving) return;
+  const awaitsAnswer = performance.now() - sentAt < ANSWER_SOON; // it shows what it changed, or leads away from here
+  if (source.running || awaitsAnswer) return void (source.timer = setTimeout(() => refresh(url, source), 150));
   source.running = true;
   try {
     const seen = version;
