@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -173,6 +174,10 @@ async def disconnect(
     return await _stored(context, row)
 
 
+_TOLD_BY_OURSELVES: Final = timedelta(seconds=60)
+"""Longer than the call that follows the commit: only after that it is the sweeper's."""
+
+
 async def _end_by_user(
     session: AsyncSession, row: WhatsappSession, reason: EndedReason, actor: Actor, now: datetime
 ) -> None:
@@ -180,6 +185,7 @@ async def _end_by_user(
     end_session(row, reason, source="user", at=now, now=now)
     row.last_error = row.last_error_at = None
     request_logout(row, now)
+    row.next_verify_at = now + _TOLD_BY_OURSELVES
     await session.flush()
     await record_end(session, row, was_connected=was_connected, actor=actor, now=now)
     await announce(session, "sessions", organization_id=row.organization_id, subject_id=row.id)
