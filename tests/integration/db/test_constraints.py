@@ -63,6 +63,11 @@ BREACHES: dict[str, list[Breach]] = {
     "ck_organizations_name": [({}, {"name": ""})],
     "ck_organizations_slug": [({}, {"slug": ""})],
     "ck_organizations_timezone": [({}, {"timezone": ""})],
+    "ck_preflights_checked": [({}, {"findings": None})],
+    "ck_preflights_point": [({}, {"point": "noon"})],
+    "ck_preflights_turn": [
+        ({"checked_at": None, "findings": None, "claimed_until": NOW}, {"claimed_until": None})
+    ],
     "ck_scheduled_whatsapp_messages_accepted": [({}, {"status": "accepted"})],
     "ck_scheduled_whatsapp_messages_attempts": [({}, {"attempts": -1})],
     "ck_scheduled_whatsapp_messages_end_has_reason": [
@@ -240,6 +245,8 @@ async def _start_for(database: Database, cast: Cast, unique: str) -> dict[str, A
     organization_id = cast.organization_id
     async with database.writing() as session:
         match unique:
+            case "uq_preflights_turn":
+                return {"point": "day"}
             case "uq_scheduled_whatsapp_messages_lane":
                 return {"status": "sending"}
             case "uq_scheduled_whatsapp_messages_campaign":
