@@ -1,11 +1,13 @@
 """Fixtures of all tests. Whatever uses ``database`` runs on SQLite and on PostgreSQL."""
 
+import logging
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import structlog
 from tests.support.app import RunningApp, open_test_runtime, running_app
 from tests.support.cast import Cast, make_cast
 from tests.support.clock import ManualClock
@@ -13,6 +15,17 @@ from tests.support.databases import Postgres, in_own_loop, migrated, postgres_se
 
 from groupline.db import Announcements, Database
 from groupline.runtime import Runtime
+
+
+@pytest.fixture(autouse=True)
+def logging_as_it_was() -> Iterator[None]:
+    """What a test's command line sets up for its logs is not the next test's."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

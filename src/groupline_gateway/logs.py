@@ -63,7 +63,6 @@ def configure_logging(log_format: LogFormat, level: str) -> None:
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
         wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=True,
     )
     _route_standard_logging(shared, render, level)
 

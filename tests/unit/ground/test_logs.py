@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,17 +12,12 @@ from groupline.logs import configure_logging
 
 
 @pytest.fixture
-def lines(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.StringIO]:
-    """What goes to stderr, with the logging of this process restored afterwards."""
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
+def lines(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What goes to stderr."""
     written = io.StringIO()
     monkeypatch.setattr("sys.stderr", written)
     configure_logging("json", build="1+abc")
-    yield written
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
+    return written
 
 
 def written(lines: io.StringIO) -> dict[str, Any]:
@@ -57,3 +51,13 @@ def test_every_line_carries_the_build_also_those_of_libraries(lines: io.StringIO
     logging.getLogger("some.library").error("failed")
     events = [json.loads(line) for line in lines.getvalue().splitlines()]
     assert [event["build"] for event in events] == ["1+abc", "1+abc"]
+
+
+def test_a_logger_in_use_follows_who_configures_later(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = structlog.get_logger("test")
+    configure_logging("json", build="1+abc", level="ERROR")
+    logger.info("quiet")
+    configure_logging("json", build="1+abc", level="INFO")
+    logger.info("heard")
+    events = [json.loads(line)["event"] for line in capsys.readouterr().err.splitlines()]
+    assert events == ["heard"]
