@@ -1,8 +1,9 @@
 """Syncs whatever is due: after a phone was connected, and every day."""
 
 import asyncio
+from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 import structlog
@@ -51,7 +52,10 @@ class GroupSyncLoop:
         await self._lanes.drain()
 
     async def next_due(self) -> float | None:
-        """Seconds until the next planned sync; what is due and cannot run is no reason to hurry."""
+        """Seconds until the next planned sync, or until one that is due may be free to run.
+
+        That a gateway is busy here is no reason to hurry: its lane wakes the loop when it ends.
+        """
         now = self._clock.now()
         async with self._database.reading() as session:
             statement = (
@@ -59,7 +63,9 @@ class GroupSyncLoop:
                 .join(WhatsappSession, _is_connected())
                 .where(WhatsappNumber.groups_sync_due_at > now)
             )
-            at = (await session.execute(statement)).scalar_one()
+            planned = (await session.execute(statement)).scalar_one()
+            held = await held_until(session, now, except_at=self._lanes.busy)
+        at = min((each for each in (planned, held) if each is not None), default=None)
         return None if at is None else (at - now).total_seconds()
 
     async def _turn(self, gateway_id: UUID) -> bool:
@@ -82,23 +88,36 @@ class GroupSyncLoop:
 
 async def due_numbers(session: AsyncSession, now: datetime) -> dict[UUID, Due]:
     """By gateway: the connected number whose sync is due for longest and not under way."""
-    rows = (
-        await session.execute(
-            select(WhatsappNumber.organization_id, WhatsappNumber.id, WhatsappSession.gateway_id)
-            .join(WhatsappSession, _is_connected())
-            .join(Gateway, Gateway.id == WhatsappSession.gateway_id)
-            .where(WhatsappNumber.groups_sync_due_at <= now)
-            .where(Gateway.enabled)
-            .order_by(WhatsappNumber.groups_sync_due_at)
-            .limit(_LOOKED_AT)
-        )
-    ).all()
+    rows = await _due_rows(session, now)
     under_way = await running(session, [row.id for row in rows], now)
     first_of_gateway: dict[UUID, Due] = {}
     for row in rows:
         if row.id not in under_way:
             first_of_gateway.setdefault(row.gateway_id, (row.organization_id, row.id))
     return first_of_gateway
+
+
+async def held_until(
+    session: AsyncSession, now: datetime, *, except_at: Collection[UUID] = ()
+) -> datetime | None:
+    """When the first of the due numbers is free again that somebody else syncs, or died over."""
+    rows = [row for row in await _due_rows(session, now) if row.gateway_id not in except_at]
+    under_way = await running(session, [row.id for row in rows], now)
+    return min((turn.ends_at for turn in under_way.values()), default=None)
+
+
+async def _due_rows(session: AsyncSession, now: datetime) -> Sequence[Any]:
+    """All that are due, the longest waiting first."""
+    statement = (
+        select(WhatsappNumber.organization_id, WhatsappNumber.id, WhatsappSession.gateway_id)
+        .join(WhatsappSession, _is_connected())
+        .join(Gateway, Gateway.id == WhatsappSession.gateway_id)
+        .where(WhatsappNumber.groups_sync_due_at <= now)
+        .where(Gateway.enabled)
+        .order_by(WhatsappNumber.groups_sync_due_at)
+        .limit(_LOOKED_AT)
+    )
+    return (await session.execute(statement)).all()
 
 
 def _is_connected() -> ColumnElement[bool]:

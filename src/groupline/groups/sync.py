@@ -155,15 +155,17 @@ class GroupSync:
 
     async def _fetch(self, run: _Run) -> GroupListing:
         driver = self._gateways.driver(run.gateway)
-        return await driver.groups(
-            run.gateway_session_id, include_invite_links=True, own_phone=run.phone_number
-        )
+        async with turns.kept(self._database, run.number_id, run.token, self._clock):
+            return await driver.groups(
+                run.gateway_session_id, include_invite_links=True, own_phone=run.phone_number
+            )
 
     async def _tell_how_far(self, run: _Run, listing: GroupListing) -> None:
         """For whoever watches: saving this many takes a moment."""
         if len(listing.groups) < _WORTH_TELLING:
             return
         async with self._database.writing() as session:
+            await turns.renew_turn(session, run.number_id, run.token, self._clock.now())
             await turns.note_fetched(session, run.number_id, run.token, len(listing.groups))
             await announce(
                 session, "numbers", organization_id=run.organization_id, subject_id=run.number_id
@@ -359,16 +361,17 @@ async def _record(
 async def _already_running(
     session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
 ) -> Conflict:
-    turn = (await turns.running(session, [number_id], now)).get(number_id, turns.Turn(now, None))
+    turn = (await turns.running(session, [number_id], now)).get(number_id)
+    since = turn.since if turn else now
     organization = await session.get_one(Organization, organization_id)
-    local = turn.since.astimezone(ZoneInfo(organization.timezone))
+    local = since.astimezone(ZoneInfo(organization.timezone))
     detail = f"A sync is running since {local:%H:%M:%S %Z}."
     return Conflict(
         detail,
         hint="Its result appears on the page as soon as it is there.",
         state="syncing",
-        since=turn.since.isoformat(),
-        fetched=turn.fetched,
+        since=since.isoformat(),
+        fetched=turn.fetched if turn else None,
         success=False,
         error=detail,
         vpsCount=0,

@@ -1,19 +1,32 @@
-"""Who may sync a number: one run at a time, for as long as a run can take."""
+"""Who may sync a number: one run at a time, which says again and again that it is alive.
 
-from collections.abc import Collection
+A process that dies leaves a turn that ends by itself. One that is only slow may lose its turn to
+another: whoever writes looks first whether the turn is still its own.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.clock import Clock
+from groupline.db import Database
 from groupline.models import Gateway, Lease, WhatsappNumber, WhatsappSession
 
-LEASE_SECONDS: Final = 180
-"""Longer than the longest answer that a gateway is given time for, and the saving of it."""
+log = structlog.get_logger(__name__)
+
+LEASE_SECONDS: Final = 15
+"""So long after a process died nobody else can sync the number it was at."""
+RENEWED_EVERY_SECONDS: Final = 5
 
 _LEASE = timedelta(seconds=LEASE_SECONDS)
 
@@ -34,6 +47,8 @@ class Turn:
     since: datetime
     fetched: int | None
     """The groups that it is saving; ``None`` until the gateway has answered."""
+    ends_at: datetime
+    """Unless it is renewed before."""
 
 
 async def find_pairing(
@@ -59,18 +74,56 @@ async def find_pairing(
 
 async def take_turn(session: AsyncSession, number_id: UUID, owner: str, now: datetime) -> bool:
     """Whether this run may sync the number: one that is under way goes first."""
+    if await running(session, [number_id], now):
+        return False  # without waiting for it, should it be writing
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
+    new = {"owner": owner, "begun_at": now, "expires_at": now + _LEASE}
     statement = (
         insert(Lease)
-        .values(name=_name(number_id), owner=owner, expires_at=now + _LEASE)
+        .values(name=_name(number_id), **new)
         .on_conflict_do_update(
             index_elements=["name"],
-            set_={"owner": owner, "expires_at": now + _LEASE, "progress": None},
+            set_=new | {"progress": None},
             where=Lease.expires_at <= now,
         )
         .returning(Lease.owner)
     )
     return (await session.execute(statement)).one_or_none() is not None
+
+
+@asynccontextmanager
+async def kept(
+    database: Database, number_id: UUID, owner: str, clock: Clock
+) -> AsyncIterator[None]:
+    """Holds the turn for as long as the work inside takes; the process itself has to live."""
+    renewing = asyncio.create_task(_renew_on(database, number_id, owner, clock))
+    try:
+        yield
+    finally:
+        renewing.cancel()
+        await asyncio.wait([renewing])
+
+
+async def _renew_on(database: Database, number_id: UUID, owner: str, clock: Clock) -> None:
+    has_turn = True
+    while has_turn:
+        await clock.sleep(RENEWED_EVERY_SECONDS)
+        try:
+            async with database.writing() as session:
+                has_turn = await renew_turn(session, number_id, owner, clock.now())
+        except (SQLAlchemyError, OSError):
+            # The next time is soon; and should all of them fail, the turn is lost, not misused.
+            log.exception("groups.turn_not_renewed", number_id=str(number_id))
+
+
+async def renew_turn(session: AsyncSession, number_id: UUID, owner: str, now: datetime) -> bool:
+    """Whether the run still has its turn."""
+    renewed = await session.execute(
+        update(Lease)
+        .where(Lease.name == _name(number_id), Lease.owner == owner)
+        .values(expires_at=now + _LEASE)
+    )
+    return bool(renewed.rowcount)  # type: ignore[attr-defined]  # an UPDATE answers with a count
 
 
 async def still_has_turn(session: AsyncSession, number_id: UUID, owner: str) -> bool:
@@ -98,13 +151,13 @@ async def running(
     """The numbers that are being synced now, and how far that is."""
     names = {_name(number_id): number_id for number_id in number_ids}
     rows = await session.execute(
-        select(Lease.name, Lease.expires_at, Lease.progress).where(
+        select(Lease.name, Lease.begun_at, Lease.expires_at, Lease.progress).where(
             Lease.name.in_(names), Lease.expires_at > now
         )
     )
     return {
-        names[name]: Turn(since=expires_at - _LEASE, fetched=progress)
-        for name, expires_at, progress in rows
+        names[name]: Turn(begun_at or expires_at - _LEASE, progress, expires_at)
+        for name, begun_at, expires_at, progress in rows
     }
 
 

@@ -13,6 +13,8 @@ class Lease(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     owner: Mapped[str]
+    begun_at: Mapped[datetime | None]
+    """Since when the owner has it, where somebody wants to know."""
     expires_at: Mapped[datetime]
     progress: Mapped[int | None]
     """How far the owner has come, for whoever waits."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import text
+from sqlalchemy import text, update
 from tests.contract.scripted import Answering, Peer, answer
 from tests.integration.groups.conftest import Phone, listed, many
 from tests.support.app import RunningApp
@@ -17,9 +17,9 @@ from tests.support.clock import ManualClock
 
 from groupline.db import Database
 from groupline.errors import Conflict, DatabaseFailed, GatewayUnreachable, NumberNotConnected
-from groupline.groups.turns import LEASE_SECONDS
+from groupline.groups.turns import LEASE_SECONDS, RENEWED_EVERY_SECONDS
 from groupline.journal import SYSTEM
-from groupline.models import Gateway, WhatsappNumber, WhatsappSession
+from groupline.models import Gateway, Lease, WhatsappNumber, WhatsappSession
 from groupline.orgs.rules import Scope
 
 _SQLITE_TRIGGER = """
@@ -227,7 +227,9 @@ async def test_a_sync_that_lost_its_turn_writes_nothing(
     )
     slow = asyncio.create_task(phone.synced())
     await gate.asked.wait()
-    clock.advance(LEASE_SECONDS + 1)
+    await clock.sleepers()
+    async with database.writing() as session:  # as if the process had stood still for so long
+        await session.execute(update(Lease).values(expires_at=clock.now()))
 
     quick = await phone.synced()
     gate.open.set()
@@ -236,6 +238,27 @@ async def test_a_sync_that_lost_its_turn_writes_nothing(
         await slow
     assert quick.saved_count == 3
     assert len(await phone.saved()) == 3
+
+
+async def test_a_sync_whose_gateway_is_slow_keeps_its_turn(
+    phone: Phone, clock: ManualClock, database: Database
+) -> None:
+    gate = Gate()
+    phone.gateway.says(gate.before(answer(200, {"groups": many(27)})))
+    slow = asyncio.create_task(phone.synced())
+    await gate.asked.wait()
+    begun_at = clock.now()
+
+    for _ in range(2 * LEASE_SECONDS // RENEWED_EVERY_SECONDS):
+        await clock.sleepers()
+        clock.advance(RENEWED_EVERY_SECONDS)
+    await clock.sleepers()
+
+    with pytest.raises(Conflict, match="A sync is running") as refused:
+        await phone.sync.run(phone.organization_id, phone.number_id, actor=SYSTEM)
+    assert refused.value.extra["since"] == begun_at.isoformat()
+    gate.open.set()
+    assert (await slow).saved_count == 27
 
 
 async def test_a_cancelled_sync_gives_its_turn_back(phone: Phone) -> None:
