@@ -17,6 +17,7 @@ from groupline.events.sequence_schemas import (
     StepInput,
     StepRefused,
 )
+from groupline.events.steps import in_words
 from groupline.text import clean_line, is_blank
 
 _DAY: Final = 24 * 60
@@ -61,7 +62,23 @@ def checked(steps: Sequence[StepInput]) -> list[StepInput]:
     if len(steps) > MAX_STEPS:
         why = f"At most {MAX_STEPS} steps."
         raise InvalidInput(why, fields={"steps": why})
-    return [_checked(position, step) for position, step in enumerate(steps)]
+    found = [_checked(position, step) for position, step in enumerate(steps)]
+    _check_distinct(found)
+    return found
+
+
+def _check_distinct(steps: Sequence[StepInput]) -> None:
+    first: dict[tuple[UUID, tuple[object, ...]], int] = {}
+    for position, step in enumerate(steps):
+        earlier = first.setdefault((step.template_id, step.when), position)
+        if earlier != position:
+            label = steps[earlier].label
+            name = f"step {earlier + 1}, “{label}”" if label else f"step {earlier + 1}"
+            why = (
+                f"It is the same as {name}: the same template, {in_words(step.timing)}. "
+                "Every group would get it twice."
+            )
+            raise StepRefused(position, {"templateId": why})
 
 
 def _checked(position: int, step: StepInput) -> StepInput:

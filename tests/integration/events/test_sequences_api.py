@@ -88,6 +88,23 @@ async def test_the_same_steps_again_change_nothing(
         assert list(await session.scalars(statement)) == ["sequence.created"]
 
 
+async def test_two_equal_steps_are_refused_when_made_and_when_changed(
+    client: httpx.AsyncClient, template_id: str
+) -> None:
+    made = await create(client, template_id)
+    twice = [*steps_of(template_id), {"templateId": template_id, "offsetMinutes": -60}]
+
+    created = await client.post(URL, json={"name": "Twice", "steps": twice})
+    changed = await client.put(f"{URL}/{made['id']}/steps", json={"steps": twice})
+
+    for refused in (created, changed):
+        assert refused.status_code == 422
+        assert refused.json()["detail"].startswith(
+            "Step 4: It is the same as step 2, “An hour before”:"
+        )
+    assert (await client.get(URL)).json()["items"] == [made]
+
+
 async def test_another_order_keeps_the_steps(client: httpx.AsyncClient, template_id: str) -> None:
     made = await create(client, template_id)
     ids = [step["id"] for step in made["steps"]]

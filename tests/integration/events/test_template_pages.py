@@ -179,6 +179,7 @@ async def test_a_sequence_is_made_step_by_step(
         ({"kind": "clock", "at": "25:00"}, "A time of day"),
         ({"kind": "clock", "at": "10:00", "day": "x"}, "Choose a day."),
         ({"offset": "9999 days before"}, "At most 366 days"),
+        ({"offset": "10 min before"}, "It is the same as step 3, “Ten minutes before”:"),
     ],
 )
 async def test_a_step_that_cannot_be_says_why_and_keeps_what_was_typed(

@@ -55,7 +55,7 @@ async def test_the_same_steps_from_several_sides_are_there_once(
     client: httpx.AsyncClient, template: Template, database: Database
 ) -> None:
     made = (await client.post(SEQUENCES, json={"name": "Reminders"})).json()
-    steps = [{"templateId": str(template.id), "offsetMinutes": n} for n in (-10, 0, 0)]
+    steps = [{"templateId": str(template.id), "offsetMinutes": n} for n in (-10, 0, 10)]
     url = f"{SEQUENCES}/{made['id']}/steps"
 
     assert await at_once(*(client.put(url, json={"steps": steps}) for _ in range(4))) == [200] * 4

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, time
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -72,9 +73,35 @@ def test_what_no_step_can_be(step: StepInput, fields: set[str]) -> None:
     assert refused.value.detail.startswith("Step 2: ")
 
 
+@pytest.mark.parametrize(
+    "when",
+    [{"offset_minutes": -60}, {"day_offset": -1, "local_time": time(10)}],
+)
+def test_two_equal_steps_are_refused_with_both_named(when: dict[str, Any]) -> None:
+    first = StepInput(TEMPLATE, label="Early", **when)
+    steps = [first, StepInput(OTHER, **when), StepInput(TEMPLATE, label="Late", **when)]
+    with pytest.raises(StepRefused) as refused:
+        checked(steps)
+    assert refused.value.fields.keys() == {"steps[2].templateId"}
+    assert refused.value.detail == (
+        f"Step 3: It is the same as step 1, “Early”: the same template, {in_words(first.timing)}. "
+        "Every group would get it twice."
+    )
+
+
+def test_one_template_at_two_times_and_two_templates_at_one_are_two_steps() -> None:
+    steps = [
+        StepInput(TEMPLATE, offset_minutes=0),
+        StepInput(OTHER, offset_minutes=0),
+        StepInput(TEMPLATE, offset_minutes=-10),
+        StepInput(TEMPLATE, day_offset=0, local_time=time(10)),
+    ]
+    assert checked(steps) == steps
+
+
 def test_labels_are_cleaned() -> None:
     labels = [" an  hour ", "", " ", None]
-    steps = [StepInput(TEMPLATE, label=label, offset_minutes=0) for label in labels]
+    steps = [StepInput(TEMPLATE, label=label, offset_minutes=n) for n, label in enumerate(labels)]
     assert [step.label for step in checked(steps)] == ["an hour", None, None, None]
 
 
