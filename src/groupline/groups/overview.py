@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.groups.rules import NO_GROUPS
 from groupline.groups.turns import Turn, running
 from groupline.models import WhatsappMembership, WhatsappNumber, WhatsappSession
 
@@ -35,6 +36,17 @@ class SyncState:
     def suspicious(self) -> str | None:
         """Why the last sync removed nothing."""
         return self.last_sync.get("suspicious")
+
+    @property
+    def failed_at(self) -> datetime | None:
+        """When the last sync failed; ``None`` if it did not."""
+        at = self.last_sync.get("at") if self.error else None
+        return None if at is None else datetime.fromisoformat(at)
+
+    @property
+    def shows_none(self) -> bool:
+        """It was in no group, and the gateway answered with an empty list."""
+        return self.suspicious == NO_GROUPS
 
     @property
     def can_be_confirmed(self) -> bool:

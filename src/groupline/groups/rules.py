@@ -29,6 +29,10 @@ class Suspicion(StrEnum):
     UNREADABLE_ENTRIES = "unreadable_entries"
 
 
+NO_GROUPS: Final = (
+    "WhatsApp shows no groups for this number. If it is in some, sync again in a few minutes:"
+    " a phone that was linked just now may not have told of them yet."
+)
 _NOT_A_GROUP: Final = "not_a_group"
 _CAN_BE_CONFIRMED = frozenset({Suspicion.EMPTY, Suspicion.LOST_HALF})
 
@@ -78,6 +82,8 @@ def explain(verdict: Verdict) -> str | None:
     suspicion, missing = verdict.suspicion, len(verdict.missing)
     if suspicion is None:
         return None
+    if suspicion is Suspicion.EMPTY and verdict.known == 0:
+        return NO_GROUPS
     match suspicion:
         case Suspicion.EMPTY:
             what = "The gateway listed no groups at all."

@@ -14,6 +14,7 @@ from groupline.errors import GrouplineError, InvalidInput, NotFound
 from groupline.gateways.phone import display_phone
 from groupline.gateways.port import Proxy, SimulatedPhone, SimulatedPhones
 from groupline.gateways.service import list_gateways
+from groupline.groups.overview import sync_states
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import decode_cursor, encode_cursor
@@ -108,6 +109,7 @@ async def _page(
             limit=_ON_A_PAGE + 1,
         )
         gateways = [row for row in await list_gateways(session) if row.enabled]
+        syncs = {each.number_id: each for each in await sync_states(session, organization_id, now)}
     panel = None
     if may_connect and session_id is not None:
         panel = await _panel(runtime, principal, session_id)
@@ -121,6 +123,7 @@ async def _page(
         status=status,
         numbers=numbers,
         names=names,
+        syncs=syncs,
         choices={each: [pair for pair in names.items() if pair[0] != each] for each in names},
         history=shown,
         next_url=_next_url(shown[-1].row) if len(history) > _ON_A_PAGE else None,

@@ -15,6 +15,7 @@ from groupline.gateways.phone import display_phone
 from groupline.gateways.port import ParticipantListing
 from groupline.groups.overview import sync_states
 from groupline.groups.queries import has_groups, list_groups
+from groupline.groups.rules import NO_GROUPS
 from groupline.groups.rules import groups as groups_in_words
 from groupline.groups.schemas import GroupCursor, GroupFilter, GroupPage, GroupView
 from groupline.groups.service import GroupQuestions, group_of
@@ -154,6 +155,8 @@ def sync_toast(result: SyncResult) -> Toast:
     if result.saved_count == 0 and result.vps_count > 0:
         listed = groups_in_words(result.vps_count)
         return "warning", f"The gateway listed {listed}, but none was saved."
+    if result.suspicious == NO_GROUPS:
+        return "warning", NO_GROUPS
     if result.suspicious is not None:
         return "warning", f"{saved}. {result.suspicious}"
     news = [

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from html import unescape
 from uuid import UUID
 
@@ -15,8 +15,12 @@ from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
 from tests.support.factories import make_number
 
+from groupline.errors import GrouplineError
 from groupline.groups import turns
 from groupline.runtime import Runtime
+
+
+CONNECTION = "/settings/connection"
 
 
 @asynccontextmanager
@@ -69,6 +73,64 @@ async def test_a_failure_is_told_with_its_text_and_stays_on_the_page(
     assert failed.status_code == 502
     assert "the engine is on fire" in words(failed)
     assert "the engine is on fire" in words(page)
+
+
+async def test_a_failure_is_on_the_card_of_the_number_with_its_time_until_a_sync_succeeds(
+    phone: Phone, browser: httpx.AsyncClient
+) -> None:
+    phone.gateway.says(answer(500, {"error": "the engine is on fire"}))
+    await press_sync(browser, phone, back=CONNECTION)
+
+    card = await browser.get(CONNECTION)
+    assert "The last sync of its groups failed" in words(card)
+    assert "the engine is on fire" in words(card)
+    assert "Tried 0 s ago" in words(card)
+    assert "Sync again" in words(card)
+
+    phone.lists(many(3))
+    healed = await press_sync(browser, phone, back=CONNECTION)
+    assert "Saved 3 groups" in words(healed)
+    assert "failed" not in words(healed)
+    assert "Sync again" not in words(healed)
+
+
+async def test_a_failure_that_a_viewer_sees_offers_no_button(
+    phone: Phone, running: RunningApp, cast: Cast
+) -> None:
+    phone.gateway.says(answer(500, {"error": "the engine is on fire"}))
+    with suppress(GrouplineError):
+        await phone.synced()
+
+    async with signed_in(running, cast.viewer) as viewer:
+        card = await viewer.get(CONNECTION)
+
+    assert "the engine is on fire" in words(card)
+    assert "Sync again" not in words(card)
+
+
+async def test_a_card_says_that_its_groups_are_being_synced(
+    phone: Phone, browser: httpx.AsyncClient, runtime: Runtime
+) -> None:
+    async with runtime.database.writing() as session:
+        await turns.take_turn(session, phone.number_id, "a run", runtime.clock.now())
+
+    card = await browser.get(CONNECTION)
+
+    assert "Asking the gateway for the groups, begun 0 s ago" in words(card)
+
+
+async def test_a_number_in_no_group_is_told_so_and_nothing_is_called_odd(
+    phone: Phone, browser: httpx.AsyncClient
+) -> None:
+    phone.lists([])
+
+    page = await press_sync(browser, phone)
+
+    assert "+91" in words(page)
+    assert "is in no group WhatsApp shows no groups for this number." in words(page)
+    assert "odd" not in words(page)
+    assert "Saved 0 groups" not in words(page)
+    assert "WhatsApp shows no groups for this number." in words(await browser.get(CONNECTION))
 
 
 async def test_a_suspicious_list_is_explained_and_can_be_accepted(
