@@ -28,6 +28,7 @@ logger = structlog.get_logger()
 
 MAX_IN_FLIGHT = 50
 _MAX_NAME = 80
+_SECRET_FROM, _SECRET_TO = 16, 512
 _MOST_IN_FLIGHT = 100  # as many connections as the pool keeps for one gateway
 
 
@@ -247,10 +248,17 @@ def _first_secret(vault: Vault, secret: str | None) -> str | None:
 
 def _check_secret(secret: str) -> str:
     cleaned = secret.strip()
-    if not 16 <= len(cleaned) <= 512:
+    if not _SECRET_FROM <= len(cleaned) <= _SECRET_TO:
+        limits = f"between {_SECRET_FROM} and {_SECRET_TO} characters"
         raise InvalidInput(
-            "The webhook secret is too short or too long.",
-            fields={"webhookSecret": "between 16 and 512 characters"},
+            f"The webhook secret has {len(cleaned):,} characters; it needs {limits}.",
+            fields={"webhookSecret": limits},
+        )
+    if not (cleaned.isascii() and cleaned.isprintable()):
+        raise InvalidInput(
+            "The webhook secret travels in a header: ASCII letters, digits and signs only, and"
+            f" between {_SECRET_FROM} and {_SECRET_TO} of them.",
+            fields={"webhookSecret": "ASCII letters, digits and signs only"},
         )
     return cleaned
 
@@ -262,7 +270,7 @@ def _clean_name(name: str) -> str:
 def _check_max_in_flight(value: int) -> int:
     if not 1 <= value <= _MOST_IN_FLIGHT:
         raise InvalidInput(
-            "The limit of requests in flight is out of range.",
+            f"The limit of requests in flight is between 1 and {_MOST_IN_FLIGHT}, not {value:,}.",
             fields={"maxInFlight": f"between 1 and {_MOST_IN_FLIGHT}"},
         )
     return value

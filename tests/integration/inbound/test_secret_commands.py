@@ -39,3 +39,21 @@ def test_a_secret_is_rotated_and_the_old_one_dropped() -> None:
 def test_a_gateway_without_a_secret_gets_its_first() -> None:
     answer("add", "--name", "VPS", "--url", "http://127.0.0.1:1")
     assert answer("rotate-secret", "VPS")["oldValidUntil"] is None
+
+
+@pytest.mark.parametrize(
+    ("secret", "words"),
+    [
+        ("short", "has 5 characters; it needs between 16 and 512 characters"),
+        ("x" * 513, "has 513 characters; it needs between 16 and 512 characters"),
+        ("a secret with an ümlaut", "ASCII letters, digits and signs only"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_is_refused_with_the_limits(secret: str, words: str) -> None:
+    wanted = ["gateways", "add", "--name", "VPS", "--url", "http://127.0.0.1:1"]
+    refused = CliRunner().invoke(app, [*wanted, "--webhook-secret", secret])
+    assert refused.exit_code == 1
+    assert words in refused.output
+    assert secret not in refused.output
+    listed = CliRunner().invoke(app, ["gateways", "list", "--json"])
+    assert json.loads(listed.stdout) == []
