@@ -1,7 +1,7 @@
 """The application on a test's database, and clients for the people of the cast."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,13 +85,33 @@ class RunningApp:
         return self.client(headers={"Authorization": f"Bearer {made.secret}"})
 
 
+class _Opened:
+    """Hands an application the runtime of whoever uses it at the moment."""
+
+    def __init__(self) -> None:
+        self.app = create_app(self._open)
+        self.runtime: Runtime | None = None
+
+    @asynccontextmanager
+    async def _open(self) -> AsyncIterator[Runtime]:
+        assert self.runtime is not None
+        yield self.runtime
+
+
+_idle: list[_Opened] = []
+
+
 @asynccontextmanager
 async def running_app(runtime: Runtime) -> AsyncIterator[RunningApp]:
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Runtime]:
-        yield runtime
+    """An application that nobody else uses meanwhile.
 
-    app = create_app(opened)
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        yield RunningApp(app, runtime)
+    It keeps nothing but its runtime, and building its routes takes longer than most tests: so one
+    that is not used any more serves again, with another runtime.
+    """
+    opened = _idle.pop() if _idle else _Opened()
+    opened.runtime = runtime
+    async with opened.app.router.lifespan_context(opened.app):
+        yield RunningApp(opened.app, runtime)
+    opened.runtime = None
+    del opened.app.state.runtime
+    _idle.append(opened)
