@@ -26,6 +26,7 @@ from groupline.api.event_models import (
     refreshed_out,
     run_out,
 )
+from groupline.api.event_times import read_times, time_notes
 from groupline.events import service
 from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale, refresh_texts
@@ -38,7 +39,7 @@ from groupline.events.timeline import timeline
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
-from groupline.http.schemas import in_zone, problems
+from groupline.http.schemas import problems, read_time
 from groupline.messages import media
 from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
@@ -141,10 +142,8 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
 
         async def effect(session: AsyncSession) -> MovePlanOut:
             view = await get_event(session, organization_id, event_id, now=now, kind=kind)
-            ends_at = None if body.ends_at is None else in_zone(body.ends_at, zone)
-            new = NewTime.of(
-                view, in_zone(body.starts_at, zone), ends_at=ends_at, timezone=body.timezone
-            )
+            times = read_times(body.starts_at, body.ends_at, zone)
+            new = NewTime.of(view, times.starts_at, ends_at=times.ends_at, timezone=body.timezone)
             plan = await reschedule(
                 session,
                 organization_id,
@@ -155,7 +154,7 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
                 actor=sender.actor,
                 now=now,
             )
-            return move_out(plan)
+            return move_out(plan, time_notes(new.of_event(view), times.clocks))
 
         return await once.in_transaction(sender, effect)
 
@@ -175,7 +174,9 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
         body: Annotated[DuplicateIn | None, Body()] = None,
     ) -> Response:
         wanted, now = body or DuplicateIn.model_construct(), runtime.clock.now()
-        starts = wanted.starts_at and in_zone(wanted.starts_at, operator.timezone)
+        starts, clock = None, None
+        if wanted.starts_at is not None:
+            starts, clock = read_time(wanted.starts_at, operator.timezone)
 
         async def effect(session: AsyncSession) -> EventDetail:
             copy_id = await service.duplicate(
@@ -189,7 +190,7 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
                 now=now,
             )
             view = await get_event(session, operator.organization_id, copy_id, now=now)
-            return EventDetail(**detail_facts(view, 0))
+            return EventDetail(**detail_facts(view, 0, {"startsAt": clock}))
 
         return await once.in_transaction(operator, effect, status=201)
 

@@ -6,9 +6,10 @@ from uuid import UUID
 
 from pydantic import Field
 
+from groupline.api.event_times import Clocks, TimeNoteOut, time_notes
 from groupline.events.preflight import FindingCode, Severity
 from groupline.events.preflight_store import Looked
-from groupline.events.rules import times_of
+from groupline.events.rules import clock_note, times_of
 from groupline.events.schemas import (
     MAX_TITLE,
     Edited,
@@ -145,6 +146,7 @@ class EventStepOut(ApiModel):
     title: str
     when: str = Field(examples=["10 minutes before the start"])
     due_at: datetime
+    note: str | None = Field(description="What a change of the clocks does to it")
     expires_at: datetime = Field(description="Until then a message of it is useful")
     template_id: UUID
     template: str
@@ -154,6 +156,9 @@ class EventDetail(EventOut):
     steps: list[EventStepOut]
     stale_texts: int = Field(
         description="Pending messages whose template or values have changed: `refresh-texts`"
+    )
+    time_notes: list[TimeNoteOut] = Field(
+        description="What a change of the clocks does to its start and end"
     )
 
 
@@ -231,11 +236,15 @@ class MovedStepOut(ApiModel):
     new_time: datetime
     new_expiry: datetime
     fate: Literal["moves", "stays", "sends_now", "cancelled"]
+    note: str | None = Field(description="What a change of the clocks does to the new time")
 
 
 class MovePlanOut(ApiModel):
     old_start: datetime
     new_start: datetime
+    time_notes: list[TimeNoteOut] = Field(
+        description="What a change of the clocks does to the new start and end"
+    )
     steps: list[MovedStepOut]
     moved: int
     sent_now: int
@@ -291,9 +300,13 @@ def event_out(view: EventView) -> EventOut:
     return EventOut(**event_facts(view))
 
 
-def detail_facts(view: EventView, stale: int) -> dict[str, Any]:
-    steps = [_step_out(view, step) for step in view.steps]
-    return event_facts(view) | {"steps": steps, "stale_texts": stale}
+def detail_facts(view: EventView, stale: int, clocks: Clocks | None = None) -> dict[str, Any]:
+    """``clocks`` is known from reading the times of a request."""
+    return event_facts(view) | {
+        "steps": [_step_out(view, step) for step in view.steps],
+        "stale_texts": stale,
+        "time_notes": time_notes(view.facts, clocks),
+    }
 
 
 def _step_out(view: EventView, step: StepView) -> EventStepOut:
@@ -303,6 +316,7 @@ def _step_out(view: EventView, step: StepView) -> EventStepOut:
         title=step.title,
         when=step.when,
         due_at=due,
+        note=clock_note(view, step),
         expires_at=expires,
         template_id=step.template_id,
         template=step.template_name,
@@ -320,9 +334,11 @@ def group_out(view: EventGroupView) -> EventGroupOut:
     )
 
 
-def edited_out(view: EventView, stale: int, edited: Edited) -> EventEdited:
+def edited_out(
+    view: EventView, stale: int, edited: Edited, clocks: Clocks | None = None
+) -> EventEdited:
     return EventEdited(
-        **detail_facts(view, stale),
+        **detail_facts(view, stale, clocks),
         moved_messages=edited.moved_messages,
         cancelled_messages=edited.cancelled_messages,
         not_member=[group_out(each) for each in edited.not_member],
@@ -345,10 +361,11 @@ def run_out(result: RunResult) -> RunOut:
     )
 
 
-def move_out(plan: MovePlan) -> MovePlanOut:
+def move_out(plan: MovePlan, notes: list[TimeNoteOut]) -> MovePlanOut:
     return MovePlanOut(
         old_start=plan.old_start,
         new_start=plan.new_start,
+        time_notes=notes,
         steps=[MovedStepOut.model_validate(step) for step in plan.steps],
         moved=plan.count("moves"),
         sent_now=plan.count("sends_now"),

@@ -1,8 +1,9 @@
 """Workshops and webinars: the same routes under two words."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -27,8 +28,11 @@ from groupline.api.event_models import (
     event_out,
     group_out,
 )
+from groupline.api.event_times import Clocks, read_times
 from groupline.errors import InvalidInput
 from groupline.events import service
+from groupline.events.clock_changes import ClockChange
+from groupline.events.clock_changes import Field as ClockField
 from groupline.events.group_queries import event_groups
 from groupline.events.groups import set_groups
 from groupline.events.pending import count_stale
@@ -52,8 +56,8 @@ from groupline.http.schemas import (
     Listing,
     decode_cursor,
     encode_cursor,
-    in_zone,
     problems,
+    read_time,
 )
 from groupline.messages.variables import scan
 from groupline.models import EventKind, EventStatus
@@ -111,8 +115,8 @@ def _add_resource(router: APIRouter, kind: EventKind) -> None:
         now = runtime.clock.now()
 
         async def effect(session: AsyncSession) -> EventDetail:
-            event_id = await _create(session, operator, kind, body, now)
-            return await detail(session, operator, event_id, now)
+            event_id, clocks = await _create(session, operator, kind, body, now)
+            return await detail(session, operator, event_id, now, clocks=clocks)
 
         return await once.in_transaction(operator, effect, status=201)
 
@@ -129,18 +133,19 @@ def _add_resource(router: APIRouter, kind: EventKind) -> None:
         now, organization_id = runtime.clock.now(), operator.organization_id
         async with runtime.database.writing() as session:
             view = await get_event(session, organization_id, event_id, now=now, kind=kind)
+            wanted, clocks = _changed(view, body, operator)
             edited = await service.edit(
                 session,
                 organization_id,
                 event_id,
-                _changed(view, body, operator),
+                wanted,
                 kind=kind,
                 actor=operator.actor,
                 now=now,
             )
             view = await get_event(session, organization_id, event_id, now=now)
             stale = await count_stale(session, view)
-            return edited_out(view, stale, edited)
+            return edited_out(view, stale, edited, clocks)
 
     @router.delete(
         "/{event_id}",
@@ -243,23 +248,32 @@ async def detail(
     event_id: UUID,
     now: datetime,
     kind: EventKind | None = None,
+    *,
+    clocks: Clocks | None = None,
 ) -> EventDetail:
     view = await get_event(session, principal.organization_id, event_id, now=now, kind=kind)
-    return EventDetail(**detail_facts(view, await count_stale(session, view)))
+    return EventDetail(**detail_facts(view, await count_stale(session, view), clocks))
+
+
+def _wanted(body: EventIn, zone: str) -> tuple[EventInput, Clocks]:
+    """A time without an offset is in the zone of the organization."""
+    times = read_times(body.starts_at, body.ends_at, zone)
+    wanted = EventInput(
+        title=body.title,
+        starts_at=times.starts_at,
+        timezone=body.timezone or zone,
+        ends_at=times.ends_at,
+        number_id=body.number_id,
+        sequence_id=body.sequence_id,
+    )
+    return wanted, times.clocks
 
 
 async def _create(
     session: AsyncSession, operator: Principal, kind: EventKind, body: EventIn, now: datetime
-) -> UUID:
-    zone, organization_id = operator.timezone, operator.organization_id
-    wanted = EventInput(
-        title=body.title,
-        starts_at=in_zone(body.starts_at, zone),
-        timezone=body.timezone or zone,
-        ends_at=None if body.ends_at is None else in_zone(body.ends_at, zone),
-        number_id=body.number_id,
-        sequence_id=body.sequence_id,
-    )
+) -> tuple[UUID, Clocks]:
+    organization_id = operator.organization_id
+    wanted, clocks = _wanted(body, operator.timezone)
     event_id = await service.create(
         session, organization_id, kind, wanted, actor=operator.actor, now=now
     )
@@ -271,21 +285,27 @@ async def _create(
         await set_values(
             session, organization_id, event_id, body.variables, actor=operator.actor, now=now
         )
-    return event_id
+    return event_id, clocks
 
 
-def _changed(view: EventView, body: EventChangesIn, operator: Principal) -> EventInput:
+def _changed(
+    view: EventView, body: EventChangesIn, operator: Principal
+) -> tuple[EventInput, Clocks]:
     given = {name: getattr(body, name) for name in body.model_fields_set}
     for name in ("title", "starts_at", "timezone"):
         if name in given and given[name] is None:
             why = "cannot be empty"
             raise InvalidInput(f"The {name.replace('_', ' ')} {why}.", fields={name: why})
-    for name in ("starts_at", "ends_at"):
+    clocks: dict[ClockField, ClockChange | None] = {}
+    for name, field in _TIMES.items():
         if given.get(name) is not None:
-            given[name] = in_zone(given[name], operator.timezone)
+            given[name], clocks[field] = read_time(given[name], operator.timezone)
     if "starts_at" in given and "ends_at" not in given and view.ends_at is not None:
         given["ends_at"] = given["starts_at"] + (view.ends_at - view.starts_at)
-    return replace(view.facts, **given)
+    return replace(view.facts, **given), clocks
+
+
+_TIMES: Final[Mapping[str, ClockField]] = {"starts_at": "startsAt", "ends_at": "endsAt"}
 
 
 async def _variables(session: AsyncSession, view: EventView) -> VariablesOut:

@@ -37,8 +37,8 @@ from groupline.http.schemas import (
     Limit,
     decode_cursor,
     encode_cursor,
-    in_zone,
     problems,
+    read_time,
 )
 from groupline.orgs.rules import Permission, Principal, check_timezone
 
@@ -166,10 +166,13 @@ class StepTimeOut(ApiModel):
     when: str
     due: datetime
     useful_until: datetime
+    note: str | None = Field(description="What a change of the clocks does to it")
 
 
 class TimesOut(ApiModel):
     timezone: str
+    starts_at: datetime
+    note: str | None = Field(description="What a change of the clocks does to the start")
     items: list[StepTimeOut] = Field(description="In the order of time")
 
 
@@ -346,7 +349,7 @@ async def preview(
     """For an event that starts then, across changes of the clocks."""
     name = body.timezone or reader.timezone
     check_timezone(name)
-    zone, starts_at = ZoneInfo(name), in_zone(body.starts_at, name)
+    zone, (starts_at, change) = ZoneInfo(name), read_time(body.starts_at, name)
     if abs(starts_at - runtime.clock.now()) > _FARTHEST:
         why = "The start is too far away."
         raise InvalidInput(why, fields={"startsAt": why})
@@ -354,6 +357,8 @@ async def preview(
         view = await sequences.get_sequence(session, reader.organization_id, sequence_id)
     return TimesOut(
         timezone=name,
+        starts_at=starts_at.astimezone(zone),
+        note=None if change is None else change.sentence,
         items=[
             StepTimeOut(
                 step_id=each.step.id,
@@ -361,6 +366,7 @@ async def preview(
                 when=each.step.when,
                 due=each.due.astimezone(zone),
                 useful_until=each.until.astimezone(zone),
+                note=each.note,
             )
             for each in sequences.times_for(view, starts_at, zone)
         ],

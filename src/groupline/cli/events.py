@@ -141,8 +141,9 @@ async def import_table(
                 now=now,
             )
     verb = "would be planned" if dry_run else "planned"
-    facts = {"events": len(found.events), "ids": ids, "committed": not dry_run}
-    emit(facts, as_json=as_json, line=f"{len(found.events)} {verb}")
+    notes = [f"line {each.line}: {note}" for each in found.events for note in each.notes]
+    facts = {"events": len(found.events), "ids": ids, "committed": not dry_run, "notes": notes}
+    emit(facts, as_json=as_json, line="\n".join([*notes, f"{len(found.events)} {verb}"]))
 
 
 def _kind(webinars: bool) -> EventKind:

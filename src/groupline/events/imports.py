@@ -8,9 +8,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from groupline.errors import InvalidInput
+from groupline.events.clock_changes import ClockChange, changes_of, read_wall_clock
 from groupline.events.rules import check_input, check_values
 from groupline.events.schemas import MAX_VALUE, EventInput
-from groupline.events.steps import at_wall_clock
 from groupline.events.tables import Line, Mistake, Table
 from groupline.events.variables import BUILTIN
 from groupline.gateways.phone import normalise_phone
@@ -135,6 +135,8 @@ class FoundEvent:
     event: EventInput
     groups: tuple[KnownGroup, ...] = ()
     values: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What a change of the clocks does to its times."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,11 +168,13 @@ def _event(line: Line, known: Known, now: datetime) -> FoundEvent:
     timezone = check_timezone(cells.get("timezone", known.timezone))
     zone = ZoneInfo(timezone)
     number_id = _number(cells.get("number"), known)
+    starts_at, of_start = _moment(cells.get("starts", ""), zone, "start")
+    ends_at, of_end = _moment(cells["ends"], zone, "end") if "ends" in cells else (None, None)
     event = EventInput(
         title=cells.get("title", ""),
-        starts_at=_moment(cells.get("starts", ""), zone, "start"),
+        starts_at=starts_at,
         timezone=timezone,
-        ends_at=_moment(cells["ends"], zone, "end") if "ends" in cells else None,
+        ends_at=ends_at,
         number_id=number_id,
         sequence_id=_sequence(cells.get("sequence"), known),
     )
@@ -184,10 +188,17 @@ def _event(line: Line, known: Known, now: datetime) -> FoundEvent:
     for name, value in values.items():
         _check_value(name, value)
     unique = {group.id: group for group in groups}
-    return FoundEvent(line.number, check_input(event, now), tuple(unique.values()), values)
+    changes = changes_of(event, {"startsAt": of_start, "endsAt": of_end})
+    return FoundEvent(
+        line.number,
+        check_input(event, now),
+        tuple(unique.values()),
+        values,
+        tuple(change.sentence for change in changes.values()),
+    )
 
 
-def _moment(text: str, zone: ZoneInfo, what: str) -> datetime:
+def _moment(text: str, zone: ZoneInfo, what: str) -> tuple[datetime, ClockChange | None]:
     """A time of the wall clock in the zone of the event, unless it has an offset."""
     try:
         moment = datetime.fromisoformat(text)
@@ -195,7 +206,7 @@ def _moment(text: str, zone: ZoneInfo, what: str) -> datetime:
             raise ValueError(text)
     except ValueError as error:
         raise InvalidInput(f"The {what} “{text}” is no time like 2026-03-04 19:00.") from error
-    return moment if moment.tzinfo is not None else at_wall_clock(moment, zone)
+    return (moment, None) if moment.tzinfo is not None else read_wall_clock(moment, zone)
 
 
 def _number(text: str | None, known: Known) -> UUID | None:

@@ -18,8 +18,8 @@ from groupline.events.pending import (
     store_texts,
 )
 from groupline.events.queries import get_event, lock_event, used_steps
-from groupline.events.rules import check_input, check_planned, times_of
-from groupline.events.schemas import EventView, MovedStep, MovePlan, PastRule, StepView
+from groupline.events.rules import check_input, check_planned, clock_note, times_of
+from groupline.events.schemas import EventInput, EventView, MovedStep, MovePlan, PastRule, StepView
 from groupline.events.telling import tell
 from groupline.events.texts import Texts
 from groupline.journal import Actor
@@ -51,6 +51,12 @@ class NewTime:
             ends_at = starts_at + (event.ends_at - event.starts_at)
         return cls(starts_at, ends_at, timezone or event.timezone)
 
+    def of_event(self, event: EventView) -> EventInput:
+        """The event at this time."""
+        return replace(
+            event.facts, starts_at=self.starts_at, ends_at=self.ends_at, timezone=self.timezone
+        )
+
 
 async def reschedule(
     session: AsyncSession,
@@ -71,10 +77,7 @@ async def reschedule(
         await lock_event(session, organization_id, event_id)
     event = await get_event(session, organization_id, event_id, now=now)
     check_planned(event.kind, event.status)
-    check_input(
-        replace(event.facts, starts_at=new.starts_at, ends_at=new.ends_at, timezone=new.timezone),
-        now,
-    )
+    check_input(new.of_event(event), now)
     moved = replace(event, starts_at=new.starts_at, ends_at=new.ends_at, timezone=new.timezone)
     rows = await lock_pending(
         session,
@@ -162,6 +165,7 @@ class _Move:
             new_time=due,
             new_expiry=expires,
             fate=self._fate(rows[0]),
+            note=clock_note(self.event, step),
         )
 
     async def carry_out(self, session: AsyncSession, actor: Actor) -> None:

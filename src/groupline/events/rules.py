@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from groupline.errors import Conflict, InvalidInput
+from groupline.events.clock_changes import change_of_step
 from groupline.events.schemas import (
     MAX_TITLE,
     EventInput,
@@ -156,6 +157,12 @@ def times_of(event: EventView, step: StepView) -> tuple[datetime, datetime]:
     """When the step's messages are due, and until when they are useful."""
     due = due_at(step.timing, event.starts_at, event.zone)
     return due, useful_until(step.timing, due)
+
+
+def clock_note(event: EventView, step: StepView) -> str | None:
+    """What is to be said where a change of the clocks meets the time of a step."""
+    change = change_of_step(step.timing, event.starts_at, event.zone)
+    return None if change is None else change.sentence
 
 
 def check_values(values: Mapping[str, str], builtin: Mapping[str, str]) -> None:

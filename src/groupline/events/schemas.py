@@ -204,6 +204,8 @@ class MovedStep:
     new_time: datetime
     new_expiry: datetime
     fate: Literal["moves", "stays", "sends_now", "cancelled"]
+    note: str | None
+    """What a change of the clocks does to the new time."""
 
 
 @dataclass(frozen=True, slots=True)

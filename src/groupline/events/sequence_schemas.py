@@ -87,6 +87,8 @@ class StepTime:
     step: StepView
     due: datetime
     until: datetime
+    note: str | None
+    """What a change of the clocks does to its time."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,9 @@ from groupline.db import announce
 from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.events import sequence_queries as queries
 from groupline.events import step_rules
+from groupline.events.clock_changes import change_of_step
 from groupline.events.names import name_of_copy, name_when_removed
+from groupline.events.schemas import StepView
 from groupline.events.sequence_schemas import (
     MAX_SEQUENCE_NAME,
     SequenceView,
@@ -153,12 +155,15 @@ async def remove_sequence(
 
 def times_for(view: SequenceView, starts_at: datetime, zone: ZoneInfo) -> list[StepTime]:
     """When each step would be due, in the order of time."""
-    times = [
-        StepTime(step, due, useful_until(step.timing, due))
-        for step in view.steps
-        for due in [due_at(step.timing, starts_at, zone)]
-    ]
+    times = [_time_of(step, starts_at, zone) for step in view.steps]
     return sorted(times, key=lambda each: each.due)
+
+
+def _time_of(step: StepView, starts_at: datetime, zone: ZoneInfo) -> StepTime:
+    due = due_at(step.timing, starts_at, zone)
+    change = change_of_step(step.timing, starts_at, zone)
+    note = None if change is None else change.sentence
+    return StepTime(step, due, useful_until(step.timing, due), note)
 
 
 def _in_use(view: SequenceView) -> SequenceInUse:

@@ -31,10 +31,15 @@ def due_at(timing: Timing, starts_at: datetime, zone: ZoneInfo) -> datetime:
     """The instant, in UTC, at which the step's messages are to leave."""
     if timing.offset_minutes is not None:
         return starts_at.astimezone(UTC) + timedelta(minutes=timing.offset_minutes)
+    return at_wall_clock(wall_time(timing, starts_at, zone), zone)
+
+
+def wall_time(timing: Timing, starts_at: datetime, zone: ZoneInfo) -> datetime:
+    """What a clock in the zone is to show when a step at a time of day is due."""
     assert timing.day_offset is not None
     assert timing.local_time is not None
     day = starts_at.astimezone(zone).date() + timedelta(days=timing.day_offset)
-    return at_wall_clock(datetime.combine(day, timing.local_time), zone)
+    return datetime.combine(day, timing.local_time)
 
 
 def useful_until(timing: Timing, due: datetime) -> datetime:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.events.queries import state_of, used_steps
-from groupline.events.rules import times_of
+from groupline.events.rules import clock_note, times_of
 from groupline.events.schemas import EventView, StepView
 from groupline.messages.queries import get_views
 from groupline.messages.schemas import DisplayState, MessageView
@@ -31,6 +31,8 @@ class StepOnTimeline:
     counts: Mapping[DisplayState, int]
     delivered: int
     read: int
+    note: str | None = None
+    """What a change of the clocks does to its time."""
 
     @property
     def messages(self) -> int:
@@ -107,10 +109,11 @@ def _on_timeline(
     event: EventView, step: StepView, gathered: _Gathered | None, *, is_in_use: bool
 ) -> StepOnTimeline:
     due, _ = times_of(event, step)
+    note = clock_note(event, step) if is_in_use else None
     if gathered is None:
-        return StepOnTimeline(step, due, is_in_use, {}, 0, 0)
+        return StepOnTimeline(step, due, is_in_use, {}, 0, 0, note)
     return StepOnTimeline(
-        step, gathered.first, is_in_use, gathered.counts, gathered.delivered, gathered.read
+        step, gathered.first, is_in_use, gathered.counts, gathered.delivered, gathered.read, note
     )
 
 

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 from groupline.errors import InvalidInput
+from groupline.events.clock_changes import ClockChange, read_wall_clock
 from groupline.http.problem import PROBLEM_JSON
 from groupline.text import is_storable
 
@@ -123,4 +124,15 @@ def _no_cursor() -> InvalidInput:
 
 def in_zone(moment: datetime, timezone: str) -> datetime:
     """A time that came without an offset is meant in the organization's zone."""
-    return moment if moment.tzinfo is not None else moment.replace(tzinfo=ZoneInfo(timezone))
+    return read_time(moment, timezone)[0]
+
+
+def read_time(moment: datetime, timezone: str) -> tuple[datetime, ClockChange | None]:
+    """The same, with what a change of the clocks there does to it."""
+    if moment.tzinfo is not None:
+        return moment, None
+    zone = ZoneInfo(timezone)
+    try:
+        return read_wall_clock(moment, zone)
+    except OverflowError:  # near the years 1 and 9999 there is no UTC: it is too far away anyhow
+        return moment.replace(tzinfo=zone), None

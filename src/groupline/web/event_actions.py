@@ -1,6 +1,7 @@
 """What a person does with an event: run, move, send now, copy, call off, delete."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Final, cast
 from zoneinfo import ZoneInfo
@@ -27,9 +28,10 @@ from groupline.web.event_shared import (
     EventId,
     Operator,
     Sender,
+    clock_notes,
     find,
     pending_count,
-    read_wall_clock,
+    read_times,
     wall_clock,
     words,
 )
@@ -138,13 +140,12 @@ class Move:
     def rule(self) -> PastRule:
         return cast("PastRule", self.past) if self.past in ("cancel", "send") else "cancel"
 
-    def read(self) -> NewTime:
+    def read(self, event: EventView) -> tuple[NewTime, list[str]]:
+        """With what a change of the clocks in the chosen zone does to it."""
         zone = ZoneInfo(check_timezone(self.timezone))
-        return NewTime(
-            read_wall_clock(self.starts, zone, "starts"),
-            read_wall_clock(self.ends, zone, "ends") if self.ends else None,
-            self.timezone,
-        )
+        times = read_times(self.starts, self.ends, zone, event)
+        new = NewTime(times.starts_at, times.ends_at, self.timezone)
+        return new, clock_notes(new.of_event(event), times.clocks)
 
 
 def _asked(
@@ -177,14 +178,19 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
         asked: Annotated[Move, Depends(_asked)],
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        notes: list[str] = []
         plan, refused = None, None
         if asked.is_given:
             try:
                 async with runtime.database.reading() as session:
-                    plan = await _move(session, runtime, principal, event, asked, dry_run=True)
+                    plan, notes = await _move(
+                        session, runtime, principal, event, asked, dry_run=True
+                    )
             except InvalidInput as error:
                 refused = error
-        return _move_page(request, pages, principal, event, asked, plan=plan, refused=refused)
+        return _move_page(
+            request, pages, principal, event, asked, plan=plan, notes=notes, refused=refused
+        )
 
     @router.post("/{event_id}/reschedule")
     async def move(
@@ -199,10 +205,10 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
         event = await find(runtime, principal, kind, event_id)
         try:
             async with runtime.database.writing() as session:
-                plan = await _move(session, runtime, principal, event, asked, dry_run=False)
+                plan, notes = await _move(session, runtime, principal, event, asked, dry_run=False)
         except InvalidInput as error:
             return _move_page(request, pages, principal, event, asked, refused=error)
-        return pages.redirect(f"/{kind}s/{event_id}", toast=_moved(plan))
+        return pages.redirect(f"/{kind}s/{event_id}", toast=_moved(plan, notes))
 
 
 async def _move(
@@ -213,26 +219,28 @@ async def _move(
     asked: Move,
     *,
     dry_run: bool,
-) -> MovePlan:
-    return await reschedule(
+) -> tuple[MovePlan, list[str]]:
+    new, notes = asked.read(event)
+    plan = await reschedule(
         session,
         principal.organization_id,
         event.id,
-        asked.read(),
+        new,
         past=asked.rule,
         dry_run=dry_run,
         actor=principal.actor,
         now=runtime.clock.now(),
     )
+    return plan, notes
 
 
-def _moved(plan: MovePlan) -> Toast:
+def _moved(plan: MovePlan, notes: Sequence[str]) -> Toast:
     said = [f"Moved. {plan.count('moves'):,} messages go at their new times."]
     if now := plan.count("sends_now"):
         said.append(f"{now:,} go at once.")
     if gone := plan.count("cancelled"):
         said.append(f"{gone:,} are cancelled: their new time is over.")
-    return "success", " ".join(said)
+    return ("warning" if notes else "success"), " ".join([*said, *notes])
 
 
 def _move_page(
@@ -243,6 +251,7 @@ def _move_page(
     asked: Move,
     *,
     plan: MovePlan | None = None,
+    notes: Sequence[str] = (),
     refused: InvalidInput | None = None,
 ) -> Response:
     if not asked.is_given:
@@ -260,6 +269,7 @@ def _move_page(
         event=event,
         asked=asked,
         plan=plan,
+        notes=notes,
         errors={names.get(name, name): why for name, why in fields.items()},
         timezones=[(name, name) for name in timezone_names(asked.timezone)],
         new_zone=ZoneInfo(asked.timezone) if plan else event.zone,

@@ -1,6 +1,6 @@
 """The form of a workshop or webinar. Its times are those of a wall clock in the chosen zone."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 from uuid import UUID
@@ -23,9 +23,10 @@ from groupline.runtime import Runtime
 from groupline.web.event_shared import (
     EventId,
     Operator,
+    clock_notes,
     find,
     pending_count,
-    read_wall_clock,
+    read_times,
     wall_clock,
     words,
 )
@@ -54,22 +55,19 @@ class Typed:
             sequence_id=str(event.sequence_id or ""),
         )
 
-    def read(self, event: EventView | None = None) -> EventInput:
-        """Wall clock times are those of the chosen zone. A start that was left as it is keeps its
-        seconds, which the field does not show."""
+    def read(self, event: EventView | None = None) -> tuple[EventInput, list[str]]:
+        """With what a change of the clocks in the chosen zone does to its times."""
         zone = ZoneInfo(check_timezone(self.timezone))
-        starts_at = read_wall_clock(self.starts, zone, "starts")
-        before = Typed.of(event) if event else Typed()
-        if event and (self.starts, self.timezone) == (before.starts, before.timezone):
-            starts_at = event.starts_at
-        return EventInput(
+        times = read_times(self.starts, self.ends, zone, event)
+        wanted = EventInput(
             title=self.title,
-            starts_at=starts_at,
+            starts_at=times.starts_at,
             timezone=self.timezone,
-            ends_at=read_wall_clock(self.ends, zone, "ends") if self.ends else None,
+            ends_at=times.ends_at,
             number_id=_uuid(self.number_id, "number"),
             sequence_id=_uuid(self.sequence_id, "sequence"),
         )
+        return wanted, clock_notes(wanted, times.clocks)
 
 
 def typed(
@@ -112,12 +110,13 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
         given: Annotated[Typed, Depends(typed)],
     ) -> Response:
         try:
+            wanted, notes = given.read()
             async with runtime.database.writing() as session:
                 event_id = await service.create(
                     session,
                     principal.organization_id,
                     kind,
-                    given.read(),
+                    wanted,
                     actor=principal.actor,
                     now=runtime.clock.now(),
                 )
@@ -125,9 +124,9 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
             return await _form(
                 request, runtime, pages, principal, kind=kind, given=given, refused=error
             )
-        return pages.redirect(
-            f"/{kind}s/{event_id}", toast=("success", f"The {kind} is planned. Get it ready.")
-        )
+        said = " ".join([f"The {kind} is planned. Get it ready.", *notes])
+        toast: Toast = ("warning" if notes else "success", said)
+        return pages.redirect(f"/{kind}s/{event_id}", toast=toast)
 
     @router.get("/{event_id}/edit")
     async def edit(
@@ -153,12 +152,13 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
         try:
+            wanted, notes = given.read(event)
             async with runtime.database.writing() as session:
                 edited = await service.edit(
                     session,
                     principal.organization_id,
                     event_id,
-                    given.read(event),
+                    wanted,
                     kind=kind,
                     actor=principal.actor,
                     now=runtime.clock.now(),
@@ -174,11 +174,11 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
                 event=event,
                 refused=error,
             )
-        return pages.redirect(f"/{kind}s/{event_id}", toast=_saved(edited))
+        return pages.redirect(f"/{kind}s/{event_id}", toast=_saved(edited, notes))
 
 
-def _saved(edited: Edited) -> Toast:
-    said = ["Saved."]
+def _saved(edited: Edited, notes: Sequence[str]) -> Toast:
+    said = ["Saved.", *notes]
     if edited.moved_messages:
         said.append(f"{edited.moved_messages:,} scheduled messages now go from the new number.")
     if edited.cancelled_messages:
@@ -186,7 +186,7 @@ def _saved(edited: Edited) -> Toast:
     if edited.not_member and edited.moved_messages:
         said.append(f"The number cannot write to {len(edited.not_member):,} of its groups.")
         return "warning", " ".join(said)
-    return "success", " ".join(said)
+    return ("warning" if notes else "success"), " ".join(said)
 
 
 async def _numbers(runtime: Runtime, principal: Principal) -> list[SendingNumber]:

@@ -1,5 +1,6 @@
 """What the pages of workshops and webinars share."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -8,9 +9,9 @@ from zoneinfo import ZoneInfo
 from fastapi import Depends
 
 from groupline.errors import InvalidInput, NotFound
+from groupline.events import clock_changes
 from groupline.events.queries import get_event
-from groupline.events.schemas import EventView
-from groupline.events.steps import at_wall_clock
+from groupline.events.schemas import EventInput, EventView
 from groupline.http.auth import page_allowed
 from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
@@ -55,7 +56,43 @@ def wall_clock(moment: datetime, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%dT%H:%M")
 
 
-def read_wall_clock(text: str, zone: ZoneInfo, field: str) -> datetime:
+Clocks = dict[clock_changes.Field, clock_changes.ClockChange | None]
+"""What there was to say about times when they were read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """The start and the end that somebody typed."""
+
+    starts_at: datetime
+    ends_at: datetime | None
+    clocks: Clocks
+
+
+def clock_notes(event: EventInput, clocks: Clocks | None = None) -> list[str]:
+    """What a change of the clocks does to the times of an event, in sentences."""
+    return [each.sentence for each in clock_changes.changes_of(event, clocks).values()]
+
+
+Read = tuple[datetime, clock_changes.ClockChange | None]
+
+
+def read_times(starts: str, ends: str, zone: ZoneInfo, event: EventView | None = None) -> Times:
+    """Of the wall clock in the zone. What was left as the event has it stays to the second, and
+    in the same one of two hours, neither of which the field shows."""
+    before = (event.starts_at, event.ends_at) if event and event.timezone == zone.key else ()
+    known = {wall_clock(moment, zone): moment for moment in before if moment is not None}
+
+    def read(text: str, field: str) -> Read:
+        kept = known.get(text)
+        return (kept, None) if kept is not None else _read_wall_clock(text, zone, field)
+
+    starts_at, of_start = read(starts, "starts")
+    ends_at, of_end = read(ends, "ends") if ends else (None, None)
+    return Times(starts_at, ends_at, {"startsAt": of_start, "endsAt": of_end})
+
+
+def _read_wall_clock(text: str, zone: ZoneInfo, field: str) -> Read:
     try:
         wall = datetime.fromisoformat(text)
     except ValueError as error:
@@ -64,4 +101,4 @@ def read_wall_clock(text: str, zone: ZoneInfo, field: str) -> datetime:
     if not 2000 <= wall.year <= 2200:
         why = "This year is too far away."
         raise InvalidInput(why, fields={field: why})
-    return at_wall_clock(wall, zone) if wall.tzinfo is None else wall
+    return clock_changes.read_wall_clock(wall, zone) if wall.tzinfo is None else (wall, None)

@@ -35,6 +35,7 @@ from groupline.web.event_send import add_sending
 from groupline.web.event_shared import (
     EventId,
     Reader,
+    clock_notes,
     find,
     pending_count,
     words,
@@ -167,6 +168,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             stale=stale,
             looked=looked,
             estimates={str(each.step_id): each for each in estimates},
+            clock_notes=clock_notes(event.facts),
         )
 
     @router.get("/{event_id}/calendar.ics")

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from groupline.errors import InvalidInput
 from groupline.events import sequence_queries as queries
 from groupline.events import sequences
+from groupline.events.clock_changes import read_wall_clock
 from groupline.events.schemas import StepView
 from groupline.events.sequence_schemas import (
     MAX_LABEL,
@@ -90,7 +91,7 @@ async def sequence_page(
             session, organization_id, sequence_id, dry_run=True, actor=principal.actor, now=now
         )
     zone = ZoneInfo(principal.timezone)
-    start = _start(starts_at, zone, now)
+    start, note = _start(starts_at, zone, now)
     refused = rename_refused or step_refused
     form = step or TypedStep()
     return pages.render(
@@ -105,6 +106,7 @@ async def sequence_page(
         rename_errors=rename_refused.fields if rename_refused else {},
         times=sequences.times_for(view, start, zone),
         start=start.astimezone(zone),
+        start_note=note,
         may_change=principal.may(Permission.OPERATE),
         name_limit=MAX_SEQUENCE_NAME,
         **_form(form, names, step_refused),
@@ -149,13 +151,15 @@ def _form(
     }
 
 
-def _start(text: str, zone: ZoneInfo, now: datetime) -> datetime:
-    """What is no time, or too far away, shows the example: in a week, at seven in the evening."""
+def _start(text: str, zone: ZoneInfo, now: datetime) -> tuple[datetime, str | None]:
+    """With what a change of the clocks does to it. What is no time, or too far away, shows the
+    example: in a week, at seven in the evening."""
     try:
         asked = datetime.fromisoformat(text).replace(tzinfo=zone)
     except ValueError:
         asked = None
     if asked is not None and abs(asked - now) < _FARTHEST:
-        return asked
+        start, change = read_wall_clock(asked, zone)
+        return start, None if change is None else change.sentence
     day = now.astimezone(zone).date() + timedelta(days=7)
-    return at_wall_clock(datetime.combine(day, time(19)), zone)
+    return at_wall_clock(datetime.combine(day, time(19)), zone), None

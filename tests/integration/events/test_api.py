@@ -1,12 +1,13 @@
 """Workshops and webinars over the REST API."""
 
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tests.integration.events.studio import (
     STARTS,
     Studio,
@@ -20,6 +21,7 @@ from tests.support.clock import NOW
 from tests.support.factories import make_event, make_group, make_membership, make_number
 
 from groupline.db import Database
+from groupline.models import Organization, SequenceStep
 from groupline.orgs.rules import Scope
 
 API = "/api/v1"
@@ -431,3 +433,81 @@ async def test_a_key_that_may_only_read_changes_nothing(
         ):
             answer = await reader.request(method, url(studio, path), json={})
             assert answer.status_code == 403, (method, path)
+
+
+SPRING = (
+    "02:30 on Sunday, 8 March 2026 does not exist in America/New_York, where the clocks go "
+    "forward. It becomes 03:00 EDT."
+)
+
+
+async def in_new_york(studio: Studio, database: Database) -> None:
+    """The organization is there: times without an offset are of its clocks."""
+    async with database.writing() as session:
+        own = Organization.id == studio.organization_id
+        await session.execute(update(Organization).where(own).values(timezone="America/New_York"))
+
+
+async def test_a_start_that_the_clocks_jump_over_says_what_it_becomes(
+    client: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    await in_new_york(studio, database)
+    start = {"startsAt": "2026-03-08T02:30:00"}
+    note = {
+        "field": "startsAt",
+        "kind": "skipped",
+        "becomes": "2026-03-08T07:00:00Z",
+        "sentence": SPRING,
+    }
+    body = start | {"title": "Night", "endsAt": "2026-03-08T05:00:00"}
+
+    made = await call(client, "POST", f"{API}/workshops", body, 201)
+    changed = await call(client, "PATCH", f"{API}/workshops/{made['id']}", start)
+    copied = await call(client, "POST", f"{API}/workshops/{made['id']}/duplicate", start, 201)
+    asked = start | {"timezone": "America/New_York"}
+    shown = await call(client, "POST", url(studio, "/reschedule"), asked)
+    moved = await call(client, "POST", url(studio, "/reschedule"), asked | {"dryRun": False})
+
+    for answer in (made, changed, copied, shown, moved):
+        assert answer["timeNotes"] == [note]
+    assert made["startsAt"] == copied["startsAt"] == moved["newStart"] == "2026-03-08T07:00:00Z"
+    # Afterwards it is a time like any other.
+    assert (await call(client, "GET", url(studio)))["timeNotes"] == []
+
+
+async def test_of_an_hour_that_comes_twice_it_is_said_which_one_is_taken(
+    client: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    await in_new_york(studio, database)
+    for start, which in (
+        ("2026-11-01T01:30:00", "The first is taken: 01:30 EDT."),
+        ("2026-11-01T01:30:00-04:00", "The first is taken: 01:30 EDT."),
+        ("2026-11-01T01:30:00-05:00", "The second is taken: 01:30 EST."),
+    ):
+        body = {"title": "Night", "startsAt": start}
+        made = await call(client, "POST", f"{API}/webinars", body, 201)
+        (note,) = made["timeNotes"]
+        assert (note["kind"], note["sentence"].endswith(which)) == ("repeated", True)
+        shown = await call(client, "GET", f"{API}/webinars/{made['id']}")
+        assert shown["timeNotes"] == [note]
+
+
+async def test_steps_that_meet_a_change_of_the_clocks_say_so(
+    client: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    step = studio.step_ids["The day after"]
+    async with database.writing() as session:
+        night = update(SequenceStep).where(SequenceStep.id == step).values(local_time=time(2, 30))
+        await session.execute(night)
+    await scheduled(client, studio)
+    asked = {"startsAt": "2026-03-07T19:00:00-05:00", "timezone": "America/New_York"}
+
+    plan = await call(client, "POST", url(studio, "/reschedule"), asked | {"dryRun": False})
+    shown = await call(client, "GET", url(studio))
+    preview = f"{API}/sequences/{studio.sequence_id}/preview"
+    times = await call(client, "POST", preview, asked)
+
+    for steps in (plan["steps"], shown["steps"], times["items"]):
+        noted = {step["title"]: step["note"] for step in steps if step["note"]}
+        assert noted == {"The day after": SPRING}
+    assert times["note"] is None

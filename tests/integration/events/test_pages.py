@@ -309,3 +309,45 @@ async def test_a_viewer_sees_and_changes_nothing(
         assert "Run the sequence" not in words(page)
         for path in ("/run", "/cancel", "/groups", "/variables", "/send", "/delete"):
             assert (await viewer.post(url(studio, path))).status_code == 403
+
+
+async def test_a_time_that_the_clocks_jump_over_is_said_wherever_it_is_chosen(
+    browser: httpx.AsyncClient, studio: Studio
+) -> None:
+    said = "It becomes 03:00 EDT."
+    typed = {"title": "Night", "starts": "2026-03-08T02:30", "timezone": "America/New_York"}
+
+    assert said in unescape((await browser.post("/workshops", data=typed)).text)
+    asked = {"starts": typed["starts"], "timezone": typed["timezone"]}
+    preview = await browser.get(url(studio, "/reschedule"), params=asked)
+    assert said in words(preview)
+    assert said in unescape((await browser.post(url(studio, "/reschedule"), data=asked)).text)
+    table = "title,starts,timezone\nDawn,2026-03-08 02:30,America/New_York\n"
+    assert said in words(await browser.post("/workshops/import", data={"text": table}))
+
+
+async def test_an_hour_that_comes_twice_keeps_the_one_that_was_chosen(
+    browser: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    second = datetime(2026, 11, 1, 6, 30, tzinfo=UTC)
+    own = Event.id == studio.event_id
+    async with database.writing() as session:
+        moved = {"starts_at": second, "ends_at": second + timedelta(minutes=20)}
+        values = moved | {"timezone": "America/New_York"}
+        await session.execute(update(Event).where(own).values(**values))
+    assert "The second is taken: 01:30 EST." in words(await browser.get(url(studio)))
+    form = {
+        "title": "Pottery",
+        "starts": "2026-11-01T01:30",
+        "ends": "2026-11-01T01:50",
+        "timezone": "America/New_York",
+    }
+
+    saved = await browser.post(url(studio, "/edit"), data=form)
+
+    assert "The second is taken: 01:30 EST." in words(saved)
+    async with database.reading() as session:
+        event = (await session.scalars(select(Event).where(own))).one()
+    assert (event.starts_at, event.ends_at) == (second, second + timedelta(minutes=20))
+    first = await browser.post(url(studio, "/edit"), data=form | {"starts": "2026-11-01T01:29"})
+    assert "The first is taken: 01:29 EDT." in words(first)
