@@ -7,6 +7,7 @@ from typing import Final
 UNNAMED: Final = "Unnamed group"
 MAX_SEARCH_NAME: Final = 300
 """Characters. The index on it takes rows of up to 2,700 bytes."""
+_MAX_ID: Final = 100
 MIN_INDEXED: Final = 3
 """The index knows three characters in a row; a shorter word is looked up by reading."""
 
@@ -43,13 +44,21 @@ def normalise(text: str) -> str:
 
 def short_id(jid: str) -> str:
     """Tells groups of one name apart: the end of the id, without a phone number in it."""
-    return jid.partition("@")[0][-6:]
+    return _local_part(jid)[-6:]
+
+
+def _local_part(jid: str) -> str:
+    return jid.partition("@")[0]
 
 
 def search_name(name: str | None, jid: str) -> str:
-    """What search reads, and what lists are sorted by: the name, then the short id."""
-    ending = " " + short_id(jid).lower()
-    return normalise(name or "")[: MAX_SEARCH_NAME - len(ending)] + ending
+    """What search reads, and what lists are sorted by: the name, then the short id.
+
+    A group without a name has nothing but its id, so that can be found by any part of it.
+    """
+    words = normalise(name or "")
+    ending = " " + (short_id(jid) if words else _local_part(jid)[-_MAX_ID:]).lower()
+    return words[: MAX_SEARCH_NAME - len(ending)] + ending
 
 
 def search_words(query: str) -> list[str]:

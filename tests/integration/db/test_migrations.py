@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import CheckConstraint, Inspector, inspect, text
+from sqlalchemy import CheckConstraint, Inspector, Uuid, bindparam, insert, inspect, select, text
+from tests.support.clock import NOW
 from tests.support.databases import migrated
 
-from groupline.db import Announcements, Database, migrate
+from groupline.db import Announcements, Database, UtcDateTime, migrate
 from groupline.db.engine import migration_engine
-from groupline.models import Base
+from groupline.groups.names import search_name
+from groupline.groups.queries import list_groups
+from groupline.groups.schemas import GroupFilter
+from groupline.ids import new_id
+from groupline.models import Base, WhatsappGroup
 
 UPGRADE = """
 import asyncio, sys
@@ -129,3 +134,47 @@ async def test_rows_left_without_their_reference_undo_an_upgrade(
     await engine.dispose()
     with pytest.raises(migrate.BrokenReferences, match="strays"):
         await migrate.upgrade(database)
+
+
+async def test_groups_without_a_name_are_found_by_all_of_their_id_after_the_upgrade(
+    empty_database: Database,
+) -> None:
+    await migrate.upgrade(empty_database, revision="0015")
+    organization_id = new_id()
+    rows = [
+        {"id": new_id(), "name": name, "jid": jid, "stored": stored}
+        for name, jid, stored in (
+            (None, "120363000012345678@g.us", " 345678"),
+            ("Workshop", "120363000087654321@g.us", "workshop 654321"),
+        )
+    ]
+    async with empty_database.writing() as session:
+        await session.execute(
+            text(
+                "INSERT INTO organizations (id, name, slug, timezone, created_at)"
+                " VALUES (:id, 'One', 'one', 'UTC', :at)"
+            ).bindparams(bindparam("id", type_=Uuid()), bindparam("at", type_=UtcDateTime())),
+            {"id": organization_id, "at": NOW},
+        )
+        await session.execute(
+            insert(WhatsappGroup),
+            [
+                {
+                    "id": row["id"],
+                    "organization_id": organization_id,
+                    "group_jid": row["jid"],
+                    "group_name": row["name"],
+                    "search_name": row["stored"],
+                    "created_at": NOW,
+                }
+                for row in rows
+            ],
+        )
+
+    await migrate.upgrade(empty_database)
+
+    async with empty_database.reading() as session:
+        found = await list_groups(session, organization_id, GroupFilter(query="000012345"))
+        stored = set(await session.scalars(select(WhatsappGroup.search_name)))
+    assert [group.id for group in found.groups] == [rows[0]["id"]]
+    assert stored == {search_name(row["name"], row["jid"]) for row in rows}

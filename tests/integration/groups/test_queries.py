@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
+from tests.integration.groups.conftest import Phone
 from tests.support.cast import Cast
 from tests.support.factories import make_group, make_membership, make_number
 
@@ -126,6 +127,22 @@ async def test_search_takes_words_as_they_are(
         page = await list_groups(session, cast.organization_id, GroupFilter(query=query))
 
     assert sorted(group.title for group in page.groups) == sorted(names)
+
+
+async def test_a_group_without_a_name_is_found_by_the_middle_of_its_id(phone: Phone) -> None:
+    jid = "120363041122334455@g.us"
+    await phone.synced([{"id": jid}, {"id": "120363041199994455@g.us", "name": "Workshop"}])
+
+    async def found(query: str) -> list[str]:
+        async with phone.runtime.database.reading() as session:
+            wanted = GroupFilter(query=query)
+            page = await list_groups(session, phone.organization_id, wanted)
+        return [group.jid for group in page.groups]
+
+    for query in ("411223", "120363041122334455", jid, "334455"):
+        assert await found(query) == [jid]
+    await phone.synced([{"id": jid, "name": "Named now"}])
+    assert (await found("named"), await found("334455")) == ([jid], [jid])
 
 
 async def test_the_picker_shows_what_was_chosen_first_and_says_why_not(

@@ -57,7 +57,14 @@ def test_what_the_index_takes_is_bounded(name: str) -> None:
     stored = search_name(name, JID)
 
     assert len(stored) <= MAX_SEARCH_NAME
-    assert stored.endswith(" 567890")
+    assert stored.endswith("567890")
+
+
+@pytest.mark.parametrize("name", [None, "", " ", "\u0301"])
+def test_a_group_without_a_name_is_found_by_any_part_of_its_id(name: str | None) -> None:
+    assert search_name(name, JID) == " " + JID.partition("@")[0]
+    assert search_name(name, "Ab3@g.us") == " ab3"
+    assert len(search_name(name, "9" * 5_000 + "@g.us")) <= MAX_SEARCH_NAME
 
 
 @pytest.mark.parametrize(
