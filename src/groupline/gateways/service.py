@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.db import announce
-from groupline.errors import Conflict, InvalidInput, NotFound
+from groupline.errors import Conflict, GrouplineError, InvalidInput, NotFound
 from groupline.gateways.drivers.base import AuthScheme, normalise_base_url, normalise_key
+from groupline.gateways.outcomes import FailureKind
 from groupline.gateways.port import Capabilities, GatewayDriver, Probe
 from groupline.gateways.registry import DriverRegistry, GatewayFacts, check_kind
 from groupline.gateways.webhook_secrets import put_new_secret, write_webhook_secrets
@@ -63,6 +64,20 @@ class Gateways:
         driver = self._registry.build(self._facts(gateway))
         self._built[gateway.id] = (facts, driver)
         return driver
+
+    async def probe(self, gateway: Gateway) -> Probe:
+        """A look at the gateway itself. One that cannot even be addressed is one that fails."""
+        try:
+            driver = self.driver(gateway)
+        except GrouplineError as error:
+            return Probe(
+                reachable=False,
+                authenticated=None,
+                latency_ms=None,
+                error=error.detail,
+                failure=FailureKind.AUTH,
+            )
+        return await driver.probe()
 
     def _facts(self, gateway: Gateway) -> GatewayFacts:
         credentials = json.loads(self._vault.decrypt(gateway.credentials))

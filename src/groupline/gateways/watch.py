@@ -9,8 +9,6 @@ from sqlalchemy import select
 
 from groupline.clock import Clock
 from groupline.db import Database
-from groupline.errors import GrouplineError
-from groupline.gateways.outcomes import FailureKind
 from groupline.gateways.port import Probe
 from groupline.gateways.service import Gateways, error_of, note_probe
 from groupline.models import Gateway
@@ -31,7 +29,7 @@ class GatewayWatch:
     async def run_once(self) -> bool:
         """Probes the gateways that are due, all at once, and stores what was found."""
         due = await self._due()
-        probes = await asyncio.gather(*map(self._probe, due))
+        probes = await asyncio.gather(*map(self._gateways.probe, due))
         for gateway, probe in zip(due, probes, strict=True):
             await self._store(gateway, probe)
         return False
@@ -42,26 +40,19 @@ class GatewayWatch:
             return None
         return max(0.0, (min(self._next.values()) - self._clock.now()).total_seconds())
 
-    async def _probe(self, gateway: Gateway) -> Probe:
-        """One that we cannot even address says so, and stops nobody else's."""
-        try:
-            driver = self._gateways.driver(gateway)
-        except GrouplineError as error:
-            return Probe(
-                reachable=False,
-                authenticated=None,
-                latency_ms=None,
-                error=error.detail,
-                failure=FailureKind.AUTH,
-            )
-        return await driver.probe()
-
     async def _due(self) -> Sequence[Gateway]:
         now = self._clock.now()
         async with self._database.reading() as session:
             rows = (await session.scalars(select(Gateway).where(Gateway.enabled.is_(True)))).all()
-        self._next = {row.id: self._next.get(row.id, now) for row in rows}
+        self._next = {row.id: self._next_of(row, now) for row in rows}
         return [row for row in rows if self._next[row.id] <= now]
+
+    def _next_of(self, gateway: Gateway, now: datetime) -> datetime:
+        """One that failed somebody since it was last looked at is looked at now: so failed, once,
+        in one call for one session, it is not taken for away until its next minute is over."""
+        planned = self._next.get(gateway.id, now)
+        failed_since = gateway.unreachable_since is not None and planned > now + FAILING_EVERY
+        return now if failed_since else planned
 
     async def _store(self, gateway: Gateway, probe: Probe) -> None:
         now, gateway_id = self._clock.now(), gateway.id

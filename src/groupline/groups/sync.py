@@ -24,8 +24,8 @@ from groupline.errors import (
     GrouplineError,
     NotFound,
 )
-from groupline.gateways.port import GroupListing
-from groupline.gateways.service import Gateways, note_failure, note_success
+from groupline.gateways.port import GroupListing, Probe
+from groupline.gateways.service import Gateways, note_probe, note_success
 from groupline.groups import rules, saving, turns
 from groupline.groups.failures import database_errors, failure_facts, not_connected
 from groupline.ids import new_id
@@ -39,6 +39,8 @@ _KEPT_SKIPPED: Final = 50
 _WORTH_TELLING: Final = 500
 _SEEN_LATELY: Final = timedelta(minutes=1)
 _COMMUNITY_PARENT: Final = "community_parent"
+_DOUBTFUL: Final = (GatewaySessionUnknown, GatewayRefused, GatewayUnreachable, GatewayAuthFailed)
+"""From a gateway that is well, these say that something may be wrong with the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,15 +240,23 @@ class GroupSync:
             number_id=str(run.number_id),
             code=failure.code,
         )
+        trouble = await self._trouble_of(run.gateway, failure)
         try:
             async with self._database.writing() as session:
-                await self._store_failure(session, run, failure)
+                await self._store_failure(session, run, failure, trouble)
         except (SQLAlchemyError, OSError):
             # The failure itself is on its way to the caller; the turn ends by its own time.
             log.exception("groups.sync_failure_not_stored", number_id=str(run.number_id))
 
+    async def _trouble_of(self, gateway: Gateway, failure: GrouplineError) -> Probe | None:
+        """What is wrong with the gateway itself; ``None`` if only this one list did not come."""
+        if not isinstance(failure, GatewayUnreachable | GatewayAuthFailed):
+            return None
+        probe = await self._gateways.probe(gateway)
+        return None if probe.failure is None else probe
+
     async def _store_failure(
-        self, session: AsyncSession, run: _Run, failure: GrouplineError
+        self, session: AsyncSession, run: _Run, failure: GrouplineError, trouble: Probe | None
     ) -> None:
         now = self._clock.now()
         if not await turns.still_has_turn(session, run.number_id, run.token):
@@ -256,7 +266,10 @@ class GroupSync:
         answer = {"code": failure.code} | failure_facts(failure) | failure.extra
         stored = answer | {"at": now.isoformat(), "failures": failures}
         await _note_sync(session, run, stored, rules.retry_sync(now, failures))
-        await _tell_gateway_state(session, run, failure, now)
+        if trouble is not None:
+            await note_probe(session, run.gateway.id, trouble, now)
+        elif isinstance(failure, _DOUBTFUL):
+            await ask_about(session, run.organization_id, run.session_id, now)
         await _record(session, run, "groups.sync_failed", answer, now)
 
     async def _give_up(self, run: _Run) -> None:
@@ -329,18 +342,6 @@ async def _note_sync(
     await announce(
         session, "numbers", organization_id=run.organization_id, subject_id=run.number_id
     )
-
-
-async def _tell_gateway_state(
-    session: AsyncSession, run: _Run, failure: GrouplineError, now: datetime
-) -> None:
-    """A gateway that cannot be asked is noted there; one that doubts the session gets asked."""
-    if isinstance(failure, GatewayUnreachable | GatewayAuthFailed):
-        await note_failure(
-            session, run.gateway.id, code=failure.code, detail=failure.detail, now=now
-        )
-    if isinstance(failure, GatewaySessionUnknown | GatewayRefused):
-        await ask_about(session, run.organization_id, run.session_id, now)
 
 
 async def _record(

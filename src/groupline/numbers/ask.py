@@ -49,7 +49,7 @@ async def verify_session(
     at = context.clock.now()
     reading = await ask(context, target)
     if isinstance(reading, ReadingFailed):
-        if await is_of_gateway(context, target.gateway, reading):
+        if await fails_itself(context, target.gateway):
             await note_failed_turn(context, target.gateway, reading, [target.session.id])
         else:
             await note_failed_session(context, target, reading)
@@ -121,19 +121,13 @@ def error_of(failed: ReadingFailed) -> UpstreamError:
             assert_never(failed.kind)
 
 
-async def is_of_gateway(context: Context, gateway: Gateway, failed: ReadingFailed) -> bool:
-    """Whether the gateway failed, or only what it says of this one session.
+async def fails_itself(context: Context, gateway: Gateway) -> bool:
+    """Whether the gateway fails, or only what it says, or does not say, of one session.
 
-    One that answered is asked for its health, and for a session that nobody has: if it answers
-    these as it should, the trouble is not the gateway's.
+    It is asked for its health, and for a session that nobody has: if it answers these as it
+    should, the trouble is not the gateway's.
     """
-    if failed.kind is FailureKind.UNREACHABLE:
-        return True
-    try:
-        driver = context.gateways.driver(gateway)
-    except GrouplineError:
-        return True
-    return (await driver.probe()).failure is not None
+    return (await context.gateways.probe(gateway)).failure is not None
 
 
 async def note_failed_session(context: Context, target: Target, failed: ReadingFailed) -> None:

@@ -21,7 +21,7 @@ from groupline.numbers import queries
 from groupline.numbers.ask import (
     apply_and_schedule,
     ask,
-    is_of_gateway,
+    fails_itself,
     note_failed_session,
     note_failed_turn,
 )
@@ -117,26 +117,43 @@ class Verifier:
         first, *others = targets
         failed = await self._verify(first)
         if failed is not None:
-            if await is_of_gateway(self._context, first.gateway, failed):
+            if await fails_itself(self._context, first.gateway):
                 ids = [target.session.id for target in targets]
                 await note_failed_turn(self._context, first.gateway, failed, ids)
                 return
             await note_failed_session(self._context, first, failed)
+        silent = [pair for pair in await self._ask_others(others) if _is_silence(pair[1])]
+        if silent:
+            await self._note_silence(silent, is_proven=failed is not None)
+
+    async def _ask_others(
+        self, targets: Sequence[Target]
+    ) -> Sequence[tuple[Target, ReadingFailed]]:
+        """What failed. The gateway has answered in this turn: what it says and cannot be used is
+        about the session, and noted there. Of silence that is still to be found out."""
         turns = asyncio.Semaphore(ASKED_AT_ONCE)
 
-        async def in_turn(target: Target) -> None:
+        async def in_turn(target: Target) -> tuple[Target, ReadingFailed] | None:
             async with turns:
                 failure = await self._verify(target)
-            if failure is not None:
-                await self._note(target, failure)
+            if failure is None:
+                return None
+            if not _is_silence(failure):
+                await note_failed_session(self._context, target, failure)
+            return target, failure
 
-        await asyncio.gather(*map(in_turn, others))
+        return [pair for pair in await asyncio.gather(*map(in_turn, targets)) if pair is not None]
 
-    async def _note(self, target: Target, failed: ReadingFailed) -> None:
-        """The gateway has answered in this turn: what it cannot say is about the session."""
-        if failed.kind is FailureKind.UNREACHABLE:
-            await note_failed_turn(self._context, target.gateway, failed, [target.session.id])
-        else:
+    async def _note_silence(
+        self, silent: Sequence[tuple[Target, ReadingFailed]], *, is_proven: bool
+    ) -> None:
+        """``is_proven``: the gateway itself was looked at in this turn already, and answered."""
+        target, failed = silent[0]
+        if not is_proven and await fails_itself(self._context, target.gateway):
+            ids = [target.session.id for target, _ in silent]
+            await note_failed_turn(self._context, target.gateway, failed, ids)
+            return
+        for target, failed in silent:
             await note_failed_session(self._context, target, failed)
 
     async def _verify(self, target: Target) -> ReadingFailed | None:
@@ -167,6 +184,10 @@ class Verifier:
             await start_pairing(self._context, fresh)
         except GrouplineError as error:
             log.info("session.refused", session_id=str(fresh.session.id), code=error.code)
+
+
+def _is_silence(failed: ReadingFailed) -> bool:
+    return failed.kind is FailureKind.UNREACHABLE
 
 
 def _to_verify(except_at: Collection[UUID] = ()) -> tuple[ColumnElement[bool], ...]:

@@ -9,14 +9,21 @@ from typing import Any
 import httpx
 import pytest
 from sqlalchemy import text, update
-from tests.contract.scripted import Answering, Peer, answer
+from tests.contract.scripted import Answering, Peer, answer, reset
 from tests.integration.groups.conftest import Phone, listed, many
 from tests.support.app import RunningApp
 from tests.support.cast import Cast
 from tests.support.clock import ManualClock
 
 from groupline.db import Database
-from groupline.errors import Conflict, DatabaseFailed, GatewayUnreachable, NumberNotConnected
+from groupline.errors import (
+    Conflict,
+    DatabaseFailed,
+    GatewayAuthFailed,
+    GatewayUnreachable,
+    GrouplineError,
+    NumberNotConnected,
+)
 from groupline.groups.turns import LEASE_SECONDS, RENEWED_EVERY_SECONDS
 from groupline.journal import SYSTEM
 from groupline.models import Gateway, Lease, WhatsappNumber, WhatsappSession
@@ -169,6 +176,43 @@ async def test_a_gateway_that_cannot_be_reached_is_noted_and_the_groups_stay(
     assert number.last_sync is not None
     assert number.last_sync["upstream"] == "gateway"
     assert all(saved.membership.is_active for saved in (await phone.saved()).values())
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        [reset(), reset()],  # the client asks once more, on a new connection
+        [answer(401, {"error": "Unauthorized"})],
+    ],
+)
+async def test_a_list_that_does_not_come_makes_no_gateway_unreachable_that_answers_otherwise(
+    phone: Phone, clock: ManualClock, database: Database, trouble: list[Answering]
+) -> None:
+    healthy = [answer(200, {"status": "ok"}), answer(404, {"error": "Session not found"})]
+    phone.gateway.says(*trouble, *healthy)
+
+    with pytest.raises(GrouplineError):
+        await phone.synced()
+
+    async with database.reading() as session:
+        paired = await session.get_one(WhatsappSession, phone.session_id)
+        gateway = await session.get_one(Gateway, paired.gateway_id)
+    assert (gateway.unreachable_since, gateway.last_error) == (None, None)
+    assert paired.next_verify_at == clock.now()
+
+
+async def test_a_gateway_that_refuses_our_key_is_noted_as_one_that_does(
+    phone: Phone, clock: ManualClock, database: Database
+) -> None:
+    phone.gateway.says(answer(401, {"error": "Unauthorized"}))
+
+    with pytest.raises(GatewayAuthFailed):
+        await phone.synced()
+
+    async with database.reading() as session:
+        paired = await session.get_one(WhatsappSession, phone.session_id)
+        gateway = await session.get_one(Gateway, paired.gateway_id)
+    assert (gateway.unreachable_since, gateway.last_error_code) == (clock.now(), "auth")
 
 
 async def test_a_session_that_the_gateway_does_not_know_is_asked_about_at_once(

@@ -137,7 +137,7 @@ async def open_desk(
 ) -> Desk:
     vault = Vault(SECRET_KEY)
     short = Limit(limit)  # for the tests in which a gateway stays silent
-    limits = Limits(connect=short, status=short, disconnect=short)
+    limits = Limits(probe=short, connect=short, status=short, disconnect=short)
     context = Context(
         database=database,
         gateways=Gateways(DriverRegistry(pool, limits), vault),
