@@ -21,7 +21,6 @@ from groupline.events.schemas import (
     Refreshed,
     RunResult,
     StepView,
-    Unresolved,
 )
 from groupline.http.schemas import ApiModel
 from groupline.messages.schemas import DisplayState
@@ -60,6 +59,7 @@ class EventChangesIn(ApiModel):
     sequence_id: UUID | None = Field(
         None, description="Pending messages of the old one are cancelled"
     )
+    dry_run: bool = Field(False, description="Only say what would follow for its messages")
 
 
 class GroupsIn(ApiModel):
@@ -174,7 +174,8 @@ class EventGroupOut(ApiModel):
 class EventEdited(EventDetail):
     moved_messages: int = Field(description="Pending ones that the new number sends now")
     cancelled_messages: int = Field(description="Pending ones of the sequence it had before")
-    not_member: list[EventGroupOut] = Field(description="Groups that its number cannot write to")
+    not_member: list[EventGroupOut] = Field(description="Groups that this number cannot write to")
+    committed: bool = Field(description="Not by a dry run: then the rest is as it was")
 
 
 class GroupsOut(ApiModel):
@@ -342,6 +343,7 @@ def edited_out(
         moved_messages=edited.moved_messages,
         cancelled_messages=edited.cancelled_messages,
         not_member=[group_out(each) for each in edited.not_member],
+        committed=edited.committed,
     )
 
 
@@ -380,14 +382,10 @@ def refreshed_out(refreshed: Refreshed) -> RefreshedOut:
     return RefreshedOut(
         messages=refreshed.messages,
         events=refreshed.events,
-        unresolved=[_unresolved_out(each) for each in refreshed.unresolved],
+        unresolved=[UnresolvedOut.model_validate(each) for each in refreshed.unresolved],
         kept=refreshed.kept,
         committed=refreshed.committed,
     )
-
-
-def _unresolved_out(each: Unresolved) -> UnresolvedOut:
-    return UnresolvedOut.model_validate(each)
 
 
 def preflight_out(looked: Looked) -> PreflightOut:

@@ -33,6 +33,7 @@ from groupline.errors import InvalidInput
 from groupline.events import service
 from groupline.events.clock_changes import ClockChange
 from groupline.events.clock_changes import Field as ClockField
+from groupline.events.edit import edit
 from groupline.events.group_queries import event_groups
 from groupline.events.groups import set_groups
 from groupline.events.pending import count_stale
@@ -129,17 +130,21 @@ def _add_resource(router: APIRouter, kind: EventKind) -> None:
     async def change(
         runtime: CurrentRuntime, operator: Operator, event_id: UUID, body: EventChangesIn
     ) -> EventEdited:
-        """Its time cannot change here while messages are pending: see `reschedule`."""
+        """Its time cannot change here while messages are pending: see `reschedule`.
+
+        With `dryRun` nothing changes, and the answer says what would follow for its messages.
+        """
         now, organization_id = runtime.clock.now(), operator.organization_id
         async with runtime.database.writing() as session:
             view = await get_event(session, organization_id, event_id, now=now, kind=kind)
             wanted, clocks = _changed(view, body, operator)
-            edited = await service.edit(
+            edited = await edit(
                 session,
                 organization_id,
                 event_id,
                 wanted,
                 kind=kind,
+                dry_run=body.dry_run,
                 actor=operator.actor,
                 now=now,
             )
@@ -291,7 +296,7 @@ async def _create(
 def _changed(
     view: EventView, body: EventChangesIn, operator: Principal
 ) -> tuple[EventInput, Clocks]:
-    given = {name: getattr(body, name) for name in body.model_fields_set}
+    given = {name: getattr(body, name) for name in body.model_fields_set - {"dry_run"}}
     for name in ("title", "starts_at", "timezone"):
         if name in given and given[name] is None:
             why = "cannot be empty"

@@ -248,7 +248,7 @@ class GroupsChanged:
 
 @dataclass(frozen=True, slots=True)
 class Edited:
-    """What an edit did beyond the event itself."""
+    """What an edit did, or would do, beyond the event itself."""
 
     moved_messages: int = 0
     """Pending ones that another number sends now."""
@@ -256,3 +256,4 @@ class Edited:
     """Groups that this number cannot write to."""
     cancelled_messages: int = 0
     """Of a sequence that is no longer the event's."""
+    committed: bool = True

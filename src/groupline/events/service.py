@@ -9,11 +9,10 @@ from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.errors import Conflict, NotFound
-from groupline.events.groups import unreachable_groups
-from groupline.events.pending import cancel_pending, count_pending, give_to_number
+from groupline.events.pending import cancel_pending, count_pending
 from groupline.events.queries import get_event, lock_event
 from groupline.events.rules import check_input, check_planned, word
-from groupline.events.schemas import Edited, EventInput, EventView
+from groupline.events.schemas import EventInput, EventView
 from groupline.events.telling import in_words, tell
 from groupline.ids import new_id
 from groupline.journal import Actor
@@ -24,7 +23,6 @@ from groupline.models import (
     EventKind,
     EventVariable,
     Preflight,
-    SequenceStep,
     WhatsappNumber,
 )
 from groupline.models import Sequence as MessageSequence
@@ -45,7 +43,7 @@ async def create(
     now: datetime,
 ) -> UUID:
     wanted = check_input(wanted, now)
-    await _check_references(session, organization_id, wanted)
+    await check_references(session, organization_id, wanted)
     event_id = new_id()
     await session.execute(
         insert(EVENTS).values(
@@ -56,7 +54,7 @@ async def create(
             created_by=actor.reference,
             created_at=now,
             updated_at=now,
-            **_columns(wanted),
+            **columns(wanted),
         )
     )
     await tell(
@@ -69,105 +67,6 @@ async def create(
         now=now,
     )
     return event_id
-
-
-async def edit(
-    session: AsyncSession,
-    organization_id: UUID,
-    event_id: UUID,
-    wanted: EventInput,
-    *,
-    kind: EventKind | None = None,
-    actor: Actor,
-    now: datetime,
-) -> Edited:
-    """What is pending follows to another number, and is called off with its sequence.
-
-    The time of an event with pending messages changes by ``reschedule`` only, which shows first
-    what that means for them.
-    """
-    await lock_event(session, organization_id, event_id, kind)
-    event = await get_event(session, organization_id, event_id, now=now)
-    check_planned(event.kind, event.status)
-    wanted = check_input(wanted, now)
-    await _check_references(session, organization_id, wanted, kept_sequence=event.sequence_id)
-    await _check_time_may_change(session, event, wanted)
-    cancelled = await _leave_sequence(session, event, wanted, actor, now)
-    moved = await _change_number(session, event, wanted, now)
-    await session.execute(
-        update(EVENTS)
-        .where(EVENTS.c.organization_id == organization_id, EVENTS.c.id == event_id)
-        .values(updated_at=now, **_columns(wanted))
-    )
-    not_member = await unreachable_groups(session, organization_id, event_id, wanted.number_id)
-    before, after = _columns(event.facts), _columns(wanted)
-    changed = sorted(name for name in after if before[name] != after[name])
-    data = {"changed": changed, "movedMessages": moved, "cancelledMessages": cancelled}
-    await tell(
-        session,
-        "event.edited",
-        organization_id=organization_id,
-        event_id=event_id,
-        data=data,
-        actor=actor,
-        now=now,
-    )
-    return Edited(moved, tuple(not_member), cancelled)
-
-
-async def _check_time_may_change(
-    session: AsyncSession, event: EventView, wanted: EventInput
-) -> None:
-    if (wanted.starts_at, wanted.timezone) == (event.starts_at, event.timezone):
-        return
-    pending = await count_pending(session, event.organization_id, event.id)
-    if pending:
-        raise Conflict(
-            f"{in_words(pending)} of this {word(event.kind)} would have to move.",
-            hint="Reschedule it: that shows their new times first.",
-            state=event.status,
-            pendingMessages=pending,
-        )
-
-
-async def _leave_sequence(
-    session: AsyncSession, event: EventView, wanted: EventInput, actor: Actor, now: datetime
-) -> int:
-    """Steps of another sequence are other messages: those of the old one are called off."""
-    if wanted.sequence_id == event.sequence_id or event.sequence_id is None:
-        return 0
-    return await cancel_pending(
-        session,
-        event.organization_id,
-        event.id,
-        MESSAGES.c.step_id.in_(
-            select(SequenceStep.id).where(
-                SequenceStep.organization_id == event.organization_id,
-                SequenceStep.sequence_id == event.sequence_id,
-            )
-        ),
-        reason="sequence_changed",
-        actor=actor,
-        now=now,
-    )
-
-
-async def _change_number(
-    session: AsyncSession, event: EventView, wanted: EventInput, now: datetime
-) -> int:
-    if wanted.number_id == event.number_id:
-        return 0
-    if wanted.number_id is not None:
-        return await give_to_number(session, event.organization_id, event.id, wanted.number_id, now)
-    pending = await count_pending(session, event.organization_id, event.id)
-    if pending:
-        raise Conflict(
-            f"{in_words(pending)} of this {word(event.kind)} would have no number.",
-            hint="Choose another number, or cancel the event.",
-            state=event.status,
-            pendingMessages=pending,
-        )
-    return 0
 
 
 async def duplicate(
@@ -342,7 +241,7 @@ async def _check_nothing_left(session: AsyncSession, event: EventView) -> None:
         )
 
 
-async def _check_references(
+async def check_references(
     session: AsyncSession,
     organization_id: UUID,
     wanted: EventInput,
@@ -367,7 +266,7 @@ async def _check_references(
         raise NotFound("There is no such sequence.")
 
 
-def _columns(wanted: EventInput) -> dict[str, Any]:
+def columns(wanted: EventInput) -> dict[str, Any]:
     return {
         "title": wanted.title,
         "starts_at": wanted.starts_at,

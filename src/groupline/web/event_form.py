@@ -12,6 +12,7 @@ from starlette.responses import Response
 from groupline.errors import InvalidInput, NotFound
 from groupline.events import service
 from groupline.events.choices import sequence_choices
+from groupline.events.edit import edit
 from groupline.events.schemas import Edited, EventInput, EventView
 from groupline.gateways.phone import display_phone
 from groupline.http.context import CurrentRuntime
@@ -129,7 +130,7 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
         return pages.redirect(f"/{kind}s/{event_id}", toast=toast)
 
     @router.get("/{event_id}/edit")
-    async def edit(
+    async def edit_form(
         request: Request,
         runtime: CurrentRuntime,
         pages: CurrentPages,
@@ -149,20 +150,26 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
         principal: Operator,
         event_id: EventId,
         given: Annotated[Typed, Depends(typed)],
+        seen: Annotated[str, Form(max_length=100)] = "",
     ) -> Response:
+        """What follows for scheduled messages is shown before it is done."""
         event = await find(runtime, principal, kind, event_id)
         try:
             wanted, notes = given.read(event)
-            async with runtime.database.writing() as session:
-                edited = await service.edit(
-                    session,
-                    principal.organization_id,
-                    event_id,
-                    wanted,
+            foreseen = await _edit(runtime, principal, event, wanted, dry_run=True)
+            if _asks_first(foreseen, event, wanted) and seen != _choice(wanted):
+                return await _form(
+                    request,
+                    runtime,
+                    pages,
+                    principal,
                     kind=kind,
-                    actor=principal.actor,
-                    now=runtime.clock.now(),
+                    given=given,
+                    event=event,
+                    foreseen=foreseen,
+                    seen=_choice(wanted),
                 )
+            edited = await _edit(runtime, principal, event, wanted, dry_run=False)
         except InvalidInput as error:
             return await _form(
                 request,
@@ -175,6 +182,39 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
                 refused=error,
             )
         return pages.redirect(f"/{kind}s/{event_id}", toast=_saved(edited, notes))
+
+
+async def _edit(
+    runtime: Runtime,
+    principal: Principal,
+    event: EventView,
+    wanted: EventInput,
+    *,
+    dry_run: bool,
+) -> Edited:
+    database = runtime.database
+    async with database.reading() if dry_run else database.writing() as session:
+        return await edit(
+            session,
+            principal.organization_id,
+            event.id,
+            wanted,
+            kind=event.kind,
+            dry_run=dry_run,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+
+
+def _asks_first(foreseen: Edited, event: EventView, wanted: EventInput) -> bool:
+    """Where messages follow, or the groups that have been chosen are not those of the number."""
+    left_out = foreseen.not_member and wanted.number_id not in (None, event.number_id)
+    return bool(foreseen.moved_messages or foreseen.cancelled_messages or left_out)
+
+
+def _choice(wanted: EventInput) -> str:
+    """What a person has seen the consequences of. Choosing anew shows them anew."""
+    return f"{wanted.number_id}/{wanted.sequence_id}"
 
 
 def _saved(edited: Edited, notes: Sequence[str]) -> Toast:
@@ -203,6 +243,8 @@ async def _form(
     kind: EventKind,
     given: Typed,
     event: EventView | None = None,
+    foreseen: Edited | None = None,
+    seen: str = "",
     refused: InvalidInput | None = None,
 ) -> Response:
     numbers = await _numbers(runtime, principal)
@@ -219,6 +261,8 @@ async def _form(
         typed=given,
         pending=pending_count(event) if event else 0,
         errors=_errors(refused),
+        foreseen=foreseen,
+        seen=seen,
         numbers=[(each.id, _label(each)) for each in numbers],
         sequences=sequences,
         timezones=[(name, name) for name in timezone_names(given.timezone)],

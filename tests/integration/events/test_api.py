@@ -239,19 +239,35 @@ async def test_another_number_takes_the_pending_messages_and_groups_without_it_a
         inside = {"organization_id": studio.organization_id}
         other = await make_number(session, **inside)
         await make_membership(session, **inside, number_id=other.id, group_id=studio.group_ids[0])
-    edited = await call(client, "PATCH", url(studio), {"numberId": str(other.id)})
-    assert edited["movedMessages"] == 15
-    assert {group["id"] for group in edited["notMember"]} == set(map(str, studio.group_ids[1:]))
+    change = {"numberId": str(other.id)}
+
+    shown = await call(client, "PATCH", url(studio), change | {"dryRun": True})
+
+    assert (shown["committed"], shown["numberId"]) == (False, str(studio.number_id))
+    rows = await messages_of(database, studio.event_id)
+    assert {row.number_id for row in rows} == {studio.number_id}
+    edited = await call(client, "PATCH", url(studio), change)
+    assert (edited["committed"], edited["numberId"]) == (True, str(other.id))
+    for answer in (shown, edited):
+        assert answer["movedMessages"] == 15
+        assert {group["id"] for group in answer["notMember"]} == set(map(str, studio.group_ids[1:]))
     rows = await messages_of(database, studio.event_id)
     assert {row.number_id for row in rows} == {other.id}
 
 
 async def test_another_sequence_calls_off_the_messages_of_the_old_one(
-    client: httpx.AsyncClient, studio: Studio
+    client: httpx.AsyncClient, studio: Studio, database: Database
 ) -> None:
     await scheduled(client, studio)
-    edited = await call(client, "PATCH", url(studio), {"sequenceId": None})
+    async with database.writing() as session:
+        other = await make_number(session, organization_id=studio.organization_id)
+    change = {"sequenceId": None, "numberId": str(other.id)}
+    shown = await call(client, "PATCH", url(studio), change | {"dryRun": True})
+    assert (shown["cancelledMessages"], shown["movedMessages"]) == (15, 0)
+    assert shown["counts"] == {"scheduled": 15}
+    edited = await call(client, "PATCH", url(studio), change | {"numberId": None})
     assert (edited["cancelledMessages"], edited["counts"]) == (15, {"cancelled": 15})
+    await call(client, "PATCH", url(studio), {"numberId": str(studio.number_id)})
     await call(client, "PATCH", url(studio), {"sequenceId": str(studio.sequence_id)})
     again = await call(client, "POST", url(studio, "/run-sequence"))
     assert again["scheduled"] == 15

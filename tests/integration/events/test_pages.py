@@ -272,7 +272,19 @@ async def test_another_number_says_what_follows_and_where_it_is_not(
         "number_id": str(other.id),
         "sequence_id": str(studio.sequence_id),
     }
-    page = await browser.post(url(studio, "/edit"), data=data)
+    shown = words(await browser.post(url(studio, "/edit"), data=data))
+    assert "15 scheduled messages go from the new number." in shown
+    assert "cannot write to 3 of its groups: Group 0 (" in shown
+    rows = await messages_of(database, studio.event_id)
+    assert {row.number_id for row in rows} == {studio.number_id}
+    # What was seen is another choice than this one: it is shown anew.
+    stale = data | {"seen": f"{studio.number_id}/{studio.sequence_id}"}
+    assert "Nothing has been saved yet." in words(
+        await browser.post(url(studio, "/edit"), data=stale)
+    )
+    page = await browser.post(
+        url(studio, "/edit"), data=data | {"seen": f"{other.id}/{studio.sequence_id}"}
+    )
     assert "15 scheduled messages now go from the new number." in page.text
     assert "cannot write to 3 of its groups" in page.text
     async with database.reading() as session:
