@@ -8,6 +8,7 @@ of their own.
 
 import asyncio
 import re
+import select
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -149,7 +150,9 @@ class DirectPostgres:
             await connection.close()
 
     async def _connected(self) -> AsyncConnection[Any]:
-        if self._connection is None or self._connection.closed:
+        if self._connection is not None and _is_stale(self._connection):
+            await self.close()
+        if self._connection is None:
             self._connection = await self._connect()
         return self._connection
 
@@ -162,6 +165,18 @@ class DirectPostgres:
         _check(statements, answers)
         await _together(connection, [_COMMIT])
         return answers
+
+
+def _is_stale(connection: AsyncConnection[Any]) -> bool:
+    """Whether the other side has closed it while it was idle: told without asking anything.
+
+    What can be read from a connection that was asked nothing is that, or why it was ended.
+    """
+    if connection.closed:
+        return True
+    look = select.poll()
+    look.register(connection.fileno(), select.POLLIN)
+    return bool(look.poll(0))
 
 
 async def _together(

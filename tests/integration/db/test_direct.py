@@ -5,7 +5,7 @@ import sqlite3
 
 import psycopg
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import URL, func, select
 from tests.integration.db.test_announcements import hearing
 from tests.support.clock import NOW
 
@@ -97,15 +97,43 @@ async def test_a_cancelled_one_has_ended_before_anybody_else_writes(database: Da
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-async def test_a_connection_that_was_cut_is_replaced(database: Database) -> None:
+async def test_a_connection_that_was_cut_while_idle_is_replaced_before_anything_fails(database: Database) -> None:
     [answer] = await database.carry_out([Statement("SELECT pg_backend_pid()", {})])
     async with database.writing() as session:
         await session.execute(select(func.pg_terminate_backend(answer.rows[0][0], 5000)))
 
-    with pytest.raises(psycopg.OperationalError):
-        await database.carry_out([write("lost")])
     await database.carry_out([write("one")])
-    assert await names(database) == ["one"]
+    await database.carry_out([write("two", affects=1)])
+    assert await names(database) == ["one", "two"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_connection_that_lives_is_kept(database: Database) -> None:
+    asked = Statement("SELECT pg_backend_pid()", {})
+    served_by = {(await database.carry_out([asked]))[0].rows[0][0] for _ in range(5)}
+    assert len(served_by) == 1
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_transactions_do_not_meet_a_connection_that_was_cut(database: Database) -> None:
+    cut = """
+        SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+        WHERE datname = current_database() AND pid <> pg_backend_pid()
+    """
+    await database.carry_out([write("before")])
+    await database.ping()
+    with psycopg.connect(_plain(database.url)) as connection:
+        assert (connection.execute(cut).fetchone() or [0])[0] >= 2
+
+    assert await names(database) == ["before"]
+    async with database.writing() as session:
+        session.add(Lease(name="between", owner="worker", expires_at=NOW))
+    await database.carry_out([write("after")])
+    assert await names(database) == ["after", "before", "between"]
+
+
+def _plain(url: URL) -> str:
+    return url.set(drivername="postgresql").render_as_string(hide_password=False)
 
 
 async def test_a_database_that_was_never_written_to_this_way_closes(database: Database) -> None:
