@@ -141,12 +141,20 @@ async def test_groups_without_a_name_are_found_by_all_of_their_id_after_the_upgr
 ) -> None:
     await migrate.upgrade(empty_database, revision="0015")
     organization_id = new_id()
+    kept = [
+        (None, "120363000012345678@g.us", " 345678"),
+        ("Workshop", "120363000087654321@g.us", "workshop 654321"),
+    ]
     rows = [
-        {"id": new_id(), "name": name, "jid": jid, "stored": stored}
-        for name, jid, stored in (
-            (None, "120363000012345678@g.us", " 345678"),
-            ("Workshop", "120363000087654321@g.us", "workshop 654321"),
-        )
+        {
+            "id": new_id(),
+            "organization_id": organization_id,
+            "group_jid": jid,
+            "group_name": name,
+            "search_name": stored,
+            "created_at": NOW,
+        }
+        for name, jid, stored in kept
     ]
     async with empty_database.writing() as session:
         await session.execute(
@@ -156,20 +164,7 @@ async def test_groups_without_a_name_are_found_by_all_of_their_id_after_the_upgr
             ).bindparams(bindparam("id", type_=Uuid()), bindparam("at", type_=UtcDateTime())),
             {"id": organization_id, "at": NOW},
         )
-        await session.execute(
-            insert(WhatsappGroup),
-            [
-                {
-                    "id": row["id"],
-                    "organization_id": organization_id,
-                    "group_jid": row["jid"],
-                    "group_name": row["name"],
-                    "search_name": row["stored"],
-                    "created_at": NOW,
-                }
-                for row in rows
-            ],
-        )
+        await session.execute(insert(WhatsappGroup), rows)
 
     await migrate.upgrade(empty_database)
 
@@ -177,4 +172,4 @@ async def test_groups_without_a_name_are_found_by_all_of_their_id_after_the_upgr
         found = await list_groups(session, organization_id, GroupFilter(query="000012345"))
         stored = set(await session.scalars(select(WhatsappGroup.search_name)))
     assert [group.id for group in found.groups] == [rows[0]["id"]]
-    assert stored == {search_name(row["name"], row["jid"]) for row in rows}
+    assert stored == {search_name(name, jid) for name, jid, _ in kept}

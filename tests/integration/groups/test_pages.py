@@ -19,7 +19,6 @@ from groupline.errors import GrouplineError
 from groupline.groups import turns
 from groupline.runtime import Runtime
 
-
 CONNECTION = "/settings/connection"
 
 

@@ -5,16 +5,20 @@ from alembic import op
 revision = "0016"
 down_revision = "0015"
 
-_ID_BEGINS = {"sqlite": "substr({0}, 1, {1})", "postgresql": "left({0}, {1})"}
-_AT = {"sqlite": "instr(group_jid, '@')", "postgresql": "position('@' in group_jid)"}
-
 
 def upgrade() -> None:
-    dialect = op.get_context().dialect.name
-    local_part = _ID_BEGINS[dialect].format("group_jid", f"{_AT[dialect]} - 1")
-    op.execute(
-        f"""
-        UPDATE whatsapp_groups SET search_name = ' ' || lower({local_part})
-        WHERE group_name IS NULL AND {_AT[dialect]} BETWEEN 2 AND 100
-        """
-    )
+    op.execute(_NAMELESS[op.get_context().dialect.name])
+
+
+_NAMELESS = {
+    "sqlite": """
+        UPDATE whatsapp_groups
+        SET search_name = ' ' || lower(substr(group_jid, 1, instr(group_jid, '@') - 1))
+        WHERE group_name IS NULL AND instr(group_jid, '@') BETWEEN 2 AND 100
+    """,
+    "postgresql": """
+        UPDATE whatsapp_groups
+        SET search_name = ' ' || lower(left(group_jid, position('@' IN group_jid) - 1))
+        WHERE group_name IS NULL AND position('@' IN group_jid) BETWEEN 2 AND 100
+    """,
+}
