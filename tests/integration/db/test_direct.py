@@ -97,7 +97,9 @@ async def test_a_cancelled_one_has_ended_before_anybody_else_writes(database: Da
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-async def test_a_connection_that_was_cut_while_idle_is_replaced_before_anything_fails(database: Database) -> None:
+async def test_a_connection_that_was_cut_while_idle_is_replaced_before_anything_fails(
+    database: Database,
+) -> None:
     [answer] = await database.carry_out([Statement("SELECT pg_backend_pid()", {})])
     async with database.writing() as session:
         await session.execute(select(func.pg_terminate_backend(answer.rows[0][0], 5000)))
