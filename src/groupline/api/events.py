@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.api.event_actions import add_actions
+from groupline.api.event_import import add_import
 from groupline.api.event_models import (
     EventChangesIn,
     EventDetail,
@@ -75,6 +76,7 @@ class GroupsOfEvent(ApiModel):
 
 def router_of(kind: EventKind) -> APIRouter:
     router = APIRouter(prefix=f"/{kind}s", tags=[f"{kind}s"])
+    add_import(router, kind)
     _add_resource(router, kind)
     _add_parts(router, kind)
     add_actions(router, kind)

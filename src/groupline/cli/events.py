@@ -7,16 +7,14 @@ from uuid import UUID
 
 import typer
 
-from groupline.cli.output import FAILED, JsonOption, command, emit, fail, table
+from groupline.cli.output import FAILED, JsonOption, command, emit, table
 from groupline.events import service
-from groupline.events.choices import known_to_imports
-from groupline.events.import_run import create_all
-from groupline.events.imports import find_events
+from groupline.events.import_run import Imported, TableRefused, look, take
+from groupline.events.imports import FoundEvents
 from groupline.events.preflight_run import Preflights
 from groupline.events.queries import list_events
 from groupline.events.run import run_sequence
 from groupline.events.schemas import EventFilter, EventView
-from groupline.events.tables import read_table
 from groupline.journal import Actor
 from groupline.models import EventKind
 from groupline.orgs.service import find_organization
@@ -119,31 +117,45 @@ async def import_table(
     org: Org,
     webinars: Webinars = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it says.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Also what is there already.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Plan the events of a table, all or none. Columns: title, starts, ends, timezone, number,
-    sequence, groups; any other is a variable."""
+    sequence, groups; any other is a variable. What is there already, by title and start, is left
+    out."""
     async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
-        now = runtime.clock.now()
         organization = await find_organization(session, org)
-        known = await known_to_imports(session, organization.id, organization.timezone)
-        found = find_events(read_table(file.read_bytes()), known, now)
+        data, kind = file.read_bytes(), _kind(webinars)
+        own: dict[str, Any] = {"timezone": organization.timezone, "now": runtime.clock.now()}
+        found = await look(session, organization.id, kind, data, **own)
         if found.mistakes:
-            fail("; ".join(f"line {each.line}: {each.why}" for each in found.mistakes))
-        ids: list[UUID] = []
+            raise TableRefused(found.mistakes)
+        imported = Imported(found, (), again, committed=False)
         if not dry_run:
-            ids = await create_all(
-                session,
-                organization.id,
-                _kind(webinars),
-                found.events,
-                actor=_COMMAND_LINE,
-                now=now,
+            imported = await take(
+                session, organization.id, kind, data, again=again, actor=_COMMAND_LINE, **own
             )
-    verb = "would be planned" if dry_run else "planned"
-    notes = [f"line {each.line}: {note}" for each in found.events for note in each.notes]
-    facts = {"events": len(found.events), "ids": ids, "committed": not dry_run, "notes": notes}
-    emit(facts, as_json=as_json, line="\n".join([*notes, f"{len(found.events)} {verb}"]))
+    notes = _notes(imported.found)
+    facts = {
+        "events": imported.planned,
+        "skipped": imported.skipped,
+        "ids": list(imported.ids),
+        "committed": imported.committed,
+        "notes": notes,
+    }
+    said = f"{imported.planned} {'would be planned' if dry_run else 'planned'}"
+    left_out = f", {imported.skipped} left out" if imported.skipped else ""
+    emit(facts, as_json=as_json, line="\n".join([*notes, said + left_out]))
+
+
+def _notes(found: FoundEvents) -> list[str]:
+    """What a person should know about the lines."""
+    return [
+        f"line {each.line}, {each.event.title}: {note}"
+        for each in found.events
+        for note in (*each.notes, each.already_there)
+        if note
+    ]
 
 
 def _kind(webinars: bool) -> EventKind:

@@ -1,7 +1,7 @@
 """What a table says about events, their groups and their values. Pure: facts in, decisions out."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -16,6 +16,7 @@ from groupline.events.variables import BUILTIN
 from groupline.gateways.phone import normalise_phone
 from groupline.groups.names import normalise, short_id
 from groupline.messages.variables import is_name
+from groupline.models import EventStatus
 from groupline.orgs.rules import check_timezone
 
 GROUP_COLUMNS: Final = ("group", "name", "id", "group id", "jid")
@@ -130,6 +131,16 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class PresentEvent:
+    """An event that is there already."""
+
+    id: UUID
+    title: str
+    starts_at: datetime
+    status: EventStatus
+
+
+@dataclass(frozen=True, slots=True)
 class FoundEvent:
     line: int
     event: EventInput
@@ -137,12 +148,42 @@ class FoundEvent:
     values: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     """What a change of the clocks does to its times."""
+    present: PresentEvent | None = None
+    """The one like it that is there already."""
+    twin: int | None = None
+    """The earlier line that says the same."""
+
+    @property
+    def already_there(self) -> str | None:
+        """Why it is left out, if nobody wants it once more."""
+        if self.present is not None:
+            status = self.present.status
+            return "Already there" if status == "planned" else f"Already there, {status}"
+        return None if self.twin is None else f"The same as line {self.twin}"
 
 
 @dataclass(frozen=True, slots=True)
 class FoundEvents:
     events: tuple[FoundEvent, ...]
     mistakes: tuple[Mistake, ...]
+
+    @property
+    def new(self) -> tuple[FoundEvent, ...]:
+        """Those that are not there already."""
+        return tuple(each for each in self.events if each.already_there is None)
+
+
+def with_present(found: FoundEvents, present: Sequence[PresentEvent]) -> FoundEvents:
+    """An event is there already if one has its title and its start."""
+    known = {(each.title, each.starts_at): each for each in present}
+    first: dict[tuple[str, datetime], int] = {}
+    events = []
+    for each in found.events:
+        key = (each.event.title, each.event.starts_at)
+        line = first.setdefault(key, each.line)
+        twin = None if line == each.line else line
+        events.append(replace(each, present=known.get(key), twin=twin))
+    return replace(found, events=tuple(events))
 
 
 def find_events(table: Table, known: Known, now: datetime) -> FoundEvents:

@@ -7,17 +7,17 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from groupline.errors import InvalidInput
-from groupline.events.choices import group_book, known_to_imports
+from groupline.events import import_run
+from groupline.events.choices import group_book
 from groupline.events.group_queries import group_names
 from groupline.events.groups import set_groups
-from groupline.events.import_run import create_all
+from groupline.events.import_run import Imported
 from groupline.events.imports import (
     EVENT_COLUMNS,
     GROUP_COLUMNS,
     VALUE_COLUMNS,
     FoundEvents,
     FoundGroups,
-    find_events,
     find_groups,
     find_values,
 )
@@ -59,29 +59,34 @@ def _add_events(router: APIRouter, kind: EventKind) -> None:
     async def look(
         request: Request, runtime: CurrentRuntime, pages: CurrentPages, principal: Operator
     ) -> Response:
-        brought, now = await read_brought(request), runtime.clock.now()
+        brought, organization_id = await read_brought(request), principal.organization_id
+        own: dict[str, Any] = {"timezone": principal.timezone, "now": runtime.clock.now()}
+        again = brought.fields.get("again") == "true"
         try:
-            table = read_table(brought.data)
             async with runtime.database.reading() as session:
-                known = await known_to_imports(
-                    session, principal.organization_id, principal.timezone
+                found = await import_run.look(session, organization_id, kind, brought.data, **own)
+            wanted = found.events if again else found.new
+            if not brought.taken or found.mistakes or not wanted:
+                return _events_page(request, pages, principal, kind, brought=brought, found=found)
+            async with runtime.database.writing() as session:
+                taken = await import_run.take(
+                    session,
+                    organization_id,
+                    kind,
+                    brought.data,
+                    again=again,
+                    actor=principal.actor,
+                    **own,
                 )
-            found = find_events(table, known, now)
         except InvalidInput as error:
             return _events_page(request, pages, principal, kind, brought=brought, refused=error)
-        if not brought.taken or found.mistakes or not found.events:
-            return _events_page(request, pages, principal, kind, brought=brought, found=found)
-        async with runtime.database.writing() as session:
-            ids = await create_all(
-                session,
-                principal.organization_id,
-                kind,
-                found.events,
-                actor=principal.actor,
-                now=now,
-            )
-        said = f"{len(ids):,} {kind}{'' if len(ids) == 1 else 's'} planned."
-        return pages.redirect(f"/{kind}s", toast=("success", said))
+        return pages.redirect(f"/{kind}s", toast=("success", _imported(kind, taken)))
+
+
+def _imported(kind: EventKind, taken: Imported) -> str:
+    said = f"{taken.planned:,} {kind}{'' if taken.planned == 1 else 's'} planned."
+    skipped = "1 was" if taken.skipped == 1 else f"{taken.skipped:,} were"
+    return f"{said} {skipped} there already." if taken.skipped else said
 
 
 def _events_page(
@@ -107,6 +112,7 @@ def _events_page(
         brought=brought,
         refused=refused,
         rows=found.events if found else (),
+        new=len(found.new) if found else 0,
         mistakes=found.mistakes if found else (),
         looked=found is not None,
     )

@@ -1,5 +1,6 @@
 """Workshops and webinars over the REST API."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
@@ -21,7 +22,7 @@ from tests.support.clock import NOW
 from tests.support.factories import make_event, make_group, make_membership, make_number
 
 from groupline.db import Database
-from groupline.models import Organization, SequenceStep
+from groupline.models import Organization, SequenceStep, WhatsappNumber
 from groupline.orgs.rules import Scope
 
 API = "/api/v1"
@@ -527,3 +528,64 @@ async def test_steps_that_meet_a_change_of_the_clocks_say_so(
         noted = {step["title"]: step["note"] for step in steps if step["note"]}
         assert noted == {"The day after": SPRING}
     assert times["note"] is None
+
+
+TABLE = """title,starts,number,groups,zoom_link
+Glazing,2026-03-08 19:00,{phone},Group 0|Group 1,https://example.org/g
+Firing,2026-03-09 19:00,,,
+"""
+
+
+async def test_a_table_is_looked_at_and_then_planned_once(
+    client: httpx.AsyncClient, studio: Studio, database: Database
+) -> None:
+    async with database.reading() as session:
+        number = await session.get_one(WhatsappNumber, studio.number_id)
+    table = {"csv": TABLE.format(phone=number.phone_number)}
+    here = f"{API}/workshops/import"
+
+    looked = await call(client, "POST", here, table)
+    assert (looked["committed"], looked["planned"], looked["ids"]) == (False, 2, [])
+    glazing = looked["events"][0]
+    assert (glazing["line"], glazing["startsAt"]) == (2, "2026-03-08T19:00:00+05:30")
+    assert (glazing["numberId"], len(glazing["groupIds"])) == (str(studio.number_id), 2)
+    assert glazing["variables"] == {"zoom_link": "https://example.org/g"}
+    assert len((await call(client, "GET", f"{API}/workshops"))["items"]) == 1
+
+    taken = await call(client, "POST", here, table | {"dryRun": False})
+    assert (taken["committed"], taken["planned"], taken["skipped"]) == (True, 2, 0)
+    shown = await call(client, "GET", f"{API}/workshops/{taken['ids'][0]}")
+    assert (shown["title"], shown["groups"]) == ("Glazing", 2)
+
+    await call(client, "POST", f"{API}/workshops/{taken['ids'][1]}/cancel")
+    repeated = await call(client, "POST", here, table | {"dryRun": False})
+    assert (repeated["planned"], repeated["skipped"], repeated["ids"]) == (0, 2, [])
+    assert [(each["alreadyThere"], each["eventId"]) for each in repeated["events"]] == [
+        ("Already there", taken["ids"][0]),
+        ("Already there, cancelled", taken["ids"][1]),
+    ]
+    wanted = await call(client, "POST", here, table | {"dryRun": False, "again": True})
+    assert (wanted["planned"], wanted["skipped"]) == (2, 0)
+
+
+async def test_a_wrong_line_of_a_table_is_shown_and_keeps_all_from_being_planned(
+    client: httpx.AsyncClient, studio: Studio
+) -> None:
+    table = {"csv": "title,starts\nGood,2026-03-08 19:00\nBad,soon\n"}
+    looked = await call(client, "POST", f"{API}/webinars/import", table)
+    (mistake,) = looked["mistakes"]
+    assert (mistake["line"], "is no time" in mistake["why"]) == (3, True)
+    refused = await call(
+        client, "POST", f"{API}/webinars/import", table | {"dryRun": False}, status=422
+    )
+    assert (refused["code"], list(refused["fields"])) == ("table_refused", ["line 3"])
+    assert (await call(client, "GET", f"{API}/webinars"))["items"] == []
+
+
+async def test_the_same_table_twice_at_once_is_planned_once(
+    client: httpx.AsyncClient, studio: Studio
+) -> None:
+    body = {"csv": "title,starts\nGlazing,2026-03-08 19:00\n", "dryRun": False}
+    calls = [call(client, "POST", f"{API}/workshops/import", body) for _ in range(4)]
+    answers = await asyncio.gather(*calls)
+    assert sorted(answer["planned"] for answer in answers) == [0, 0, 0, 1]

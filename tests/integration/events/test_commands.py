@@ -45,6 +45,12 @@ def test_a_table_is_planned_listed_checked_and_called_off(tmp_path: Path) -> Non
     assert listed["lacks"] == ["number", "groups", "sequence", "variables"]
     assert answer("events", "list", *org, "--webinars") == []
 
+    again = answer("events", "import", str(file), *org)
+    assert (again["events"], again["skipped"]) == (0, 1)
+    assert again["notes"] == ["line 2, Pottery: Already there"]
+    wanted = answer("events", "import", str(file), *org, "--again", "--dry-run")
+    assert (wanted["events"], wanted["skipped"], wanted["committed"]) == (1, 0, False)
+
     found = answer("events", "preflight", event_id, *org, expect=1)
     assert {each["code"] for each in found} == {"not_ready"}
     refused = run("events", "run", event_id, *org)

@@ -59,7 +59,7 @@ async def test_of_groups_with_one_name_the_one_of_the_number_is_meant(
     async with database.writing() as session:
         other = await make_number(session, organization_id=studio.organization_id)
         twin = await make_member_group(session, studio.organization_id, other.id, "Group 0")
-    table = "title,starts,number,groups\nGlazing,2026-03-08 19:00,{},Group 0\n"
+    table = "title,starts,number,groups\nGlazing {0},2026-03-08 19:00,{0},Group 0\n"
     numbers = {await phone_of(database, studio): studio.group_ids[0], other.phone_number: twin}
     for phone, group in numbers.items():
         data = {"text": table.format(phone), "take": "true"}
@@ -69,6 +69,31 @@ async def test_of_groups_with_one_name_the_one_of_the_number_is_meant(
             assert await session.scalar(newest) == group
     page = await browser.post("/workshops/import", data={"text": table.format("")})
     assert "2 groups are called “Group 0”" in words(page)
+
+
+async def test_what_is_there_already_is_left_out_unless_it_is_wanted_once_more(
+    studio: Studio, browser: httpx.AsyncClient, database: Database
+) -> None:
+    table = "title,starts\nGlazing,2026-03-08 19:00\nFiring,2026-03-09 19:00\n"
+    await browser.post("/workshops/import", data={"text": table, "take": "true"})
+    more = f"{table}Carving,2026-03-10 19:00\nCarving,2026-03-10 19:00\n"
+
+    page = await browser.post("/workshops/import", data={"text": more})
+    assert words(page).count("Already there") == 2
+    assert "The same as line 4" in words(page)
+    assert "Plan 1 new workshop" in words(page)
+    taken = await browser.post("/workshops/import", data={"text": more, "take": "true"})
+    assert "1 workshop planned. 3 were there already." in taken.text
+    assert await titles(database) == ["Carving", "Firing", "Glazing", "Pottery"]
+
+    nothing = await browser.post("/workshops/import", data={"text": more, "take": "true"})
+    assert "All of them are there already." in words(nothing)
+    assert len(await titles(database)) == 4
+    again = {"text": table, "take": "true", "again": "true"}
+    assert "2 workshops planned." in (await browser.post("/workshops/import", data=again)).text
+    # The same table as webinars is another thing.
+    webinars = await browser.post("/webinars/import", data={"text": table})
+    assert "Already there" not in words(webinars)
 
 
 async def test_one_wrong_line_keeps_all_from_being_planned(
