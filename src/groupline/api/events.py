@@ -160,13 +160,22 @@ def _add_resource(router: APIRouter, kind: EventKind) -> None:
         summary=f"Delete a {kind} of which nothing was sent",
         responses=problems(404, 409),
     )
-    async def remove(runtime: CurrentRuntime, operator: Operator, event_id: UUID) -> None:
+    async def remove(
+        runtime: CurrentRuntime,
+        operator: Operator,
+        event_id: UUID,
+        cancel_messages: Annotated[
+            bool, Query(alias="cancelMessages", description="Its pending messages go too")
+        ] = False,
+    ) -> None:
+        """With pending messages it needs `cancelMessages`; the 409 says how many there are."""
         async with runtime.database.writing() as session:
             await service.remove(
                 session,
                 operator.organization_id,
                 event_id,
                 kind=kind,
+                cancel_messages=cancel_messages,
                 actor=operator.actor,
                 now=runtime.clock.now(),
             )

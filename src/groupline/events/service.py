@@ -185,10 +185,14 @@ async def remove(
     event_id: UUID,
     *,
     kind: EventKind | None = None,
+    cancel_messages: bool = False,
     actor: Actor,
     now: datetime,
 ) -> None:
-    """Deletes an event of which nothing has ever left, with what was only planned."""
+    """Deletes an event of which nothing has ever left, with what was only planned.
+
+    Where messages are pending they go too, which has to be asked for.
+    """
     await lock_event(session, organization_id, event_id, kind)
     event = await get_event(session, organization_id, event_id, now=now)
     await session.execute(
@@ -198,6 +202,15 @@ async def remove(
         .with_for_update()
     )
     await _check_nothing_left(session, event)
+    pending = await count_pending(session, organization_id, event_id)
+    if pending and not cancel_messages:
+        raise Conflict(
+            f"{in_words(pending)} of this {word(event.kind)} are scheduled.",
+            hint="Confirm that these messages are cancelled too.",
+            state=event.status,
+            pendingMessages=pending,
+            groups=event.groups,
+        )
     for table in _OF_AN_EVENT:
         await session.execute(
             delete(table).where(
@@ -212,7 +225,7 @@ async def remove(
         "event.deleted",
         organization_id=organization_id,
         event_id=event_id,
-        data={"kind": event.kind},
+        data={"kind": event.kind, "title": event.title, "cancelledMessages": pending},
         actor=actor,
         now=now,
     )

@@ -352,7 +352,12 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
 
     @router.post("/{event_id}/delete")
     async def delete(
-        runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, event_id: EventId
+        *,
+        runtime: CurrentRuntime,
+        pages: CurrentPages,
+        principal: Operator,
+        event_id: EventId,
+        cancel_messages: Annotated[bool, Form()] = False,
     ) -> Response:
         async with runtime.database.writing() as session:
             await service.remove(
@@ -360,6 +365,7 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
                 principal.organization_id,
                 event_id,
                 kind=kind,
+                cancel_messages=cancel_messages,
                 actor=principal.actor,
                 now=runtime.clock.now(),
             )

@@ -391,9 +391,14 @@ async def test_only_what_was_never_sent_can_be_deleted(
 ) -> None:
     await scheduled(client, studio)
     copy = await call(client, "POST", url(studio, "/duplicate"), status=201)
-    await call(client, "POST", f"{API}/workshops/{copy['id']}/run-sequence")
-    await call(client, "DELETE", f"{API}/workshops/{copy['id']}", status=204)
-    await call(client, "GET", f"{API}/workshops/{copy['id']}", status=404)
+    here = f"{API}/workshops/{copy['id']}"
+    await call(client, "POST", f"{here}/run-sequence")
+    asked = await call(client, "DELETE", here, status=409)
+    assert (asked["pendingMessages"], asked["groups"]) == (15, 3)
+    assert asked["detail"] == "15 messages of this workshop are scheduled."
+    assert len(await messages_of(database, UUID(copy["id"]))) == 15
+    await call(client, "DELETE", f"{here}?cancelMessages=true", status=204)
+    await call(client, "GET", here, status=404)
     assert await messages_of(database, UUID(copy["id"])) == []
 
     from sqlalchemy import update
@@ -404,7 +409,7 @@ async def test_only_what_was_never_sent_can_be_deleted(
     async with database.writing() as session:
         values = {"status": "sent", "sent_at": NOW, "gateway_message_id": "3EB0"}
         await session.execute(update(Message).where(Message.id == first.id).values(**values))
-    refused = await call(client, "DELETE", url(studio), status=409)
+    refused = await call(client, "DELETE", url(studio, "?cancelMessages=true"), status=409)
     assert "Cancel" in refused["hint"]
     assert len(await messages_of(database, studio.event_id)) == 15
 

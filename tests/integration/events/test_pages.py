@@ -306,7 +306,13 @@ async def test_cancelling_tells_the_consequences_and_a_copy_starts_anew(
     async with database.writing() as session:
         message = ScheduledWhatsappMessage
         assert set(await session.scalars(select(message.status))) == {"cancelled"}
-    deleted = await browser.post(f"/workshops/{copy.url.path.split('/')[2]}/delete")
+    copied = f"/workshops/{copy.url.path.split('/')[2]}"
+    await browser.post(f"{copied}/run")
+    asked = await browser.get(f"{copied}/cancel")
+    assert "What is scheduled goes with it." in words(asked)
+    assert 'name="cancel_messages" value="true"' in asked.text
+    assert (await browser.post(f"{copied}/delete")).status_code == 409
+    deleted = await browser.post(f"{copied}/delete", data={"cancel_messages": "true"})
     assert "The workshop is deleted." in deleted.text
 
 
