@@ -54,7 +54,9 @@ class MessageOut(ApiModel):
         description="The status; a pending message is `scheduled` before its time, then `waiting`"
     )
     sentence: str = Field(description="The state in one sentence, with its reason")
-    actions: list[PersonAction]
+    actions: list[PersonAction] = Field(
+        description="What a person can do now. `call_off`: `not_arrived`, and it is not sent again"
+    )
     number_id: UUID
     phone_number: str
     group_id: UUID
@@ -255,7 +257,8 @@ async def resolve(
     message_id: UUID,
     body: ResolveIn,
 ) -> Response:
-    """`arrived` records your word; `not_arrived` sends it again."""
+    """`arrived` records your word; `not_arrived` sends it again, or calls it off if its campaign
+    was cancelled: then its actions say `call_off`."""
 
     async def effect(session: AsyncSession) -> MessageWithHistory:
         await service.resolve(

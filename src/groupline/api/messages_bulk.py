@@ -51,6 +51,9 @@ class BulkOut(ApiModel):
     matched: int = Field(description="How many messages the decision is about")
     done: int = Field(description="How many were changed; 0 in a dry run")
     left: int = Field(description="How many more there are: repeat the request for them")
+    called_off: int = Field(
+        description="Of those that did not arrive: not sent again, as their campaign was cancelled"
+    )
 
 
 @router.post(
@@ -72,11 +75,16 @@ async def decide(
         if body.expected is not None and matched != body.expected:
             raise Conflict(f"By now it is about {matched:,} messages.", state=str(matched))
         if body.dry_run:
-            return BulkOut(matched=matched, done=0, left=matched)
+            return BulkOut(matched=matched, done=0, left=matched, called_off=0)
         decided = await bulk.decide(
             session, organization_id, body.action, selection, actor=sender.actor, now=now
         )
-        return BulkOut(matched=matched, done=decided.done, left=decided.left)
+        return BulkOut(
+            matched=matched,
+            done=decided.done,
+            left=decided.left,
+            called_off=decided.called_off,
+        )
 
     return await once.in_transaction(sender, effect)
 

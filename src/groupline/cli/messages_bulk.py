@@ -61,14 +61,19 @@ async def decide(
             matched = await bulk.count(
                 session, organization_id, chosen, Selection(wanted), now=runtime.clock.now()
             )
-        done = await _carry_out(runtime, organization_id, chosen, wanted) if yes else 0
+        done, called_off = 0, 0
+        if yes:
+            done, called_off = await _carry_out(runtime, organization_id, chosen, wanted)
     word = _WORDS[chosen]
     line = (
-        f"{_counted(done)} {word}."
+        f"{_counted(done - called_off)} {word}."
         if yes
         else f"{_counted(matched)} would be {word}. Add --yes to do it."
     )
-    emit({"matched": matched, "done": done}, as_json=as_json, line=line)
+    if called_off:
+        line += f" {_counted(called_off)} called off: their campaign was cancelled."
+    facts = {"matched": matched, "done": done, "calledOff": called_off}
+    emit(facts, as_json=as_json, line=line)
 
 
 def _action(word: str) -> BulkAction:
@@ -86,9 +91,10 @@ async def _number_id(
 
 async def _carry_out(
     runtime: Runtime, organization_id: UUID, action: BulkAction, wanted: Filter
-) -> int:
-    """Turn by turn, each a transaction; only what was there at the beginning."""
-    begin, done = runtime.clock.now(), 0
+) -> tuple[int, int]:
+    """Turn by turn, each a transaction; only what was there at the beginning. Says how many were
+    decided, and how many of them called off."""
+    begin, done, called_off = runtime.clock.now(), 0, 0
     while True:
         async with runtime.database.writing() as session:
             decided = await bulk.decide(
@@ -100,8 +106,9 @@ async def _carry_out(
                 now=runtime.clock.now(),
             )
         done += decided.done
+        called_off += decided.called_off
         if not decided.left:
-            return done
+            return done, called_off
 
 
 def _counted(count: int) -> str:

@@ -222,7 +222,8 @@ async def resolve(
     arrived: Annotated[bool, typer.Option("--arrived/--not-arrived", help="Is it in the group?")],
     as_json: JsonOption = False,
 ) -> None:
-    """Say whether an uncertain message arrived. One that did not is sent again."""
+    """Say whether an uncertain message arrived. One that did not is sent again, unless its campaign
+    was cancelled."""
 
     async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
         await service.resolve(

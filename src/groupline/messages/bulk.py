@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.journal import Actor
 from groupline.messages import rules
-from groupline.messages.called_off import is_called_off, refuse_called_off
+from groupline.messages.called_off import call_off, is_called_off, refuse_called_off
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.queries import matching
 from groupline.messages.requeue import requeue
@@ -51,6 +51,8 @@ class Decided:
     done: int
     left: int
     """So many more could be decided, and were not, because they are too many for one turn."""
+    called_off: int = 0
+    """Of those that did not arrive: their campaign was cancelled, so they are not sent again."""
 
 
 async def count(
@@ -85,8 +87,12 @@ async def decide(
     if action == "send_again" and not rows and selection.ids is not None:
         await refuse_called_off(session, organization_id, selection.ids)
     await _carry_out(session, action, rows, actor, now)
+    called_off = 0
+    if action == "not_arrived" and rows:
+        ids = [row.id for row in rows]
+        called_off = await call_off(session, organization_id, ids, actor=actor, now=now)
     left = await count(session, organization_id, action, selection, now=now) if rows else 0
-    return Decided(done=len(rows), left=left)
+    return Decided(done=len(rows), left=left, called_off=called_off)
 
 
 def _chosen(

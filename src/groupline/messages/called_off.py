@@ -1,6 +1,8 @@
 """Messages whose campaign has been cancelled: they wait for nobody, and are not sent again."""
 
 from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -9,7 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import is_among
 from groupline.errors import Conflict
-from groupline.messages.changes import MESSAGES
+from groupline.journal import Actor
+from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
+from groupline.messages.rules import Trouble, cancelled
 from groupline.models import NotificationCampaign
 
 _WHY: Final = "Its campaign was cancelled, so this message is not sent again."
@@ -21,6 +25,33 @@ def is_called_off() -> ColumnElement[bool]:
         NotificationCampaign.id == MESSAGES.c.campaign_id,
         NotificationCampaign.status == "cancelled",
     )
+
+
+async def call_off(
+    session: AsyncSession,
+    organization_id: UUID,
+    message_ids: Iterable[UUID],
+    *,
+    actor: Actor,
+    now: datetime,
+) -> int:
+    """Pending messages that would only wait for their campaign to call them off; says how many."""
+    waiting = for_change().where(
+        MESSAGES.c.organization_id == organization_id,
+        is_among(session, MESSAGES.c.id, message_ids),
+        MESSAGES.c.status == "pending",
+        is_called_off(),
+    )
+    rows = await fetch(session, waiting)
+    steps = [Step(row, replace(cancelled(row.facts()), trouble=_NOT_ARRIVED)) for row in rows]
+    await write(session, steps, actor=actor, now=now)
+    return len(rows)
+
+
+_NOT_ARRIVED: Final = Trouble(
+    "campaign_cancelled",
+    "It did not arrive. Its campaign was cancelled, so it is not sent again.",
+)
 
 
 async def refuse_called_off(

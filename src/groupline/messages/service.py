@@ -11,7 +11,7 @@ from groupline import journal
 from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.journal import Actor
 from groupline.messages import rules
-from groupline.messages.called_off import refuse_called_off
+from groupline.messages.called_off import call_off, refuse_called_off
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.drafts import refused_drafts, write_drafts
 from groupline.messages.refusals import UNKNOWN_GROUP, UNKNOWN_NUMBER, content_refusal
@@ -145,7 +145,10 @@ async def resolve(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """A person's word on an uncertain message: it arrived, or it is to be sent again."""
+    """A person's word on an uncertain message: it arrived, or it is to be sent again.
+
+    One whose campaign was cancelled is called off instead.
+    """
     row = await _get(session, organization_id, message_id)
     change = rules.resolved(row.facts(), arrived=arrived)
     await _note_word(session, row, actor, now)
@@ -153,6 +156,7 @@ async def resolve(
     await write(session, [Step(row, change, {"outcome": outcome})], actor=actor, now=now)
     if not arrived:
         await requeue(session, [row], now=now)
+        await call_off(session, organization_id, [row.id], actor=actor, now=now)
 
 
 async def _note_word(session: AsyncSession, row: MessageRow, actor: Actor, now: datetime) -> None:

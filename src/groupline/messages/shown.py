@@ -7,7 +7,8 @@ from typing import Literal, assert_never
 from groupline.messages.schemas import DisplayState, MessageView
 from groupline.messages.waiting import OTHERS_FIRST, Lane, obstacle
 
-PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived"]
+PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived", "call_off"]
+"""``call_off`` says that an uncertain message did not arrive, where it is not sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case "sent":
             state, sentence = "sent", _sent(view)
         case "uncertain":
-            state, sentence = "uncertain", f"{_why(view)} It is not sent again until that is clear."
-            actions = ("it_arrived", "not_arrived")
+            state, sentence, actions = _uncertain(view)
         case "failed":
             state, sentence, actions = "failed", _why(view), (*_again(view), "discard")
         case "expired":
@@ -43,6 +43,14 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)
+
+
+def _uncertain(view: MessageView) -> tuple[DisplayState, str, tuple[PersonAction, ...]]:
+    if view.campaign_status == "cancelled":
+        sentence = f"{_why(view)} Its campaign was cancelled, so it is not sent again."
+        return "uncertain", sentence, ("it_arrived", "call_off")
+    sentence = f"{_why(view)} It is not sent again until that is clear."
+    return "uncertain", sentence, ("it_arrived", "not_arrived")
 
 
 def _again(view: MessageView) -> tuple[PersonAction, ...]:

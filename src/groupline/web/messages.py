@@ -324,5 +324,11 @@ async def resolve(
             actor=principal.actor,
             now=runtime.clock.now(),
         )
-    said = "Noted: it arrived." if arrived else "It is sent again."
-    return pages.redirect(safe_next(back), toast=("success", said))
+        (view,) = await queries.get_views(session, principal.organization_id, [message_id])
+    return pages.redirect(safe_next(back), toast=("success", _resolved(view)))
+
+
+def _resolved(view: MessageView) -> str:
+    if view.status == "sent":
+        return "Noted: it arrived."
+    return "It is sent again." if view.status == "pending" else f"Noted. {view.error_message}"

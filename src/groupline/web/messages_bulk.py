@@ -66,6 +66,14 @@ def _said(action: BulkAction, decided: Decided) -> Toast:
         return "warning", "Nothing was changed: these messages are in another state by now."
     counted = "1 message" if decided.done == 1 else f"{decided.done:,} messages"
     said = _DONE[action].format(counted)
+    if decided.called_off:
+        said = _not_sent_again(decided)
     if decided.left:
         return "warning", f"{said} {decided.left:,} more are left: do it once more for them."
     return "success", said
+
+
+def _not_sent_again(decided: Decided) -> str:
+    again = decided.done - decided.called_off
+    sending = f"Sending {again:,} again. " if again else ""
+    return f"{sending}{decided.called_off:,} not sent again: their campaign was cancelled."

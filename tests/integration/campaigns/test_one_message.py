@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 import pytest
 from sqlalchemy import select, update
-from tests.integration.campaigns.test_api import FAILED, act, create, messages, put
+from tests.integration.campaigns.test_api import FAILED, UNCERTAIN, act, create, messages, put
 from tests.integration.campaigns.test_pages import logged_in, words
 from tests.integration.messages.desk import Desk, put_message
 from tests.integration.messages.outbox import Outbox
@@ -69,6 +69,49 @@ async def test_a_decision_about_many_leaves_what_a_campaign_called_off(
     done = await client.post(f"{MESSAGES}/bulk", json=mixed)
     assert (done.json()["matched"], done.json()["done"]) == (1, 1)
     assert {each.status for each in await messages(database, campaign)} == {"failed"}
+
+
+async def test_an_uncertain_message_of_a_cancelled_campaign_is_only_settled(
+    desk: Desk, client: httpx.AsyncClient, browser: httpx.AsyncClient, database: Database
+) -> None:
+    campaign = await create(client, desk, start=True)
+    first, second = await messages(database, campaign)
+    await put(database, [first.id, second.id], **UNCERTAIN)
+    shown = (await client.get(f"{MESSAGES}/{first.id}")).json()
+    assert shown["actions"] == ["it_arrived", "not_arrived"]
+    await act(client, campaign, "cancel")
+
+    shown = (await client.get(f"{MESSAGES}/{first.id}")).json()
+    assert shown["actions"] == ["it_arrived", "call_off"]
+    assert "Its campaign was cancelled, so it is not sent again." in shown["sentence"]
+    page = await browser.get(f"/messages/{first.id}")
+    assert "Its campaign was cancelled, so it is not sent again." in words(page)
+    assert "Send again" not in words(page)
+    assert "It did not arrive" in words(page)
+
+    settled = await client.post(f"{MESSAGES}/{first.id}/resolve", json={"outcome": "not_arrived"})
+    assert (settled.json()["status"], settled.json()["actions"]) == ("cancelled", [])
+    said = await browser.post(f"/messages/{second.id}/resolve", data={"arrived": "false"})
+    assert "It did not arrive. Its campaign was cancelled, so it is not sent again." in said.text
+    assert {each.status for each in await messages(database, campaign)} == {"cancelled"}
+
+
+async def test_of_many_that_did_not_arrive_those_of_a_cancelled_campaign_are_told_apart(
+    desk: Desk, client: httpx.AsyncClient, browser: httpx.AsyncClient, database: Database
+) -> None:
+    campaign = await create(client, desk, start=True)
+    first, second = await messages(database, campaign)
+    await put(database, [first.id, second.id], **UNCERTAIN)
+    await act(client, campaign, "cancel")
+    async with database.writing() as session:
+        other = await put_message(session, desk, "uncertain")
+    given = {"action": "not_arrived", "ids": [str(first.id), str(other)]}
+
+    done = (await client.post(f"{MESSAGES}/bulk", json=given)).json()
+    assert (done["done"], done["calledOff"]) == (2, 1)
+    page = await browser.post("/messages/bulk", data=given | {"ids": [str(second.id)]})
+    assert "1 not sent again: their campaign was cancelled." in page.text
+    assert {each.status for each in await messages(database, campaign)} == {"cancelled"}
 
 
 async def sentences(client: httpx.AsyncClient) -> list[str]:
