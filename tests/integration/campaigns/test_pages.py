@@ -10,15 +10,16 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from tests.integration.campaigns.test_api import FAILED, SENT, UNCERTAIN, messages, put
 from tests.integration.messages.desk import Desk
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
 from tests.support.clock import ManualClock
+from tests.support.factories import make_membership, make_number
 
 from groupline.db import Database
-from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
+from groupline.models import NotificationCampaign, ScheduledWhatsappMessage, WhatsappNumber
 
 
 @asynccontextmanager
@@ -217,6 +218,29 @@ async def test_what_did_not_arrive_is_sent_again_and_the_uncertain_is_decided(
     assert "1 message will count as sent." in words(await browser.get(f"{here}/arrived"))
     page = await browser.post(f"{here}/arrived")
     assert "Noted: 1 message arrived." in page.text
+
+
+async def test_results_say_which_number_sent_after_a_retry_from_another_one(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    inside: dict[str, Any] = {"organization_id": desk.organization_id}
+    async with database.writing() as session:
+        other = await make_number(session, **inside, display_name="Reserve")
+        own = update(WhatsappNumber).where(WhatsappNumber.id == desk.number_id)
+        await session.execute(own.values(display_name="Main"))
+        await make_membership(session, **inside, number_id=other.id, group_id=desk.groups[1])
+    here = (await browser.post(await plan(browser, desk))).url.path
+    first, second = await messages(database, await campaign_id(database))
+    await put(database, [first.id], **SENT)
+    await put(database, [second.id], **FAILED)
+
+    await browser.post(f"{here}/retry", data={"number_id": str(other.id)})
+
+    results = (await browser.get(here)).text.partition('id="rows"')[2]
+    rows = dict(re.findall(r'<tr data-key="([^"]+)"(.*?)</tr>', results, re.DOTALL))
+    assert "Main" in rows[str(first.id)]
+    assert "Reserve" not in rows[str(first.id)]
+    assert "Reserve" in rows[str(second.id)]
 
 
 async def test_results_are_filtered_and_exported(
