@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 from uuid import UUID
 
 from groupline.gateways.port import GatewayGroup, GroupListing, ListingHint
@@ -114,11 +114,15 @@ def groups(count: int) -> str:
 # What has to be written
 
 
-@dataclass(frozen=True, slots=True)
-class KnownGroup:
+RowId = UUID | str
+"""Of a row, as its database keeps it: only good to be handed back to it."""
+
+
+class KnownGroup(NamedTuple):
     """A group that the number is or was in, as it stands in the database."""
 
-    membership_id: UUID
+    group_id: RowId
+    membership_id: RowId
     name: str | None
     participant_count: int | None
     is_community: bool
@@ -135,25 +139,30 @@ class Plan:
 
     new: tuple[GatewayGroup, ...]
     """The number is in these for the first time."""
+    recounted: tuple[tuple[RowId, int], ...]
+    """Groups with another number of participants and nothing else that is new: most changes."""
     changed: tuple[tuple[GatewayGroup, bool], ...]
-    """Something about the group itself is different; and is it the name?"""
-    moved: tuple[tuple[UUID, bool | None], ...]
+    """Something else about the group itself is different; and is it the name?"""
+    moved: tuple[tuple[RowId, bool | None], ...]
     """Memberships that came back or changed their role, with the role if the gateway said it."""
 
 
 def plan(listing: GroupListing, known: Mapping[str, KnownGroup]) -> Plan:
     """Field by field: what the gateway does not say overwrites nothing."""
-    new, changed, moved = [], [], []
+    new, recounted, changed, moved = [], [], [], []
     for group in listing.groups:
         before = known.get(group.jid)
         if before is None:
             new.append(group)
             continue
+        count = group.participant_count
         if _is_changed(group, before):
             changed.append((group, _differs(group.name, before.name)))
+        elif count is not None and count != before.participant_count:
+            recounted.append((before.group_id, count))
         if not before.is_active or _differs(group.is_admin, before.is_admin):
             moved.append((before.membership_id, group.is_admin))
-    return Plan(tuple(new), tuple(changed), tuple(moved))
+    return Plan(tuple(new), tuple(recounted), tuple(changed), tuple(moved))
 
 
 def only_admins_write(said: GatewayGroup) -> bool | None:
@@ -162,9 +171,9 @@ def only_admins_write(said: GatewayGroup) -> bool | None:
 
 
 def _is_changed(said: GatewayGroup, known: KnownGroup) -> bool:
+    """In more than the count."""
     return (
-        _differs(said.participant_count, known.participant_count)
-        or _differs(said.name, known.name)
+        _differs(said.name, known.name)
         or _differs(said.invite_link, known.invite_link)
         or _differs(only_admins_write(said), known.announce_only)
         or _differs(said.is_community, known.is_community)

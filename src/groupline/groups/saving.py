@@ -1,32 +1,36 @@
 """The statements of a sync: how groups and memberships are read and written."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any, Final, cast
 from uuid import UUID
 
 from sqlalchemy import (
     Boolean,
+    ClauseElement,
     ColumnElement,
-    Executable,
     Table,
     Update,
     bindparam,
     case,
     false,
     func,
+    literal,
     or_,
     select,
+    type_coerce,
     update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.base import ReadOnlyColumnCollection
+from sqlalchemy.types import NullType
 
 from groupline.db import UtcDateTime
 from groupline.gateways.port import GatewayGroup
+from groupline.groups.bulk import execute_many
 from groupline.groups.names import search_name
-from groupline.groups.rules import KnownGroup, only_admins_write
+from groupline.groups.rules import KnownGroup, RowId, only_admins_write
 from groupline.ids import new_id
 from groupline.models import (
     Organization,
@@ -68,10 +72,12 @@ async def known_groups(
     session: AsyncSession, organization_id: UUID, number_id: UUID
 ) -> dict[str, KnownGroup]:
     """The groups that the number is or was in, by jid."""
-    rows = await session.execute(
+    rows = await (await session.connection()).execute(
         select(
             _GROUPS.c.group_jid,
-            _MEMBERSHIPS.c.id,
+            # Thousands of ids are read, and few of them are needed: none is taken apart.
+            type_coerce(_GROUPS.c.id, NullType()),
+            type_coerce(_MEMBERSHIPS.c.id, NullType()),
             _GROUPS.c.group_name,
             _GROUPS.c.participant_count,
             _GROUPS.c.is_community,
@@ -89,7 +95,7 @@ async def known_groups(
         .where(_MEMBERSHIPS.c.organization_id == organization_id)
         .where(_MEMBERSHIPS.c.number_id == number_id)
     )
-    return {jid: KnownGroup(*facts) for jid, *facts in rows}
+    return {row[0]: KnownGroup._make(row[1:]) for row in rows.all()}
 
 
 async def count_active(session: AsyncSession, organization_id: UUID, number_id: UUID) -> int:
@@ -113,20 +119,38 @@ async def add_groups(
     """The number is in these for the first time. Another number may have been there before."""
     if not groups:
         return
-    rows = [_group_row(organization_id, group, at) for group in groups]
-    await _execute_many(session, _group_upsert(session), rows)
-    members = [
-        {
-            "b_id": new_id(),
-            "b_organization": organization_id,
-            "b_number": number_id,
-            "b_jid": group.jid,
-            "b_admin": group.is_admin,
-            "b_at": at,
-        }
-        for group in groups
-    ]
-    await _execute_many(session, _membership_upsert(session), members)
+    said = _said_of(groups) | {"b_search": [search_name(each.name, each.jid) for each in groups]}
+    ids: dict[str, list[Any]] = {"b_id": [new_id() for _ in groups]}
+    await execute_many(session, _group_upsert(session, organization_id, at), ids | said)
+    members = {
+        "b_id": [new_id() for _ in groups],
+        "b_jid": said["b_jid"],
+        "b_admin": [group.is_admin for group in groups],
+    }
+    upsert = _membership_upsert(session, organization_id, number_id, at)
+    await execute_many(session, upsert, members)
+
+
+async def recount_groups(
+    session: AsyncSession,
+    organization_id: UUID,
+    recounted: Collection[tuple[RowId, int]],
+    at: datetime,
+) -> None:
+    """Only the numbers of participants are new."""
+    known = _GROUPS.c
+    statement = (
+        update(_GROUPS)
+        .where(known.organization_id == organization_id)
+        .where(known.id == bindparam("b_id"))
+        .where(_is_older(known, at))
+        .values(participant_count=bindparam("b_participants"), synced_at=at)
+    )
+    columns: dict[str, list[Any]] = {
+        "b_id": [group_id for group_id, _ in recounted],
+        "b_participants": [count for _, count in recounted],
+    }
+    await execute_many(session, statement, columns)
 
 
 async def change_groups(
@@ -143,10 +167,14 @@ async def change_groups(
         "group_name": _said("b_name", _GROUPS.c.group_name),
         "search_name": _said("b_search", _GROUPS.c.search_name),
     }
-    for is_new_name, written in ((True, names), (False, {})):
-        rows = [_said_of(group, is_new_name=new) for group, new in changed if new is is_new_name]
-        statement = _group_update(organization_id, at).values(**written)
-        await _execute_many(session, statement, rows)
+    statement = _group_update(organization_id, at)
+    renamed = [group for group, is_new_name in changed if is_new_name]
+    searched: dict[str, list[Any]] = {
+        "b_search": [search_name(each.name, each.jid) for each in renamed]
+    }
+    await execute_many(session, statement.values(**names), _said_of(renamed) | searched)
+    others = [group for group, is_new_name in changed if not is_new_name]
+    await execute_many(session, statement, _said_of(others))
 
 
 def _group_update(organization_id: UUID, at: datetime) -> Update:
@@ -170,7 +198,7 @@ def _group_update(organization_id: UUID, at: datetime) -> Update:
 async def move_memberships(
     session: AsyncSession,
     organization_id: UUID,
-    moved: Collection[tuple[UUID, bool | None]],
+    moved: Collection[tuple[RowId, bool | None]],
     at: datetime,
 ) -> None:
     """The number is in these groups again, or in another role."""
@@ -187,33 +215,31 @@ async def move_memberships(
             synced_at=at,
         )
     )
-    rows = [{"b_id": membership_id, "b_admin": is_admin} for membership_id, is_admin in moved]
-    await _execute_many(session, statement, rows)
+    columns: dict[str, list[Any]] = {
+        "b_id": [membership_id for membership_id, _ in moved],
+        "b_admin": [is_admin for _, is_admin in moved],
+    }
+    await execute_many(session, statement, columns)
 
 
-def _said_of(group: GatewayGroup, *, is_new_name: bool) -> dict[str, Any]:
+def _said_of(groups: Collection[GatewayGroup]) -> dict[str, list[Any]]:
+    """What the gateway said, in columns."""
     return {
-        "b_jid": group.jid,
-        "b_name": group.name,
-        "b_search": search_name(group.name, group.jid) if is_new_name else None,
-        "b_participants": group.participant_count,
-        "b_community": group.is_community,
-        "b_announce": group.is_community_announce,
-        "b_admins_only": only_admins_write(group),
-        "b_link": group.invite_link,
+        "b_jid": [group.jid for group in groups],
+        "b_name": [group.name for group in groups],
+        "b_participants": [group.participant_count for group in groups],
+        "b_community": [group.is_community for group in groups],
+        "b_announce": [group.is_community_announce for group in groups],
+        "b_admins_only": [only_admins_write(group) for group in groups],
+        "b_link": [group.invite_link for group in groups],
     }
 
 
-def _group_row(organization_id: UUID, group: GatewayGroup, at: datetime) -> dict[str, Any]:
-    said = _said_of(group, is_new_name=True)
-    return said | {"b_id": new_id(), "b_organization": organization_id, "b_at": at}
-
-
-def _group_upsert(session: AsyncSession) -> Executable:
+def _group_upsert(session: AsyncSession, organization_id: UUID, at: datetime) -> ClauseElement:
     known = _GROUPS.c
     statement = _insert(session, _GROUPS).values(
         id=bindparam("b_id", type_=known.id.type),
-        organization_id=bindparam("b_organization", type_=known.organization_id.type),
+        organization_id=organization_id,
         group_jid=bindparam("b_jid", type_=known.group_jid.type),
         group_name=bindparam("b_name", type_=known.group_name.type),
         search_name=bindparam("b_search", type_=known.search_name.type),
@@ -222,8 +248,8 @@ def _group_upsert(session: AsyncSession) -> Executable:
         is_community_announce=_said("b_announce", false()),
         announce_only=_said("b_admins_only", false()),
         invite_link=bindparam("b_link", type_=known.invite_link.type),
-        synced_at=bindparam("b_at", type_=UtcDateTime()),
-        created_at=bindparam("b_at", type_=UtcDateTime()),
+        synced_at=at,
+        created_at=at,
     )
     new = statement.excluded
     merged: dict[str, ColumnElement[Any]] = {
@@ -235,7 +261,7 @@ def _group_upsert(session: AsyncSession) -> Executable:
         "announce_only": _said("b_admins_only", known.announce_only),
         "invite_link": func.coalesce(new.invite_link, known.invite_link),
     }
-    upsert: Executable = statement.on_conflict_do_update(
+    upsert: ClauseElement = statement.on_conflict_do_update(
         index_elements=["organization_id", "group_jid"],
         set_=merged | {"synced_at": new.synced_at},
         where=_is_older(known, new.synced_at) & _differs(known, merged),
@@ -243,20 +269,22 @@ def _group_upsert(session: AsyncSession) -> Executable:
     return upsert
 
 
-def _membership_upsert(session: AsyncSession) -> Executable:
+def _membership_upsert(
+    session: AsyncSession, organization_id: UUID, number_id: UUID, at: datetime
+) -> ClauseElement:
     known, groups = _MEMBERSHIPS.c, _GROUPS.c
-    at = bindparam("b_at", type_=UtcDateTime())
+    told_at = literal(at, UtcDateTime())
     row = select(
         bindparam("b_id", type_=known.id.type),
         groups.organization_id,
-        bindparam("b_number", type_=known.number_id.type),
+        literal(number_id, known.number_id.type),
         groups.id,
         _said("b_admin", false()),
         bindparam("b_active", True, type_=Boolean()),
-        at,
-        at,
+        told_at,
+        told_at,
     ).where(
-        groups.organization_id == bindparam("b_organization", type_=groups.organization_id.type),
+        groups.organization_id == organization_id,
         groups.group_jid == bindparam("b_jid", type_=groups.group_jid.type),
     )
     columns = "id organization_id number_id group_id is_admin is_active synced_at created_at"
@@ -265,7 +293,7 @@ def _membership_upsert(session: AsyncSession) -> Executable:
         "is_admin": _said("b_admin", known.is_admin),
         "is_active": statement.excluded.is_active,
     }
-    upsert: Executable = statement.on_conflict_do_update(
+    upsert: ClauseElement = statement.on_conflict_do_update(
         index_elements=["number_id", "group_id"],
         set_=merged | {"missing_since": None, "synced_at": statement.excluded.synced_at},
         where=_is_older(known, statement.excluded.synced_at) & _differs(known, merged),
@@ -276,7 +304,7 @@ def _membership_upsert(session: AsyncSession) -> Executable:
 async def deactivate(
     session: AsyncSession,
     organization_id: UUID,
-    membership_ids: Collection[UUID],
+    membership_ids: Collection[RowId],
     at: datetime,
 ) -> int:
     """The number has left these groups; the rows stay, for the day that it comes back."""
@@ -288,17 +316,7 @@ async def deactivate(
         .where(_is_older(_MEMBERSHIPS.c, at))
         .values(is_active=False, missing_since=at, synced_at=at)
     )
-    return await _execute_many(session, statement, [{"b_id": each} for each in membership_ids])
-
-
-async def _execute_many(
-    session: AsyncSession, statement: Executable, rows: Sequence[dict[str, Any]]
-) -> int:
-    """One statement for many rows, prepared once; past the ORM, which has no part in it."""
-    if not rows:
-        return 0
-    connection = await session.connection()
-    return (await connection.execute(statement, rows)).rowcount
+    return await execute_many(session, statement, {"b_id": [*membership_ids]})
 
 
 def _said(parameter: str, otherwise: ColumnElement[Any]) -> ColumnElement[Any]:

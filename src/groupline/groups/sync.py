@@ -298,6 +298,7 @@ async def write_listing(
     verdict = rules.judge(listing, active)
     plan = rules.plan(listing, known)
     await saving.add_groups(session, organization_id, number_id, plan.new, at)
+    await saving.recount_groups(session, organization_id, plan.recounted, at)
     await saving.change_groups(session, organization_id, plan.changed, at)
     await saving.move_memberships(session, organization_id, plan.moved, at)
     trusted = verdict.deactivates(confirmed=confirmed)

@@ -192,6 +192,7 @@ def test_only_the_newest_changes_are_remembered() -> None:
 
 def known(**facts: Any) -> KnownGroup:
     values: dict[str, Any] = {
+        "group_id": UUID(int=2),
         "membership_id": UUID(int=1),
         "name": "Known",
         "participant_count": 5,
@@ -213,15 +214,14 @@ def planned(said: GatewayGroup, **facts: Any) -> rules.Plan:
 def test_what_says_nothing_new_is_not_written() -> None:
     same = GatewayGroup("a", name="Known", participant_count=5, is_admin=True, announce_only=False)
 
-    assert planned(GatewayGroup("a")) == rules.Plan((), (), ())
-    assert planned(same) == rules.Plan((), (), ())
+    assert planned(GatewayGroup("a")) == rules.Plan((), (), (), ())
+    assert planned(same) == rules.Plan((), (), (), ())
 
 
 @pytest.mark.parametrize(
     "news",
     [
         {"name": "Renamed"},
-        {"participant_count": 6},
         {"invite_link": "https://chat.whatsapp.com/other"},
         {"announce_only": True},
         {"is_community": True},
@@ -233,7 +233,15 @@ def test_what_is_different_about_a_group_is_written(news: dict[str, Any]) -> Non
 
     plan = planned(said)
 
-    assert plan == rules.Plan((), ((said, "name" in news),), ())
+    assert plan == rules.Plan((), (), ((said, "name" in news),), ())
+
+
+def test_a_count_alone_is_written_alone() -> None:
+    plan = planned(GatewayGroup("a", name="Known", participant_count=6))
+    both = GatewayGroup("a", name="Renamed", participant_count=6)
+
+    assert plan == rules.Plan((), ((UUID(int=2), 6),), (), ())
+    assert planned(both) == rules.Plan((), (), ((both, True),), ())
 
 
 @pytest.mark.parametrize(
