@@ -1,4 +1,4 @@
-"""Planning a campaign, after its groups: the message, number and time, and a look before it starts.
+"""Planning a campaign, after its message: number and time, and a look before it starts.
 
 The server keeps the draft, so that Back, reload and a browser without JavaScript lose nothing: each
 step is a form of its own.
@@ -15,7 +15,6 @@ from fastapi import APIRouter, Form
 from starlette.responses import Response
 
 from groupline.campaigns import progress, queries, service
-from groupline.campaigns.content import BUILTIN, MAX_CONTENT, check_content
 from groupline.campaigns.schemas import (
     MAX_DELAY_SECONDS,
     MAX_LATE_MINUTES,
@@ -28,88 +27,13 @@ from groupline.events.steps import at_wall_clock
 from groupline.gateways.phone import display_phone
 from groupline.messages import media
 from groupline.messages import queries as messages
-from groupline.messages.schemas import SendableGroup, SendingNumber
+from groupline.messages.schemas import SendingNumber
 from groupline.orgs.rules import Permission
+from groupline.web.campaign_content import first_group
 from groupline.web.campaign_steps import Here, Wizard, WizardRoute, planning, url_of, uuid_or_none
 from groupline.web.campaigns import sample
 
 router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
-
-
-# --- 2. the message -------------------------------------------------------------------------
-
-
-@router.get("/{campaign_id}/edit/content")
-async def content(here: Here, campaign_id: UUID) -> Response:
-    view = await here.view(campaign_id)
-    return await _content_page(here, view, view.content, view.media_url or "")
-
-
-@router.post("/{campaign_id}/edit/content")
-async def save_content(
-    *,
-    here: Here,
-    campaign_id: UUID,
-    content: Annotated[str, Form()] = "",
-    media_url: Annotated[str, Form()] = "",
-    action: Annotated[str, Form(max_length=20)] = "",
-) -> Response:
-    """With ``preview`` nothing is saved: it is how the text looks while it is typed."""
-    view = await here.view(campaign_id)
-    text, url = content.replace("\r\n", "\n"), media_url.strip()
-    if action == "preview":
-        return await _content_page(here, view, text, url)
-    try:
-        if url == (view.media_url or ""):
-            fields: dict[Field, object] = {"content": text}
-        else:
-            policy = here.runtime.media_policy
-            found = await media.check_if_given(url or None, policy=policy)
-            fields = {"content": text, "media": found}
-        if not text.strip() and not url:
-            why = "Write a text, name a file, or both."
-            raise InvalidInput(why, fields={"content": why})
-        await here.change(campaign_id, fields)
-    except InvalidInput as error:
-        return await _content_page(here, view, text, url, error)
-    return here.pages.redirect(url_of(campaign_id, "sending"))
-
-
-async def _content_page(
-    here: Wizard,
-    view: CampaignView,
-    text: str,
-    media_url: str,
-    refused: InvalidInput | None = None,
-) -> Response:
-    unresolved = None
-    try:
-        check_content(text)
-    except InvalidInput as error:
-        unresolved = error.detail
-    group, organization = await _first_group(here, view)
-    return here.render(
-        "content",
-        view,
-        refused,
-        text=text,
-        media_url=media_url,
-        bubble=sample(text, organization, group),
-        sample_group=group,
-        unresolved=unresolved,
-        variables=BUILTIN,
-        limit=MAX_CONTENT,
-    )
-
-
-async def _first_group(here: Wizard, view: CampaignView) -> tuple[SendableGroup | None, str]:
-    async with here.runtime.database.reading() as session:
-        ids = await queries.groups_of(session, here.organization_id, view.id)
-        found = await messages.groups_for_sending(
-            session, here.organization_id, view.number_id, ids=ids[:1]
-        )
-        organization = await queries.organization_name(session, here.organization_id)
-    return (found[0] if found else None), organization
 
 
 # --- 3. number, pace, time ------------------------------------------------------------------
@@ -263,7 +187,7 @@ async def _start(here: Wizard, campaign_id: UUID, *, skip: bool) -> Written:
 async def _check_page(
     here: Wizard, view: CampaignView, refused: InvalidInput | None = None
 ) -> Response:
-    group, organization = await _first_group(here, view)
+    group, organization = await first_group(here, view)
     async with here.runtime.database.reading() as session:
         estimate = await progress.estimate(session, view, now=here.now)
     return here.render(

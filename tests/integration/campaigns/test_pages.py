@@ -16,9 +16,16 @@ from tests.integration.messages.desk import Desk
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
 from tests.support.clock import ManualClock
-from tests.support.factories import make_membership, make_number
+from tests.support.factories import (
+    make_event,
+    make_event_variable,
+    make_membership,
+    make_number,
+    make_template,
+)
 
 from groupline.db import Database
+from groupline.messages.variables import fill, plain
 from groupline.models import NotificationCampaign, ScheduledWhatsappMessage, WhatsappNumber
 
 
@@ -218,6 +225,44 @@ async def test_what_did_not_arrive_is_sent_again_and_the_uncertain_is_decided(
     assert "1 message will count as sent." in words(await browser.get(f"{here}/arrived"))
     page = await browser.post(f"{here}/arrived")
     assert "Noted: 1 message arrived." in page.text
+
+
+async def test_the_text_is_taken_from_a_template_with_the_values_of_an_event(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    inside: dict[str, Any] = {"organization_id": desk.organization_id}
+    text = "*{event_title}* {event_time}, {group_name}: {zoom_link} \\{!\\} {host}"
+    async with database.writing() as session:
+        template = await make_template(session, **inside, name="Invite", content=text)
+        event = await make_event(session, **inside, title="Pottery {1}", timezone="Asia/Kolkata")
+        link: dict[str, Any] = {"key": "zoom_link", "value": "https://example.org/z"}
+        await make_event_variable(session, **inside, event_id=event.id, **link)
+    here = (await plan(browser, desk)).replace("/check", "/content")
+    assert "Invite" in words(await browser.get(here))
+
+    taken = await browser.get(here, params={"template": str(template.id), "event": str(event.id)})
+    assert "Pottery \\{1\\}" in unescape(taken.text)
+    assert 'name="value:host"' in taken.text
+    assert "{host} has no value in a campaign." in words(taken)
+    area = re.search(r"<textarea[^>]*>(.*?)</textarea>", taken.text, re.DOTALL)
+    assert area is not None
+    typed = {"content": unescape(area[1]).lstrip("\n"), "value:host": "Jo {x}"}
+    shown = await browser.post(here, data=typed | {"action": "preview"})
+    assert "Jo {x}" in words(shown)
+    assert "has no value" not in words(shown)
+    refused = await browser.post(here, data=typed | {"value:host": ""})
+    assert (refused.status_code, 'name="value:host"' in refused.text) == (422, True)
+
+    saved = await browser.post(here, data=typed)
+    assert saved.url.path.endswith("/edit/sending")
+    async with database.reading() as session:
+        (campaign,) = await session.scalars(select(NotificationCampaign))
+    ready = fill(campaign.content, {"group_name": "Yoga"})
+    assert ready.unresolved == ()
+    assert re.fullmatch(
+        r"\*Pottery \{1\}\* \d+:\d\d [ap]m, Yoga: https://example.org/z \{!\} Jo \{x\}",
+        plain(ready.text),
+    )
 
 
 async def test_results_say_which_number_sent_after_a_retry_from_another_one(
