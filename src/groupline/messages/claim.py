@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from groupline.db import Answer, Database, Statement
+from groupline.db import Announcement, Answer, Database, Statement
 from groupline.groups.rules import GroupFacts, MembershipFacts
 from groupline.ids import new_id
 from groupline.messages.refusals import Refusal, refusal_of
@@ -225,13 +225,19 @@ async def claim(
     limit: int,
     roll: float,
     policy: Policy = _POLICY,
+    first: Sequence[Statement] = (),
+    announcements: Sequence[Announcement] = (),
 ) -> list[Claim]:
-    """Marks up to ``limit`` due messages as ``sending``: first things first, one per number."""
+    """Marks up to ``limit`` due messages as ``sending``: first things first, one per number.
+
+    ``first`` is carried out before it, in the same transaction.
+    """
     token = new_id()
     values = values_of(
         worker=worker, now=now, lease=lease, limit=limit, roll=roll, token=token, policy=policy
     )
-    answers = await database.carry_out(claiming(database.dialect, values))
+    statements = [*first, *claiming(database.dialect, values)]
+    answers = await database.carry_out(statements, announcements)
     return [_claim(row, token, now, now + lease) for row in _loaded(answers[-1])]
 
 

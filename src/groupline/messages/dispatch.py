@@ -2,7 +2,8 @@
 
 Its turns are short. A turn stores the results that have come in and claims what the lanes are
 free for, in one transaction; then the requests start, and no transaction is open while they run.
-A slow gateway holds up its own lanes and nobody else.
+While one half of them is stored, the other half runs. A slow gateway holds up its own lanes and
+nobody else.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ import structlog
 from sqlalchemy import select
 
 from groupline.clock import Clock
-from groupline.db import Database
+from groupline.db import Database, Unexpected
 from groupline.errors import GrouplineError
 from groupline.gateways.outcomes import (
     NotSent,
@@ -37,7 +38,7 @@ from groupline.messages.outlook import outlook
 from groupline.messages.refusals import Refusal
 from groupline.messages.results import Result, Withheld
 from groupline.messages.rules import Policy
-from groupline.messages.sent import store_sent
+from groupline.messages.sent import sent_ones, store_sent
 from groupline.messages.settle import settle
 from groupline.models import Gateway
 
@@ -55,6 +56,8 @@ _TRY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _DRIVERS_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
+_GATHER_SECONDS: Final = 0.01
+"""So long a result may wait for others, so that many share a transaction."""
 
 
 class Dispatcher:
@@ -93,6 +96,9 @@ class Dispatcher:
         self._drivers: Mapping[UUID, GatewayDriver | NotSent] = {}
         self._drivers_until = 0.0
         self._looked_at = float("-inf")
+        self._expects_more = False
+        self._is_ripe = False
+        self._ripening: asyncio.TimerHandle | None = None
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
 
     @property
@@ -105,11 +111,15 @@ class Dispatcher:
             await asyncio.wait(self._requests)
 
     async def run_once(self) -> bool:
-        """One turn. False: nothing to store, and nothing that can be sent now."""
+        """One turn. False: nothing to store yet, and nothing that can be sent now."""
         room = min(self._batch, self._capacity - len(self._requests))
-        if not self._results and (room <= 0 or self._has_just_looked()):
+        if self._results:
+            if not self._is_ripe:
+                self._next_at = _GATHER_SECONDS
+                return False
+        elif room <= 0 or self._has_just_looked():
             return False
-        if not self._results and not await self._anything_due():
+        elif not self._expects_more and not await self._anything_due():
             return False
         return await self._turn(room)
 
@@ -152,8 +162,8 @@ class Dispatcher:
 
     async def _turn(self, room: int) -> bool:
         found = bool(self._results)
-        await self._settle()
-        claims = await self._claim(room) if room > 0 else []
+        claims = await self._store_and_claim(room)
+        self._expects_more = len(claims) == room > 0
         if len(claims) < room:
             self._looked_at = self._clock.monotonic()
         drivers = await self._drivers_for({each.gateway_id for each in claims})
@@ -165,33 +175,47 @@ class Dispatcher:
         return found or bool(claims)
 
     def _take(self) -> list[Result]:
-        return [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]
+        taken = [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]
+        self._is_ripe = bool(self._results)
+        return taken
 
-    async def _settle(self) -> None:
+    async def _store_and_claim(self, room: int) -> list[Claim]:
         """What cannot be stored now waits for the next turn."""
         waiting = self._take()
-        now = self._clock.now()
         try:
+            if room > 0 and all(isinstance(each.outcome, Sent) for each in waiting):
+                with suppress(Unexpected):
+                    return await self._claim(room, waiting)
             sent = [each for each in waiting if isinstance(each.outcome, Sent)]
-            if sent and await store_sent(self._database, sent, now):
+            if sent and await store_sent(self._database, sent, self._clock.now()):
                 waiting = [each for each in waiting if not isinstance(each.outcome, Sent)]
             if waiting:
                 async with self._database.writing() as session:
-                    await settle(session, waiting, now=now, policy=self._policy)
+                    await settle(session, waiting, now=self._clock.now(), policy=self._policy)
         except BaseException:
             self._results.extendleft(reversed(waiting))
+            self._ripen()
             raise
+        return await self._claim(room) if room > 0 else []
 
-    async def _claim(self, room: int) -> list[Claim]:
-        return await claim(
+    async def _claim(self, room: int, sent: Sequence[Result] = ()) -> list[Claim]:
+        """In the same transaction it is stored first that messages were ``sent``: their lanes are
+        free by that."""
+        now = self._clock.now()
+        ones = sent_ones(self._database.dialect, sent, now)
+        claims = await claim(
             self._database,
             worker=self._worker,
-            now=self._clock.now(),
+            now=now,
             lease=self._lease,
             limit=room,
             roll=self._random.random(),
             policy=self._policy,
+            first=ones.statements,
+            announcements=ones.announcements,
         )
+        ones.log()
+        return claims
 
     async def _drivers_for(self, used: set[UUID]) -> Mapping[UUID, GatewayDriver | NotSent]:
         """Read anew every second: a busy turn need not ask for what hardly ever changes."""
@@ -246,6 +270,17 @@ class Dispatcher:
 
     def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
         self._results.append(Result(each, outcome, self._random.random()))
+        if len(self._results) >= len(self._requests):
+            self._ripen()
+        elif self._ripening is None:
+            self._ripening = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._ripen)
+
+    def _ripen(self) -> None:
+        """Results are stored when as many wait as requests run, or a moment after the first."""
+        if self._ripening is not None:
+            self._ripening.cancel()
+            self._ripening = None
+        self._is_ripe = True
         self.wake.set()
 
     # --- without a later turn

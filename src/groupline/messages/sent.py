@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -45,20 +46,41 @@ _COUNT_SENT: Final = """
 """
 
 
+@dataclass(frozen=True, slots=True)
+class SentOnes:
+    """What a transaction has to do, and to tell, so that results of sent messages are stored.
+
+    A claim that is no longer its worker's own makes it fail with ``Unexpected``.
+    """
+
+    statements: Sequence[Statement]
+    announcements: Sequence[Announcement]
+    entries: Sequence[journal.Entry]
+
+    def log(self) -> None:
+        """Once it is committed."""
+        journal.log(self.entries)
+
+
+def sent_ones(dialect: str, results: Sequence[Result], now: datetime) -> SentOnes:
+    if not results:
+        return SentOnes((), (), ())
+    entries = [_entry(each, now) for each in results]
+    statements = [*storing(dialect, results, now), journal.insertion(dialect, entries)]
+    return SentOnes(statements, _announcements(results), entries)
+
+
 async def store_sent(database: Database, results: Sequence[Result], now: datetime) -> bool:
     """In one trip, if every claim is still its worker's own: it almost always is.
 
     False: one of them is not, and nothing was stored.
     """
-    entries = [_entry(each, now) for each in results]
-    statements = storing(database.dialect, results, now)
+    ones = sent_ones(database.dialect, results, now)
     try:
-        await database.carry_out(
-            [*statements, journal.insertion(database.dialect, entries)], _announcements(results)
-        )
+        await database.carry_out(ones.statements, ones.announcements)
     except Unexpected:
         return False
-    journal.log(entries)
+    ones.log()
     return True
 
 
