@@ -113,13 +113,10 @@ class Dispatcher:
     async def run_once(self) -> bool:
         """One turn. False: nothing to store yet, and nothing that can be sent now."""
         room = min(self._batch, self._capacity - len(self._requests))
-        if self._results:
-            if not self._is_ripe:
-                self._next_at = _GATHER_SECONDS
-                return False
-        elif room <= 0 or self._has_just_looked():
+        if self._results and not self._is_ripe:
+            self._next_at = _GATHER_SECONDS
             return False
-        elif not self._expects_more and not await self._anything_due():
+        if not self._results and not await self._may_find_more(room):
             return False
         return await self._turn(room)
 
@@ -150,6 +147,11 @@ class Dispatcher:
             return False
         self._next_at = wait
         return True
+
+    async def _may_find_more(self, room: int) -> bool:
+        if room <= 0 or self._has_just_looked():
+            return False
+        return self._expects_more or await self._anything_due()
 
     async def _anything_due(self) -> bool:
         now = self._clock.now()

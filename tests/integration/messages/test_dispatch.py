@@ -1,9 +1,11 @@
 """Claim, send, settle: against the simulator over HTTP, on both databases."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 from tests.integration.messages.outbox import Outbox
+from tests.integration.messages.refusing import unstorable
 
 from groupline.models import (
     Gateway,
@@ -254,3 +256,36 @@ async def test_draining_finishes_what_runs_and_claims_nothing_new(outbox: Outbox
     await outbox.dispatcher.drain()
 
     assert await outbox.statuses([first, second]) == ["sent", "pending"]
+
+
+async def test_a_result_waits_for_others_but_not_for_a_slow_request(outbox: Outbox) -> None:
+    slow, quick = await outbox.add_sender(groups=1), await outbox.add_sender(groups=1)
+    ids = [await outbox.write(slow), await outbox.write(quick)]
+    held_up = slow.gateway_session_id
+    await outbox.gateway.fault("delay", route="send", sessionId=held_up, seconds=4)
+    await outbox.dispatcher.run_once()
+
+    async with asyncio.timeout(5):
+        while await outbox.statuses(ids) != ["sending", "sent"]:
+            await outbox.dispatcher.wake.wait()
+            outbox.dispatcher.wake.clear()
+            await outbox.dispatcher.run_once()
+
+    assert outbox.dispatcher.in_flight == 1
+
+
+async def test_a_claim_that_fails_takes_no_result_with_it(outbox: Outbox) -> None:
+    """Both are one transaction: what was sent is stored by the next one."""
+    sender = await outbox.add_sender(groups=2)
+    first, second = [await outbox.write(sender, group) for group in (0, 1)]
+    await outbox.dispatcher.run_once()
+    await outbox.dispatcher.answers()
+    async with unstorable(outbox.database, second):
+        with pytest.raises(Exception, match="refused"):
+            await outbox.dispatcher.run_once()
+    assert await outbox.statuses([first, second]) == ["sending", "pending"]
+
+    await outbox.work()
+
+    assert await outbox.statuses([first, second]) == ["sent", "sent"]
+    assert set((await outbox.gateway.copies()).values()) == {1}
