@@ -43,6 +43,15 @@ _END_OTHERS: Final = """
     SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
+_REMOVE_ROWS: Final = sql.SQL("; ").join(
+    (
+        sql.SQL("UPDATE organizations SET community_number_id = NULL"),
+        *(
+            sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name))
+            for table in reversed(Base.metadata.sorted_tables)
+        ),
+    )
+)
 _T = TypeVar("_T")
 
 
@@ -60,6 +69,7 @@ class Postgres:
         self._template: str | None = None
         self._untouched: object = None
         self._clean: list[str] = []
+        self._cleaners: dict[str, psycopg.Connection[Any]] = {}
 
     @contextmanager
     def empty(self) -> Iterator[str]:
@@ -99,20 +109,36 @@ class Postgres:
 
     def _cleaned(self, name: str) -> bool:
         """Removes the rows, which is quicker than a copy, unless more than rows was changed."""
-        with psycopg.connect(self._url_of(name)) as connection:
-            connection.execute(_END_OTHERS)
-            if _fingerprint(connection) != self._untouched:
-                return False
-            connection.execute("UPDATE organizations SET community_number_id = NULL")
-            for table in reversed(Base.metadata.sorted_tables):
-                connection.execute(sql.SQL("DELETE FROM {}").format(sql.Identifier(table.name)))
+        connection = self._cleaner(name)
+        if _fingerprint(connection) != self._untouched:
+            return False
+        connection.execute(_REMOVE_ROWS)
         return True
 
-    def close(self) -> None:
-        for name in self._clean:
-            self._drop(name)
+    def _cleaner(self, name: str) -> "psycopg.Connection[Any]":
+        """The only connection to the database, and one that knows its tables already."""
+        connection = self._cleaners.get(name)
+        if connection is not None:
+            try:
+                connection.execute(_END_OTHERS)
+            except psycopg.OperationalError:  # a test has ended it, with all others
+                connection.close()
+            else:
+                return connection
+        connection = psycopg.connect(self._url_of(name), autocommit=True)
+        self._cleaners[name] = connection
+        connection.execute(_END_OTHERS)
+        return connection
+
+    def drop_all(self) -> None:
+        while self._clean:
+            self._drop(self._clean.pop())
         if self._template is not None:
             self._drop(self._template)
+
+    def close(self) -> None:
+        for connection in self._cleaners.values():
+            connection.close()
 
     @contextmanager
     def _dropping(self, name: str) -> Iterator[None]:
@@ -122,6 +148,8 @@ class Postgres:
             self._drop(name)
 
     def _drop(self, name: str) -> None:
+        if name in self._cleaners:
+            self._cleaners.pop(name).close()
         self._execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
     def _url_of(self, name: str) -> str:
@@ -155,14 +183,16 @@ def postgres_server(*, durable: bool = False) -> Iterator[Postgres]:
     if given:
         server = Postgres(make_url(given).set(drivername="postgresql"))
         yield server
-        server.close()
+        server.drop_all()
         return
     binaries = _find_binaries()
     home = Path(tempfile.mkdtemp(prefix="groupline-pg-"))
     try:
         settings = _KEPT if durable else _SETTINGS
         with _running(binaries, home, settings) as url:
-            yield Postgres(url)
+            server = Postgres(url)
+            yield server
+            server.close()
     finally:
         shutil.rmtree(home)
 
