@@ -18,7 +18,7 @@ up: $(VENV)/.installed ## Install into .venv and start Groupline; prints a link 
 test: $(VENV)/.installed-dev ## Install what the tests need and run all of them
 	@scripts/test-tools
 	$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(PYTEST_WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 check: $(VENV)/.installed-dev ## Lint, types, import contracts, templates, locks: seconds
 	@scripts/check

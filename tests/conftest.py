@@ -1,6 +1,7 @@
 """Fixtures of all tests. Whatever uses ``database`` runs on SQLite and on PostgreSQL."""
 
 import logging
+import os
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -15,6 +16,15 @@ from tests.support.databases import Postgres, in_own_loop, migrated, postgres_se
 
 from groupline.db import Announcements, Database
 from groupline.runtime import Runtime
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """One more than processors: a test that waits for processes of its own leaves one to others."""
+    return (os.cpu_count() or 1) + 1
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("takes_long") is None)
 
 
 @pytest.fixture(autouse=True)

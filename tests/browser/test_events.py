@@ -14,7 +14,7 @@ from tests.support.browser import PHONE, overflow, violations
 
 from groupline.ids import new_id
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.browser
 
 STEPS = [
     {"dayOffset": -1, "localTime": "10:00", "label": "The day before"},

@@ -9,7 +9,7 @@ from tests.browser.house import House
 from tests.support.api import until
 from tests.support.browser import DESKTOP, PHONE, overflow, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.browser
 
 PATHS: Final = {
     "overview": "/",

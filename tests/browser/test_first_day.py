@@ -10,7 +10,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Visit
 from tests.support.processes import Installation, Process
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("first-day")]
+pytestmark = pytest.mark.browser
 
 PASSWORD = "a password typed by a test"
 

@@ -14,7 +14,7 @@ from tests.support.api import Api, pair, send, sendable_groups, sync, until, unt
 from tests.support.browser import Visitor
 from tests.support.processes import Installation, Process, installation
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.browser
 
 _AWAY = "ERR_CONNECTION_REFUSED|ERR_CONNECTION_RESET|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE"
 

@@ -7,7 +7,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Visit
 from tests.browser.house import OWNER, PASSWORD, House
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.browser
 
 
 def test_a_login_leads_to_where_one_wanted_to_go(house: House, visit: Visit) -> None:

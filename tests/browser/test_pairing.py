@@ -17,7 +17,7 @@ from tests.support.browser import Visitor
 from tests.support.processes import installation
 from tests.support.scripted_gateway import KEY, ContractGateway, threaded_gateway
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("pairing")]
+pytestmark = pytest.mark.browser
 
 PHONE = "919876543210"
 PAGE = "/settings/connection"

@@ -8,7 +8,7 @@ from tests.support.api import STUDIO, pair, sync, until
 from tests.support.evening import Evening
 from tests.support.processes import Installation
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("reconnect")]
+pytestmark = pytest.mark.browser
 
 
 def test_one_reconnect_is_all_that_a_person_does(fresh: Installation, visit: Visit) -> None:

@@ -9,7 +9,7 @@ from tests.browser.conftest import Visit
 from tests.browser.house import House
 from tests.support.browser import DESKTOP, PHONE, Visitor, overflow, violations
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.browser
 
 TEXT = "*{event_title}* at {event_time}\n- _bring_ a cup\n> See you\n{zoom_link} {zoom link}"
 

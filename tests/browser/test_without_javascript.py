@@ -5,7 +5,7 @@ from playwright.sync_api import expect
 from tests.browser.conftest import Visit
 from tests.browser.house import OWNER, PASSWORD, House
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("house")]
+pytestmark = pytest.mark.browser
 
 
 def test_logging_in_sending_and_logging_out(house: House, visit: Visit) -> None:

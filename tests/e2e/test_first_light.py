@@ -19,7 +19,7 @@ from tests.support.api import (
 )
 from tests.support.processes import Installation, Process, installation
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("first-light")]
+pytestmark = pytest.mark.e2e
 
 PASSWORD = "a password typed by a test"
 TEXT = "We start in *ten minutes*, says the end-to-end test."

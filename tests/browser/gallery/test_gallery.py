@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, Page, Route, expect
 from tests.browser.gallery.render import render_to
 from tests.browser.gallery.site import Site
 
-pytestmark = [pytest.mark.browser, pytest.mark.xdist_group("gallery")]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from tests.integration.messages.fault_campaign import (
 from groupline.db import Database
 
 pytestmark = [
-    pytest.mark.xdist_group("fault-campaign"),  # one at a time: they need the machine
+    pytest.mark.takes_long,
     pytest.mark.timeout(300),
 ]
 
