@@ -1,6 +1,7 @@
 """Reading groups: pages of a list, search, one group, the choice of a person."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
@@ -35,6 +36,8 @@ _PORTION: Final = 500
 
 # Looking rows up one by one is slower than reading all names once a word is this common.
 _COMMON: Final = 2_000
+_FEW: Final = 1_000
+"""So many groups of a number are sorted as soon as read; the first of more are found in order."""
 _INDEX: Final = table("whatsapp_groups_search", column("search_name"), column("group_id", Uuid()))
 _ONE: Final[ColumnElement[int]] = literal_column("1")
 _MATCHES: Final[ColumnElement[Any]] = literal_column("whatsapp_groups_search")
@@ -64,7 +67,7 @@ async def list_groups(
 ) -> GroupPage:
     """One page, by name. Words that differ only in case or accents are the same."""
     matching = await _matching(session, organization_id, wanted)
-    statement = matching(*_GROUP_COLUMNS).order_by(*_BY_NAME).limit(limit + 1)
+    statement = matching.first(*_GROUP_COLUMNS).order_by(*_BY_NAME).limit(limit + 1)
     if after is not None:
         last = tuple_(after.search_name, after.group_id)
         statement = statement.where(tuple_(*_BY_NAME) > last)
@@ -131,34 +134,88 @@ async def matching_count(
 async def ids_of(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> list[UUID]:
     """All groups that the filter matches, by name: what "select all" selects."""
     matching = await _matching(session, organization_id, wanted)
-    return list(await session.scalars(matching(WhatsappGroup.id).order_by(*_BY_NAME)))
+    return list(await session.scalars(matching.all(WhatsappGroup.id).order_by(*_BY_NAME)))
 
 
 # What matches
 
 
-Matching = Callable[..., Select[Any]]
-"""Selects these columns of the groups that match."""
+@dataclass(frozen=True, slots=True)
+class _Matching:
+    """Selects columns of the groups that match, in the way that suits what is wanted of them."""
+
+    wanted: GroupFilter
+    conditions: Sequence[ColumnElement[bool]]
+    """On the group itself."""
+    members: int | None
+    """How many groups the number is in, if the filter names one; ``None`` for too many to count."""
+    is_looked_up: bool
+    """The words are so rare that their index names the few groups that are worth a look."""
+
+    def all(self, *columns: Any) -> Select[Any]:
+        """To be read to the end."""
+        statement = select(*columns).select_from(WhatsappGroup).where(*self.conditions)
+        if self.wanted.number_id is None:
+            return statement.where(*_of_any_number(self.wanted))
+        return statement.join(WhatsappMembership, _is_membership()).where(
+            *_of_number(self.wanted), *_can_be_sent_to(self.wanted)
+        )
+
+    def first(self, *columns: Any) -> Select[Any]:
+        """To be read in the order of names until a page is full: of a number that is in many
+        groups the next one is never far, and to sort all of them first would take longer."""
+        if not self._is_of_many:
+            return self.all(*columns)
+        has = _has_membership(*_of_number(self.wanted), *_can_be_sent_to(self.wanted))
+        return select(*columns).select_from(WhatsappGroup).where(*self.conditions, has)
+
+    def counted(self) -> Select[Any]:
+        """A row for each. Of a number that is in many groups each group is looked up: the planner
+        would rather read those of the whole organization."""
+        if not self._is_of_many:
+            return self.all(_ONE)
+        fits = and_(*self.conditions, *_can_be_sent_to(self.wanted))
+        group = select(fits).where(WhatsappGroup.id == WhatsappMembership.group_id)
+        return (
+            select(_ONE)
+            .select_from(WhatsappMembership)
+            .where(*_of_number(self.wanted), group.correlate(WhatsappMembership).scalar_subquery())
+        )
+
+    @property
+    def counts_members(self) -> bool:
+        """Whether the groups of the number are all that is asked for."""
+        wanted = self.wanted
+        return wanted.number_id is not None and wanted.sendable is None and not wanted.query.strip()
+
+    @property
+    def _is_of_many(self) -> bool:
+        is_few = self.members is not None and self.members <= _FEW
+        return self.wanted.number_id is not None and not is_few and not self.is_looked_up
 
 
-async def _matching(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> Matching:
+async def _matching(session: AsyncSession, organization_id: UUID, wanted: GroupFilter) -> _Matching:
     words = search_words(wanted.query)
     conditions = [WhatsappGroup.organization_id == organization_id, *map(_contains, words)]
+    lookup: list[ColumnElement[bool]] = []
     if session.get_bind().dialect.name == "sqlite":
-        conditions += await _by_index(session, indexed_words(words))
-
-    def matching(*columns: Any) -> Select[Any]:
-        statement = select(*columns).select_from(WhatsappGroup).where(*conditions)
-        if wanted.number_id is None:
-            return statement.where(*_of_any_number(wanted))
-        return _of_number(statement, wanted.number_id, wanted)
-
-    return matching
+        lookup = await _by_index(session, indexed_words(words))
+    members: int | None = 0
+    if wanted.number_id is not None:
+        of_number = WhatsappMembership.organization_id == organization_id, *_of_number(wanted)
+        members = await _count_rows(session, select(_ONE).where(*of_number))
+    return _Matching(wanted, [*conditions, *lookup], members, is_looked_up=bool(lookup))
 
 
-async def _count(session: AsyncSession, matching: Matching) -> int | None:
+async def _count(session: AsyncSession, matching: _Matching) -> int | None:
+    if matching.counts_members:
+        return matching.members
+    return await _count_rows(session, matching.counted())
+
+
+async def _count_rows(session: AsyncSession, rows: Select[Any]) -> int | None:
     """Counting goes through all that match: at some point nobody wants to know any more."""
-    some = matching(_ONE).limit(MAX_COUNTED + 1).subquery()
+    some = rows.limit(MAX_COUNTED + 1).subquery()
     total = (await session.execute(select(func.count()).select_from(some))).scalar_one()
     return None if total > MAX_COUNTED else total
 
@@ -181,17 +238,20 @@ async def _by_index(session: AsyncSession, words: Sequence[str]) -> list[ColumnE
     return [WhatsappGroup.id.in_(select(_INDEX.c.group_id).where(match))]
 
 
-def _of_number(statement: Select[Any], number_id: UUID, wanted: GroupFilter) -> Select[Any]:
-    """A number is in a group once, so a join multiplies nothing, and can begin with the number."""
-    statement = statement.join(WhatsappMembership, _is_membership()).where(
-        WhatsappMembership.number_id == number_id
-    )
+def _of_number(wanted: GroupFilter) -> list[ColumnElement[bool]]:
+    """On the membership of the number."""
+    conditions = [WhatsappMembership.number_id == wanted.number_id]
     if wanted.active is not None:
-        statement = statement.where(WhatsappMembership.is_active.is_(wanted.active))
-    if wanted.sendable is not None:
-        can = and_(~WhatsappGroup.is_community, *may_write())
-        statement = statement.where(can if wanted.sendable else ~can)
-    return statement
+        conditions.append(WhatsappMembership.is_active.is_(wanted.active))
+    return conditions
+
+
+def _can_be_sent_to(wanted: GroupFilter) -> list[ColumnElement[bool]]:
+    """On the group and the membership of the number."""
+    if wanted.sendable is None:
+        return []
+    can = and_(~WhatsappGroup.is_community, *may_write())
+    return [can if wanted.sendable else ~can]
 
 
 def _of_any_number(wanted: GroupFilter) -> list[ColumnElement[bool]]:

@@ -181,6 +181,18 @@ async def a_common_word_is_read_in_order_until_the_page_is_full(world: World) ->
     assert not has_sort(page)
 
 
+async def a_page_of_a_number_with_many_groups_sorts_nothing(world: World) -> None:
+    wanted = GroupFilter(number_id=world.number_id, query="spring", sendable=True)
+    plans = await plans_of(
+        world, lambda session: list_groups(session, world.organization_id, wanted)
+    )
+
+    (page,) = [plan for plan in plans if "ix_whatsapp_groups_search" in plan]
+    assert not has_sort(page)
+    if world.database.dialect == "postgresql":
+        assert "Seq Scan on whatsapp_groups" not in "".join(plans)
+
+
 async def the_memberships_of_a_page_are_looked_up_by_group(world: World) -> None:
     plans = await plans_of(
         world,
@@ -218,6 +230,7 @@ async def test_the_hot_queries_use_their_indexes(world: World) -> None:
     await a_page_in_the_middle_begins_where_the_last_one_ended(world)
     await a_rare_word_is_found_by_the_index_of_names(world)
     await a_common_word_is_read_in_order_until_the_page_is_full(world)
+    await a_page_of_a_number_with_many_groups_sorts_nothing(world)
     await the_memberships_of_a_page_are_looked_up_by_group(world)
     await a_sync_reads_the_groups_of_its_number_only(world)
     await what_is_due_is_found_without_reading_all_numbers(world)

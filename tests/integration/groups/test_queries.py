@@ -5,11 +5,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.integration.groups.conftest import Phone
+from tests.integration.groups.conftest import Phone, many
 from tests.support.cast import Cast
 from tests.support.factories import make_group, make_membership, make_number
 
 from groupline.db import Database
+from groupline.groups import queries
 from groupline.groups.names import search_name
 from groupline.groups.queries import (
     groups_by_ids,
@@ -65,10 +66,18 @@ async def listed(
     return set(page.groups)
 
 
-@pytest.mark.parametrize("of_number", [None, 0, 1])
+@pytest.mark.parametrize(
+    ("of_number", "few"), [(None, 1_000), (0, 1_000), (1, 1_000), (0, 0), (1, 0)]
+)
 async def test_sql_and_the_rules_agree_on_who_can_send_and_who_is_in(
-    database: Database, cast: Cast, of_number: int | None
+    database: Database,
+    cast: Cast,
+    of_number: int | None,
+    few: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Also where a number is taken to be in so many groups that they are looked for otherwise."""
+    monkeypatch.setattr(queries, "_FEW", few)
     organization_id = cast.organization_id
     async with database.writing() as session:
         numbers = await all_kinds(session, organization_id)
@@ -143,6 +152,29 @@ async def test_a_group_without_a_name_is_found_by_the_middle_of_its_id(phone: Ph
         assert await found(query) == [jid]
     await phone.synced([{"id": jid, "name": "Named now"}])
     assert (await found("named"), await found("334455")) == ([jid], [jid])
+
+
+@pytest.mark.parametrize("few", [0, 1_000])
+async def test_a_page_of_a_number_and_its_total_are_right_however_many_its_groups_are(
+    phone: Phone, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queries, "_FEW", few)
+    await phone.synced(many(60))
+    await phone.synced(many(55))
+    found, totals, after = [], set(), None
+    wanted = GroupFilter(number_id=phone.number_id, active=True, query="workshop")
+
+    async with phone.runtime.database.reading() as session:
+        for _ in range(3):
+            page = await list_groups(session, phone.organization_id, wanted, after=after, limit=20)
+            found += [group.title for group in page.groups]
+            totals.add(page.total)
+            after = page.next_cursor
+        everything = GroupFilter(number_id=phone.number_id)
+        whole = await list_groups(session, phone.organization_id, everything, limit=20)
+
+    assert found == [f"Workshop {number:04d}" for number in range(55)]
+    assert (after, totals, whole.total) == (None, {55}, 60)
 
 
 async def test_the_picker_shows_what_was_chosen_first_and_says_why_not(
