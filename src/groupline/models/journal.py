@@ -15,6 +15,9 @@ ActorKind = Literal["user", "api_key", "system", "gateway"]
 QUIET: Final = "action NOT LIKE 'message.%'"
 """What is rare beside messages, and would else be looked for among millions of them."""
 
+SOMEBODY: Final = "actor_id IS NOT NULL"
+"""What Groupline does by itself is most of it, and nobody looks for it by who did it."""
+
 # Only this type is a growing row id on SQLite.
 _Position = BigInteger().with_variant(Integer, "sqlite")
 
@@ -39,6 +42,12 @@ class JournalEntry(Base):
             "position",
             sqlite_where=text(QUIET),
             postgresql_where=text(QUIET),
+        ),
+        Index(
+            "ix_journal_actor",
+            *("organization_id", "actor_id", "actor_kind", "position"),
+            sqlite_where=text(SOMEBODY),
+            postgresql_where=text(SOMEBODY),
         ),
         one_of("actor_kind", ActorKind),
         {"sqlite_autoincrement": True},

@@ -99,8 +99,13 @@ class Heard:
 Ask = Callable[[AsyncSession, UUID], Awaitable[object]]
 
 
-async def plans(database: Database, ask: Callable[[AsyncSession], Awaitable[object]]) -> str:
-    """How the database carries out what ``ask`` asks. Nothing of it is kept."""
+async def plans(
+    database: Database,
+    ask: Callable[[AsyncSession], Awaitable[object]],
+    *,
+    about: str = "scheduled_whatsapp_messages",
+) -> str:
+    """How the database carries out what ``ask`` asks of a table. Nothing of it is kept."""
     heard = Heard()
     with suppress(_RolledBack):
         async with database.writing() as session:
@@ -110,8 +115,9 @@ async def plans(database: Database, ask: Callable[[AsyncSession], Awaitable[obje
             finally:
                 event.remove(Engine, "before_cursor_execute", heard.note)
             raise _RolledBack
-    explained = await explain(database, heard.statements)
-    assert explained, "nothing was asked of the messages"
+    statements = [each for each in heard.statements if about in each[0]]
+    explained = await explain(database, statements)
+    assert explained, f"nothing was asked of {about}"
     return explained
 
 
@@ -122,8 +128,6 @@ async def explain(database: Database, statements: Sequence[tuple[str, Any]]) -> 
         async with database.writing() as session:
             connection = await session.connection()
             for statement, parameters in statements:
-                if "scheduled_whatsapp_messages" not in statement:
-                    continue
                 first = parameters[0] if isinstance(parameters, list) else parameters
                 rows = await connection.exec_driver_sql(f"{kind} {statement}", first)
                 lines += [str(row[-1]).strip() for row in rows]
