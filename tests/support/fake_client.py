@@ -14,6 +14,7 @@ import secrets
 import socket
 import sqlite3
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from groupline_gateway.engines.whatsmeow import mapping
@@ -83,10 +84,22 @@ class FakeClient:
                 "proxy": self._account.proxy,
             }
         )
-        with contextlib.suppress(OSError), connection.makefile() as lines:
-            for line in lines:
-                self._hear(json.loads(line))
+        lines = connection.makefile()
+        if not self._listen(lines):
+            # As with a receipt that the library cannot map: its call ends, the connection lives.
+            threading.Thread(target=self._listen, args=(lines,), daemon=True).start()
+            return
         self._emit({"event": Happening.DISCONNECTED})
+
+    def _listen(self, lines: Iterable[str]) -> bool:
+        """Until the connection ends, or only the events of it."""
+        with contextlib.suppress(OSError):
+            for line in lines:
+                said = json.loads(line)
+                if "endOfEvents" in said:
+                    return False
+                self._hear(said)
+        return True
 
     def pair_phone(self, phone: str) -> str:
         return str(self._call("pair_phone", phone=phone)["code"])

@@ -50,6 +50,7 @@ MEANINGS = [
     ("failed to encrypt group message to send 3EB0 to 1@g.us: no session", Meaning.NOT_WRITTEN),
     ("no LID found for 919812345678@s.whatsapp.net from server", Meaning.BAD_RECIPIENT),
     ("failed to upload media: upload failed with status code 500", Meaning.MEDIA),
+    ("upload failed with status code 413", Meaning.TOO_LARGE),
     ("words that nobody has ever seen", Meaning.UNKNOWN),
     ("", Meaning.UNKNOWN),
 ]

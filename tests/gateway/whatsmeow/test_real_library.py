@@ -78,6 +78,28 @@ def _load(tmp_path: Path, change: str) -> str:
     return ended.stdout
 
 
+HEARING = """
+import logging
+from groupline_gateway.engines.whatsmeow import library
+library.prepare(lambda frame: print(frame["event"].value))
+logging.getLogger("whatsmeow.Client").warning(
+    'Temporary ban connect failure: <failure reason="402" code="105" expire="600"/>'
+)
+"""
+
+
+def test_what_the_library_logs_is_listened_to(tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", HEARING],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert ended.stdout.split() == ["banned", "log"]
+
+
 def test_it_loads_without_a_library_of_the_system(tmp_path: Path) -> None:
     assert _load(tmp_path, "") == "opened []\n"
 

@@ -8,6 +8,8 @@ from tests.gateway.whatsmeow.waiting import is_alive, until, until_status
 from tests.support.fake_whatsapp import COMMUNITY, MORNING, NEWS, STUDIO, FakeWhatsApp, options
 from tests.support.gateway import RunningGateway, running_gateway
 
+from groupline_gateway.engines.whatsmeow import changes
+
 
 async def test_a_session_from_connect_to_disconnect(
     real_gateway: RunningGateway, whatsapp: FakeWhatsApp
@@ -52,15 +54,26 @@ async def test_a_pairing_code_follows_the_first_qr_code(
     await gateway.post("/connect", {"sessionId": "wa_2", "pairingCode": True}, expect=400)
 
 
+@pytest.mark.parametrize(
+    ("said", "detail"),
+    [
+        ("info query returned status 400: bad-request", changes.NO_CODE),
+        ("info query returned status 404: item-not-found", changes.NO_SUCH_PHONE),
+        ("info query returned status 429: rate-overlimit", changes.NO_CODE_FOR_NOW),
+        ("phone number too short", changes.NO_SUCH_PHONE),
+        ("info query timed out", changes.NO_CODE),
+    ],
+)
 async def test_a_number_without_a_pairing_code_still_has_the_qr_code(
-    real_gateway: RunningGateway, whatsapp: FakeWhatsApp
+    real_gateway: RunningGateway, whatsapp: FakeWhatsApp, said: str, detail: str
 ) -> None:
-    whatsapp.errors["pair_phone"] = "info query returned status 400: bad-request"
+    whatsapp.errors["pair_phone"] = said
     body = {"sessionId": "wa_1", "phone": f"+{STUDIO}", "pairingCode": True}
     await real_gateway.post("/connect", body)
-    detail = "WhatsApp gave no pairing code for this number. Scan the QR code instead."
     waiting = await until_status(real_gateway, "qr_pending", detail=detail)
     assert waiting["qr"]
+    whatsapp.clients["wa_1"].event("qr", code="2@next")
+    await until_status(real_gateway, "qr_pending", qr="2@next", detail=detail)
 
 
 async def test_six_codes_and_the_pairing_has_expired(
@@ -98,6 +111,15 @@ async def test_a_device_that_the_phone_removes_is_logged_out(
     await paired.send(MORNING, "ref", expect=503)
     await paired.post("/connect", {"sessionId": "wa_1"})
     await until_status(paired, "qr_pending")
+
+
+@pytest.mark.parametrize("reason", ["MAIN_DEVICE_GONE", "UNKNOWN_LOGOUT"])
+async def test_a_number_that_whatsapp_logs_out_is_told_to_look_at_the_phone(
+    paired: RunningGateway, whatsapp: FakeWhatsApp, reason: str
+) -> None:
+    whatsapp.clients["wa_1"].event("logged_out", reason=reason)
+    ended = await until_status(paired, "disconnected", reason="logged_out")
+    assert ended["detail"] == changes.LOGGED_OUT
 
 
 async def test_a_banned_number_says_until_when(
@@ -249,7 +271,6 @@ async def test_what_happens_is_told(
     client.event("receipt", kind="delivered", reader="919812345678", **about)
     client.event("receipt", kind="read", reader="5000@lid", **about)
     client.event("membership", change="left", jid=NEWS, name=None, at=1_700_000_000)
-    client.event("receipt", kind="error", reader="", **about)
     receipts = [one.data for one in await receiver.wait_for(2, "read-receipt")]
     assert {(one["event"], one["readerPhone"]) for one in receipts} == {
         ("delivered", "919812345678"),
@@ -258,8 +279,6 @@ async def test_what_happens_is_told(
     assert receipts[0]["timestamp"] == "2023-11-14T22:13:20.000Z"
     [left] = [one.data for one in await receiver.wait_for(1, "membership")]
     assert (left["event"], left["groupJid"]) == ("left", NEWS)
-    [error] = [one.data for one in await receiver.wait_for(1, "message-error")]
-    assert error["messageId"] == sent["messageId"]
     states = [one.data["status"] for one in await receiver.wait_for(4, "status")]
     assert states[:2] == ["connecting", "qr_pending"]
     assert states[-1] == "connected"

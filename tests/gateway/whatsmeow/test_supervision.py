@@ -46,6 +46,17 @@ async def whatsmeow_process(data_dir: Path) -> AsyncIterator[WhatsmeowProcess]:
             await process.kill()
 
 
+@pytest.fixture
+async def paired_slowly(tmp_path: Path, whatsapp: FakeWhatsApp) -> AsyncIterator[RunningGateway]:
+    """Connected, and calls WhatsApp unreachable after a second of silence."""
+    pace = type(options().pace)(first_pause=0.02, tick=0.05, silence=1.0)
+    async with running_gateway(tmp_path, whatsmeow=options(pace=pace)) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.scan()
+        await until_status(gateway, "connected")
+        yield gateway
+
+
 async def test_a_killed_worker_comes_back(paired: RunningGateway, whatsapp: FakeWhatsApp) -> None:
     first = whatsapp.clients["wa_1"].pid
     os.kill(first, signal.SIGKILL)
@@ -62,6 +73,25 @@ async def test_a_client_call_that_ends_is_followed_by_another_worker(
     whatsapp.clients["wa_1"].writer.close()
     await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
     await until_status(paired, "connected")
+
+
+async def test_a_message_under_way_outlives_the_client_call(
+    paired: RunningGateway, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.hold_at = "wire"
+    sending = asyncio.create_task(paired.send(MORNING, "ref-1", text="x"))
+    await whatsapp.until(lambda: whatsapp.held)
+    first = whatsapp.clients["wa_1"]
+    first.say({"endOfEvents": True})
+    await until_status(paired, "connecting")
+    await paired.send(MORNING, "ref-2", expect=503)
+    whatsapp.release()
+    sent = await sending
+    assert sent["messageId"] == whatsapp.wire[0]["messageId"]
+    await whatsapp.until(lambda: whatsapp.connections["wa_1"] == 2)
+    await until_status(paired, "connected")
+    assert whatsapp.sent("x") == 1
+    await until(lambda: not is_alive(first.pid))
 
 
 async def test_a_worker_that_hangs_is_replaced(tmp_path: Path, whatsapp: FakeWhatsApp) -> None:
@@ -114,6 +144,17 @@ async def test_a_server_that_never_answers_is_called_unreachable(
         await gateway.post("/connect", {"sessionId": "wa_1"})
         sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
         await until_status(gateway, "connecting", detail=sentence)
+
+
+async def test_a_server_that_throws_us_out_again_and_again_is_called_unreachable(
+    paired_slowly: RunningGateway, whatsapp: FakeWhatsApp
+) -> None:
+    client = whatsapp.clients["wa_1"]
+    sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+    async with asyncio.timeout(15):
+        while (await paired_slowly.get("/status/wa_1")).get("detail") != sentence:
+            client.event("disconnected")
+            await asyncio.sleep(0.1)
 
 
 async def test_a_client_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:

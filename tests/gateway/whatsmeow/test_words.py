@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.support.fake_whatsapp import MORNING, STUDIO, group, jid, person
 
 from groupline_gateway.contract import Proxy, SessionStatus
-from groupline_gateway.engines.whatsmeow import library, mapping
+from groupline_gateway.engines.whatsmeow import library, mapping, overheard
 from groupline_gateway.engines.whatsmeow.changes import UNREACHABLE, connect_sentence
 from groupline_gateway.engines.whatsmeow.process import read_frame
 from groupline_gateway.engines.whatsmeow.protocol import (
@@ -148,11 +148,30 @@ def test_our_own_devices_are_no_readers() -> None:
     assert _receipt("DELIVERED", "5@lid", messageIds=[]) is None
 
 
-def test_an_error_of_one_member_is_none_of_the_message() -> None:
-    assert _receipt("SERVER_ERROR", "55@lid") is None
-    told = _receipt("SERVER_ERROR", MORNING)
+def test_a_phone_that_cannot_load_the_media_has_the_message() -> None:
+    told = _receipt("SERVER_ERROR", "55@lid")
     assert told is not None
-    assert told["kind"] == "error"
+    assert (told["kind"], told["reader"]) == ("delivered", "55@lid")
+
+
+BAN = 'Temporary ban connect failure: <failure code="105" expire="600" reason="402"/>'
+REFUSAL = 'Unknown connect failure: <failure location="a" reason="{}"><x code="1"/></failure>'
+
+
+@pytest.mark.parametrize(
+    ("text", "fact"),
+    [
+        (BAN, {"event": "banned", "code": "105", "seconds": 600}),
+        (BAN.replace('expire="600" ', ""), {"event": "banned", "code": "105", "seconds": 0}),
+        (REFUSAL.format(418), {"event": "refused", "reason": "reason 418"}),
+        (REFUSAL.format(409), {"event": "refused", "reason": "BAD_USER_AGENT"}),
+        ("Failed to store message secret key for 3EB0: full", {"event": "untraceable"}),
+        (f"Failed to send: {BAN}", None),
+        ("Got 503/ connect failure, assuming automatic reconnect will handle it", None),
+    ],
+)
+def test_facts_that_the_library_only_logs(text: str, fact: dict[str, Any] | None) -> None:
+    assert overheard.fact_of(text) == fact
 
 
 def test_changes_of_a_group_that_concern_this_account() -> None:

@@ -34,6 +34,7 @@ class Meaning(StrEnum):
 
 _SERVER_ERROR = re.compile(r"server returned error (\d+)")
 _STATUS = re.compile(r"status (\d{3})")
+_TOO_LARGE = "upload failed with status code 413"
 _BY_CODE = {
     401: Meaning.NOT_ALLOWED,
     403: Meaning.NOT_IN_GROUP,
@@ -73,6 +74,8 @@ def meaning_of(text: str) -> Meaning:
     code = _SERVER_ERROR.search(text)
     if code is not None:
         return _BY_CODE.get(int(code.group(1)), Meaning.REJECTED)
+    if _TOO_LARGE in text:
+        return Meaning.TOO_LARGE
     for pattern, meaning in _BY_WORDS:
         if re.search(pattern, text):
             return meaning

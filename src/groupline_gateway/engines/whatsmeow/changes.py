@@ -32,6 +32,15 @@ REPLACED: Final = (
 )
 EXPIRED: Final = "Nobody scanned the QR code in time."
 NO_CODE: Final = "WhatsApp gave no pairing code for this number. Scan the QR code instead."
+NO_CODE_FOR_NOW: Final = (
+    "WhatsApp gives no more pairing codes for this number at the moment. "
+    "Scan the QR code, or try again later."
+)
+NO_SUCH_PHONE: Final = (
+    "WhatsApp gave no pairing code: it knows no phone with this number. "
+    "Check the number, or scan the QR code instead."
+)
+_NO_CODES: Final = frozenset({NO_CODE, NO_CODE_FOR_NOW, NO_SUCH_PHONE})
 _LOGIN_FAILED: Final = {
     "err-scanned-without-multidevice": "WhatsApp on this phone is too old to link a device.",
     "passkey-request": "This account asks for a passkey, which only a browser can show.",
@@ -61,6 +70,14 @@ def connect_sentence(text: str) -> str:
     return f"The connection to WhatsApp could not be opened: {redact(text)}"
 
 
+def no_code_sentence(text: str) -> str:
+    """Why there is no pairing code; the QR code is there all the same."""
+    if "status 429" in text or "rate-overlimit" in text:
+        return NO_CODE_FOR_NOW
+    unknown = ("status 404", "item-not-found", "too short", "international phone number")
+    return NO_SUCH_PHONE if any(words in text for words in unknown) else NO_CODE
+
+
 def not_started_sentence(error: Exception) -> str:
     words = getattr(error, "strerror", None) or str(error)
     return f"The process of this session could not be started: {redact(words)}"
@@ -74,7 +91,7 @@ def hear(session: Session, frame: Frame, now: datetime) -> Next:
         case Happening.PAIRING_CODE:
             session.pairing_code = str(frame["code"])
         case Happening.PAIRING_CODE_FAILED:
-            session.detail = NO_CODE
+            session.detail = no_code_sentence(str(frame["text"]))
         case Happening.CONNECTED:
             _connected(session, frame, now)
         case Happening.CONNECT_FAILED:
@@ -94,7 +111,7 @@ def _hear_end(session: Session, frame: Frame, now: datetime) -> Next:
         case Happening.LOGIN:
             return _login(session, str(frame["status"]), now)
         case Happening.LOGGED_OUT:
-            known = frame.get("reason") in (None, "LOGGED_OUT", "MAIN_DEVICE_GONE")
+            known = frame.get("reason") in (None, "LOGGED_OUT")
             session.paired = False
             _end(session, now, DisconnectReason.LOGGED_OUT, REMOVED if known else LOGGED_OUT)
         case Happening.REPLACED:
@@ -122,7 +139,7 @@ def lost(session: Session, now: datetime) -> None:
 
 def _show_code(session: Session, code: str, now: datetime) -> None:
     session.become(SessionStatus.QR_PENDING, now, detail=session.detail)
-    session.detail = session.detail if session.detail == NO_CODE else None
+    session.detail = session.detail if session.detail in _NO_CODES else None
     session.qr = code
     session.qr_expires_at = now + (_NEXT_CODES_LAST if session.codes else _FIRST_CODE_LASTS)
     session.codes += 1

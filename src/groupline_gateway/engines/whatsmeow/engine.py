@@ -308,8 +308,7 @@ class WhatsmeowEngine:
                 pass
 
     async def _receipt(self, session: Session, frame: Frame) -> None:
-        if frame["kind"] != "error":
-            await self._note_received(frame["messageIds"])
+        await self._note_received(frame["messageIds"])
         await self._events.receipt(session, frame)
 
     async def _note_received(self, message_ids: list[str]) -> None:

@@ -7,7 +7,6 @@ from typing import Any, Protocol
 from groupline_gateway.clock import Clock, from_epoch, iso
 from groupline_gateway.contract import (
     MembershipEvent,
-    MessageErrorEvent,
     ReceiptEvent,
     SendCallback,
     StatusEvent,
@@ -17,8 +16,6 @@ from groupline_gateway.contract import (
 from groupline_gateway.engines.port import Confirmed
 from groupline_gateway.engines.whatsmeow.protocol import Frame
 from groupline_gateway.engines.whatsmeow.sessions import Session
-
-_REFUSED_LATER = "WhatsApp reports an error with this message"
 
 
 class EventSink(Protocol):
@@ -55,9 +52,6 @@ class Events:
         await self._emit(WebhookType.SEND_CALLBACK, event)
 
     async def receipt(self, session: Session, frame: Frame) -> None:
-        if frame["kind"] == "error":
-            await self._errors(session, frame)
-            return
         for message_id in frame["messageIds"]:
             event = ReceiptEvent(
                 event="read" if frame["kind"] == "read" else "delivered",
@@ -68,16 +62,6 @@ class Events:
                 timestamp=self._time_of(frame),
             )
             await self._emit(WebhookType.READ_RECEIPT, event)
-
-    async def _errors(self, session: Session, frame: Frame) -> None:
-        for message_id in frame["messageIds"]:
-            event = MessageErrorEvent(
-                session_id=session.session_id,
-                message_id=message_id,
-                error_message=_REFUSED_LATER,
-                group_jid=frame["chat"],
-            )
-            await self._emit(WebhookType.MESSAGE_ERROR, event)
 
     async def membership(self, session: Session, frame: Frame) -> None:
         event = MembershipEvent(

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from groupline_gateway.engines.whatsmeow import overheard
 from groupline_gateway.engines.whatsmeow.port import Emit, LibraryMissing
 from groupline_gateway.engines.whatsmeow.protocol import Happening
 from groupline_gateway.engines.whatsmeow.redaction import redact
@@ -21,7 +22,6 @@ from groupline_gateway.engines.whatsmeow.redaction import redact
 _NOT_NEEDED = ("magic", "linkpreview", "requests", "httpx", "tqdm")
 _SUFFIXES = {"linux": "so", "darwin": "dylib", "windows": "dll"}
 _MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
-_SECRET_NOT_STORED = "Failed to store message secret key"
 
 
 class _StandIn(ModuleType):
@@ -85,8 +85,9 @@ class _ToGateway(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         text = record.getMessage()
-        if text.startswith(_SECRET_NOT_STORED):
-            self._emit({"event": Happening.UNTRACEABLE})
+        fact = overheard.fact_of(text)
+        if fact is not None:
+            self._emit(fact)
         self._emit(
             {
                 "event": Happening.LOG,

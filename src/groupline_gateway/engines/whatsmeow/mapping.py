@@ -71,7 +71,13 @@ def participant(raw: Mapping[str, Any]) -> Frame:
     }
 
 
-_RECEIPTS = {"DELIVERED": "delivered", "READ": "read", "PLAYED": "read", "SERVER_ERROR": "error"}
+_RECEIPTS = {
+    "DELIVERED": "delivered",
+    "READ": "read",
+    "PLAYED": "read",
+    # A phone has the message and asks for its media once more: no fault of the message.
+    "SERVER_ERROR": "delivered",
+}
 
 
 def receipt(raw: Mapping[str, Any], me: Iterable[str]) -> Frame | None:
@@ -82,8 +88,6 @@ def receipt(raw: Mapping[str, Any], me: Iterable[str]) -> Frame | None:
         return None
     chat, sender = jid_text(raw["chat"]), jid_text(raw["sender"])
     reader = "" if sender == chat else phone_of(raw["sender"], raw["senderAlt"]) or sender
-    if kind == "error" and reader:
-        return None  # one member's phone could not load it; the group has it
     return {
         "kind": kind,
         "messageIds": list(raw["messageIds"]),

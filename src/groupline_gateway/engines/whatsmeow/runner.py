@@ -81,6 +81,8 @@ class Runner:
         self._loaded = asyncio.Event()
         self._ended_on_purpose = False
         self._started_at: datetime | None = None
+        self._connected_at: datetime | None = None
+        """Of the worker that runs now, its first connection."""
         self._asking_since: datetime | None = None
         """Since when WhatsApp owes an answer."""
         self._trying_since: datetime | None = None
@@ -223,15 +225,12 @@ class Runner:
                 await asyncio.wait_for(self._loaded.wait(), _LOADING_SECONDS)
         status = await worker.ended()
         self.worker = None
-        connected_at = self._connected_since()
         self._note_end(worker, status)
         if self.session.reason is DisconnectReason.LOGGED_OUT:
             # The library may not have come to it. Who asks what became of a message comes first.
             async with self.sending:
                 await asyncio.to_thread(self.file.remove)
-        if self._ended_on_purpose:
-            return True
-        return connected_at is not None and self._clock.now() - connected_at >= _LIVED_WELL
+        return self._ended_on_purpose or self._has_been_of_use()
 
     async def _spawn(self) -> WorkerProcess:
         session = self.session
@@ -248,6 +247,7 @@ class Runner:
         worker = await WorkerProcess.spawn(self._client, self._hear)
         self.worker = worker
         self._started_at = self._asking_since = self._trying_since = self._clock.now()
+        self._connected_at = None
         worker.tell(
             {
                 "op": Op.START,
@@ -259,9 +259,9 @@ class Runner:
         )
         return worker
 
-    def _connected_since(self) -> datetime | None:
-        session = self.session
-        return session.since if session.status is SessionStatus.CONNECTED else None
+    def _has_been_of_use(self) -> bool:
+        connected_at = self._connected_at
+        return connected_at is not None and self._clock.now() - connected_at >= _LIVED_WELL
 
     def _note_end(self, worker: WorkerProcess, status: int) -> None:
         self._loaded.set()
@@ -301,14 +301,24 @@ class Runner:
         if happening in _SILENT and happening is not Happening.UNUSABLE:
             self._heard(self.session, frame)
             return
-        if happening in (Happening.DISCONNECTED, Happening.LOGIN):
-            self._asking_since = self._trying_since = self._clock.now()
-        elif happening is Happening.CONNECT_FAILED:
-            self._trying_since = self._clock.now()
-        then = changes.hear(self.session, frame, self._clock.now())
+        now = self._clock.now()
+        self._note_progress(happening, now)
+        then = changes.hear(self.session, frame, now)
         self._tell()
         if then is not Next.STAY:
             self._end_worker()
+
+    def _note_progress(self, happening: Happening, now: datetime) -> None:
+        """Since when WhatsApp owes an answer, before the session takes note of the word."""
+        if happening is Happening.CONNECTED:
+            self._connected_at = self._connected_at or now
+        elif happening in (Happening.DISCONNECTED, Happening.LOGIN):
+            self._trying_since = now
+            if self.session.status is not SessionStatus.CONNECTING:
+                # A connection that is refused again and again is one silence, not many.
+                self._asking_since = now
+        elif happening is Happening.CONNECT_FAILED:
+            self._trying_since = now
 
     def _end_worker(self) -> None:
         if self.worker is not None:

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -36,6 +36,8 @@ _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 30.0
 _TRIES = 40
 """Each try leaves an open file behind; after this many a new process takes over."""
+_FINISH_SECONDS = 10.0
+"""So long calls under way may still be answered after the client call has come back."""
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -76,6 +78,9 @@ class Worker:
         self._pairing_phone: str | None = None
         self._lived = False
         """There has been a connection: when the client ends now, this process ends too."""
+        self._calls = 0
+        """Requests that the library has not answered yet."""
+        self._call_ended = threading.Condition()
 
     def serve(self) -> None:
         """Answer until the gateway is gone or says stop."""
@@ -105,6 +110,7 @@ class Worker:
         for _ in range(_TRIES):
             text = self._connect_once()
             if self._lived:
+                self._finish_calls()
                 break
             self._emit({"event": Happening.CONNECT_FAILED, "text": text, "againIn": pause})
             time.sleep(pause)
@@ -122,6 +128,14 @@ class Worker:
         except ClientFailed as error:
             return str(error)
         return "the connection ended"
+
+    def _finish_calls(self) -> None:
+        """What the library cannot put into an event ends its client call, not its connection: a
+        message under way is still acknowledged, and would be of unknown fate without that."""
+        self._lived = False
+        self._emit({"event": Happening.DISCONNECTED})
+        with self._call_ended:
+            self._call_ended.wait_for(lambda: self._calls == 0, _FINISH_SECONDS)
 
     def _end(self) -> NoReturn:
         self._emit({"event": Happening.ENDED})
@@ -165,11 +179,23 @@ class Worker:
     # --- requests
 
     def _answer(self, frame: Frame, op: Op) -> None:
+        with self._counted():
+            try:
+                answer: Frame = {"ok": self._call(frame, op)}
+            except ClientFailed as error:
+                answer = {"error": str(error)}
+            self._emit({"id": frame["id"], **answer})
+
+    @contextlib.contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._call_ended:
+            self._calls += 1
         try:
-            answer: Frame = {"ok": self._call(frame, op)}
-        except ClientFailed as error:
-            answer = {"error": str(error)}
-        self._emit({"id": frame["id"], **answer})
+            yield
+        finally:
+            with self._call_ended:
+                self._calls -= 1
+                self._call_ended.notify_all()
 
     def _call(self, frame: Frame, op: Op) -> Frame:
         client = self._connected()
