@@ -191,6 +191,8 @@ class SessionQr:
     qr: QrCode | None = None
     pairing_code: str | None = None
     expires_at: datetime | None = None
+    detail: str | None = None
+    """What is wrong all the same, as a sentence: that there is no pairing code, and why."""
 
     def __repr__(self) -> str:
         return f"SessionQr(qr={self.qr!r}, pairing_code={'…' if self.pairing_code else None})"

@@ -41,6 +41,7 @@ async def _status(
         status_word=word,
         phone=text_of(event.payload, "phoneNumber", "phone"),
         reason=text_of(event.payload, "reason"),
+        detail=text_of(event.payload, "detail"),
         at=event.occurred_at or event.received_at,
         is_dated=event.occurred_at is not None,
         now=now,

@@ -320,6 +320,7 @@ def show_code(
 
 def _show_qr(row: WhatsappSession, decision: ShowQr, word: Word) -> None:
     _prove(row, word)
+    row.status_detail = decision.detail
     qr = decision.qr
     code = None if qr is None else qr.text or qr.image_data_url
     show_code(row, code, decision.pairing_code, decision.expires_at, word.now)
@@ -372,6 +373,7 @@ async def apply_status_event(
     now: datetime,
     is_dated: bool = True,
     reason: str | None = None,
+    detail: str | None = None,
 ) -> Literal["applied", "outdated", "unmatched", "ambiguous", "invalid"]:
     """A status webhook. Unmatched: no session of that name is known (yet). Ambiguous: it does not
     say when, so the gateway is asked.
@@ -381,7 +383,7 @@ async def apply_status_event(
     row = await queries.session_by_gateway_id(session, gateway_id, gateway_session_id)
     if row is None:
         return "unmatched"
-    said = {"status": status_word, "phoneNumber": phone, "reason": reason}
+    said = {"status": status_word, "phoneNumber": phone, "reason": reason, "detail": detail}
     reading = groupline_session.reading(said)
     if reading is None:
         return "invalid"

@@ -102,6 +102,8 @@ class ShowQr:
     qr: QrCode | None
     pairing_code: str | None
     expires_at: datetime | None
+    detail: str | None = None
+    """What the gateway says besides: that there is no pairing code, and why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,7 +268,7 @@ def _scanned(facts: SessionFacts, reading: SessionConnected) -> Decision:
 
 def _qr_shown(facts: SessionFacts, reading: SessionQr, now: datetime) -> Decision:
     if not facts.number_known:
-        return ShowQr(reading.qr, reading.pairing_code, reading.expires_at)
+        return ShowQr(reading.qr, reading.pairing_code, reading.expires_at, reading.detail)
     # A session never changes its number, so its code is not shown to another phone.
     return _not_revived(facts, "logged_out", PAIRING_LOST, now)
 
@@ -319,6 +321,8 @@ def _end_of(reading: SessionDisconnected) -> End:
     if reading.logged_out:
         return End("logged_out", reading.detail or LOGGED_OUT)
     words = reading.detail or reading.reason
+    if words is not None and words[:1].isupper() and words.endswith("."):
+        return End("disconnected", words)  # a gateway that speaks in sentences knows best
     said = f" ({words.rstrip('.')})" if words else ""
     return End("disconnected", f"The gateway says that the session is disconnected{said}.")
 

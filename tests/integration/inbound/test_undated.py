@@ -46,9 +46,9 @@ class House:
         async with self.database.reading() as session:
             return await session.get_one(WhatsappSession, row.id)
 
-    async def hears(self, status: str, time: object) -> InboundOutcome | None:
+    async def hears(self, status: str, time: object, **said: str) -> InboundOutcome | None:
         """What became of the webhook."""
-        body: dict[str, Any] = {"sessionId": "wa_1", "status": status, "phoneNumber": PHONE}
+        body: dict[str, Any] = {"sessionId": "wa_1", "status": status, "phoneNumber": PHONE, **said}
         if time is not ABSENT:
             body["timestamp"] = time
         answer = await report(self.running, self.gateway, "/whatsapp-status-webhook", body)
@@ -114,3 +114,14 @@ async def test_one_that_waits_for_its_logout_goes_on_waiting(house: House) -> No
     )
     assert await house.hears("connected", ABSENT) == "ambiguous"
     assert (await house.stored(row)).next_verify_at == now + timedelta(minutes=5)
+
+
+async def test_the_sentence_of_a_webhook_is_what_people_read(house: House) -> None:
+    row = await house.session(status="connected")
+    sentence = "The linked device was removed on the phone. Pair this number again."
+    at = house.clock.now().isoformat()
+    said = {"reason": "logged_out", "detail": sentence}
+    assert await house.hears("disconnected", at, **said) == "applied"
+    after = await house.stored(row)
+    assert (after.status, after.ended_reason) == ("disconnected", "logged_out")
+    assert after.last_error == sentence

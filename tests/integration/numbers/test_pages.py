@@ -261,3 +261,19 @@ async def test_a_standby_is_set_and_removed(browser: httpx.AsyncClient, desk: De
     assert (await desk.number()).standby_number_id == second.id
     assert "The standby was removed." in (await browser.post(path, data={"standbyId": ""})).text
     assert (await desk.number()).standby_number_id is None
+
+
+async def test_a_pairing_code_that_whatsapp_refuses_is_explained_beside_the_qr_code(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    sentence = "WhatsApp gives no more pairing codes for this number at the moment."
+    row = await desk.connect()
+    desk.gateway.says(row.gateway_session_id, "qr_pending", qr="2@abc", detail=sentence)
+    await desk.verify()
+    page = await browser.get(f"{PAGE}/sessions/{row.id}")
+    assert sentence in words(page)
+    asked = await browser.get(f"/api/v1/sessions/{row.id}", headers={"Accept": "application/json"})
+    assert asked.json()["statusDetail"] == sentence
+    desk.gateway.says(row.gateway_session_id, "qr_pending", qr="2@abc", pairingCode="K7PM-3WXQ")
+    await desk.period()
+    assert (await desk.session(row.id)).status_detail is None

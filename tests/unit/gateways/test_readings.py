@@ -37,6 +37,7 @@ PICTURE = "data:image/png;base64,iVBORw0KGgo="
         ({"status": "qr", "qr": {"code": "2@abc"}}, SessionQr(None)),
         ({"status": "qr", "qr": "data:text/html,<script>"}, SessionQr(None)),
         ({"status": "qr", "pairingCode": "K7PM-3WXQ"}, SessionQr(None, "K7PM-3WXQ")),
+        ({"status": "qr", "detail": "No code."}, SessionQr(detail="No code.")),
         ({"status": "connecting"}, SessionConnecting()),
         (
             {"status": "connected", "phoneNumber": "+91 98765 43210"},

@@ -170,6 +170,9 @@ def test_the_gateways_words_are_kept() -> None:
     assert ended == End(
         "disconnected", "The gateway says that the session is disconnected (stream ended)."
     )
+    sentence = "WhatsApp has banned this number until 1 May 2026, 10:00 UTC."
+    said = SessionDisconnected(reason="banned", detail=sentence)
+    assert decision(facts(doubted=3 * SECOND), said) == End("disconnected", sentence)
     bare = decision(facts(doubted=3 * SECOND), GONE)
     assert bare == End("disconnected", "The gateway says that the session is disconnected.")
     why = decision(facts(), SessionDisconnected("logged_out", True, "Removed on the phone"))

@@ -45,6 +45,7 @@ def reading(document: JsonObject) -> SessionReading | None:
             qr=qr_code(document),
             pairing_code=_pairing_code(document),
             expires_at=moment(document.get("qrExpiresAt")),
+            detail=text(document.get("detail")),
         )
     if word == "connecting":
         return SessionConnecting(detail=first_text(document, ("detail", "reason")))
