@@ -24,7 +24,7 @@ from groupline.logs import configure_logging
 from groupline.messages.dispatch import Dispatcher
 from groupline.models import ScheduledWhatsappMessage
 from groupline.vault import Vault
-from groupline.worker.memory import look_at_new_objects
+from groupline.worker import interpreter
 
 IN_FLIGHT = 200
 
@@ -72,7 +72,7 @@ async def dispatch(url: str, start_at: float) -> float:
     async with HttpPool(connections=IN_FLIGHT, per_gateway=IN_FLIGHT) as pool:
         gateways = Gateways(DriverRegistry(pool), vault)
         worker = Dispatcher(database, gateways, SystemClock(), capacity=IN_FLIGHT)
-        look_at_new_objects()
+        interpreter.tune()
         await asyncio.sleep(max(0.0, start_at - time.time()))
         started = time.perf_counter()
         while True:

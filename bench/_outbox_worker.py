@@ -28,8 +28,8 @@ from groupline.logs import configure_logging
 from groupline.messages.changes import MESSAGES
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import Settings
+from groupline.worker import interpreter
 from groupline.worker.loops import loops_of
-from groupline.worker.memory import look_at_new_objects
 from groupline.worker.supervisor import Supervisor
 
 REMINDERS, NUMBERS, LEAD = 1_000, 100, timedelta(seconds=4)
@@ -46,7 +46,7 @@ async def worker() -> AsyncIterator[Runtime]:
             secret_key=SECRET_KEY,
         )
         async with open_runtime(settings) as runtime, loops_of(runtime) as loops:
-            look_at_new_objects()
+            interpreter.tune()
             stopping = asyncio.Event()
             running = asyncio.create_task(Supervisor(runtime, loops).run(stopping))
             try:

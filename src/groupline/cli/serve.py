@@ -15,8 +15,8 @@ from groupline.app import create_app
 from groupline.db import migrate
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import PREFIX, Settings, SettingsError
+from groupline.worker import interpreter
 from groupline.worker.loops import loops_of
-from groupline.worker.memory import look_at_new_objects
 from groupline.worker.supervisor import Supervisor
 
 logger = structlog.get_logger()
@@ -80,7 +80,7 @@ async def _run_worker(
     if before_work is not None:
         await before_work()
     async with loops_of(runtime) as loops:
-        look_at_new_objects()
+        interpreter.tune()
         await Supervisor(runtime, loops).run(stopping)
 
 
