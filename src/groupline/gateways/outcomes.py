@@ -210,6 +210,8 @@ class SessionDisconnected:
     logged_out: bool = False
     """Definite: the pairing has ended and no second reading is needed."""
     detail: str | None = None
+    restriction: Restriction | None = None
+    """A ban, for example."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,6 @@ async def restrict_number(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """For a restriction that a refused send tells of."""
+    """For a restriction that a refused send or the end of a session tells of."""
     number = await queries.get_number(session, organization_id, number_id)
     await note_restriction(session, number, restriction, actor=actor, now=now)

@@ -16,7 +16,7 @@ from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import StatusSource, WhatsappSession
 from groupline.numbers import queries, rules, transitions
-from groupline.numbers.account import GATEWAY, record_end
+from groupline.numbers.account import GATEWAY, record_end, restrict_number
 from groupline.numbers.rules import (
     Confirm,
     Connect,
@@ -215,6 +215,15 @@ async def _end(session: AsyncSession, row: WhatsappSession, end: End, word: Word
     row.verified_at = word.at
     row.last_error, row.last_error_at = end.detail, word.now
     await record_end(session, row, was_connected=was_connected, actor=word.actor, now=word.now)
+    if end.restriction is not None and row.number_id is not None:
+        await restrict_number(
+            session,
+            row.organization_id,
+            row.number_id,
+            end.restriction,
+            actor=word.actor,
+            now=word.now,
+        )
 
 
 async def _pair_anew(

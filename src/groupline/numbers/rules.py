@@ -145,6 +145,8 @@ class LogOutAgain:
 class End:
     reason: EndedReason
     detail: str
+    restriction: Restriction | None = None
+    """What WhatsApp holds against the number, where that is why."""
 
 
 Decision = (
@@ -319,12 +321,16 @@ def _while_disconnected(facts: SessionFacts, reading: _KnownReading) -> Decision
 
 def _end_of(reading: SessionDisconnected) -> End:
     if reading.logged_out:
-        return End("logged_out", reading.detail or LOGGED_OUT)
+        return End("logged_out", reading.detail or LOGGED_OUT, reading.restriction)
+    return End("disconnected", _why_disconnected(reading), reading.restriction)
+
+
+def _why_disconnected(reading: SessionDisconnected) -> str:
     words = reading.detail or reading.reason
     if words is not None and words[:1].isupper() and words.endswith("."):
-        return End("disconnected", words)  # a gateway that speaks in sentences knows best
+        return words  # a gateway that speaks in sentences knows best
     said = f" ({words.rstrip('.')})" if words else ""
-    return End("disconnected", f"The gateway says that the session is disconnected{said}.")
+    return f"The gateway says that the session is disconnected{said}."
 
 
 # --- sentences ------------------------------------------------------------------------------

@@ -170,3 +170,22 @@ async def test_one_that_is_tried_again_and_again_is_told_again_only_after_a_paus
     desk.clock.advance(2 * 3600)
     await _restricts_sends(desk, 15)
     assert len(await desk.journal("number.restricted")) == 2
+
+
+async def test_a_ban_is_a_fact_about_the_number_until_it_is_over(desk: Desk) -> None:
+    row = await desk.paired()
+    async with desk.database.writing() as session:
+        (await session.get_one(Gateway, desk.gateway_id)).capabilities = ["restriction_info"]
+    until = desk.clock.now() + timedelta(hours=2)
+    sentence = "WhatsApp has banned this number until tonight."
+    ban = {"kind": "banned", "until": until.isoformat()}
+    said = {"reason": "banned", "detail": sentence, "restriction": ban}
+    desk.gateway.says(row.gateway_session_id, "disconnected", **said)
+    await desk.period(2)
+    number = await desk.number()
+    assert (number.restriction, number.restricted_until) == ("banned", until)
+    assert (await desk.session(row.id)).last_error == sentence
+    assert len(await desk.journal("number.restricted")) == 1
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period()
+    assert (await desk.number()).restriction is None

@@ -1,5 +1,6 @@
 """What each word of a gateway means in each state: the whole table, and its edges."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -173,6 +174,10 @@ def test_the_gateways_words_are_kept() -> None:
     sentence = "WhatsApp has banned this number until 1 May 2026, 10:00 UTC."
     said = SessionDisconnected(reason="banned", detail=sentence)
     assert decision(facts(doubted=3 * SECOND), said) == End("disconnected", sentence)
+    banned = replace(said, restriction=Restriction("banned"))
+    assert decision(facts(doubted=3 * SECOND), banned) == End(
+        "disconnected", sentence, Restriction("banned")
+    )
     bare = decision(facts(doubted=3 * SECOND), GONE)
     assert bare == End("disconnected", "The gateway says that the session is disconnected.")
     why = decision(facts(), SessionDisconnected("logged_out", True, "Removed on the phone"))

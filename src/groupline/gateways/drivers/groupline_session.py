@@ -78,6 +78,7 @@ def _disconnected(document: JsonObject, word: str) -> SessionDisconnected:
         reason="logged_out" if logged_out else reason,
         logged_out=logged_out,
         detail=first_text(document, ("error", "message", "detail")),
+        restriction=restriction(document.get("restriction")),
     )
 
 
