@@ -149,6 +149,8 @@ async def running(
     session: AsyncSession, number_ids: Collection[UUID], now: datetime
 ) -> dict[UUID, Turn]:
     """The numbers that are being synced now, and how far that is."""
+    if not number_ids:
+        return {}
     names = {_name(number_id): number_id for number_id in number_ids}
     rows = await session.execute(
         select(Lease.name, Lease.begun_at, Lease.expires_at, Lease.progress).where(
