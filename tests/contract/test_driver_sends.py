@@ -172,6 +172,10 @@ _CUT = b'HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{"success": tr'
         (answer(200, b" " * 200_000), UncertainReason.MALFORMED),
         (answer(200, {"success": True}), UncertainReason.NO_EVIDENCE),
         (answer(500, b"<html>500</html>"), UncertainReason.SERVER_ERROR),
+        (
+            answer(504, {"error": "WhatsApp has not confirmed this message; it may have gone out"}),
+            UncertainReason.UNCONFIRMED,
+        ),
         (answer(502, b"Bad Gateway"), UncertainReason.SERVER_ERROR),
         (answer(503, b"<html>503</html>"), UncertainReason.SERVER_ERROR),
         (answer(302, b"", {"Location": "/login"}), UncertainReason.SERVER_ERROR),

@@ -108,6 +108,8 @@ class UncertainReason(StrEnum):
     """The connection broke after the request had been written."""
     SERVER_ERROR = "server_error"
     """A 5xx (or 408) that does not say whether the message went out."""
+    UNCONFIRMED = "unconfirmed"
+    """The gateway wrote it to WhatsApp, which has not confirmed it."""
     MALFORMED = "malformed"
     """The answer cannot be understood: HTML, cut JSON, a wrong type, nothing."""
     NO_EVIDENCE = "no_evidence"

@@ -33,6 +33,7 @@ UNCERTAIN: Final[Mapping[UncertainReason, str]] = {
     UncertainReason.SERVER_ERROR: (
         "The gateway failed without saying whether it had sent the message."
     ),
+    UncertainReason.UNCONFIRMED: "WhatsApp has not confirmed it, so it may have arrived.",
     UncertainReason.MALFORMED: "The gateway's answer cannot be understood.",
     UncertainReason.NO_EVIDENCE: "The gateway claims success and names no message.",
     UncertainReason.CONTRADICTION: "The gateway's answer contradicts itself.",

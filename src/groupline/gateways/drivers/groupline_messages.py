@@ -43,6 +43,7 @@ _NOT_CONNECTED = re.compile(
     r"|does(?: not|n't) exist|is closed)\b",
     re.IGNORECASE,
 )
+_UNCONFIRMED = re.compile(r"\bWhatsApp has not confirmed\b", re.IGNORECASE)
 _RESTRICTED = re.compile(r"restrict|reach-?_?out|time-?_?lock|\bbanned\b", re.IGNORECASE)
 _RATE = re.compile(r"rate.?(?:limit|over)|too many", re.IGNORECASE)
 _NOT_IN_GROUP = re.compile(
@@ -159,6 +160,8 @@ def _server_error(answer: SendAnswer) -> SendOutcome:
     """5xx and oddities: not sent only if the body says so in words that cannot mean else."""
     document = as_object(answer.json)
     error = error_text(answer.json) or ""
+    if document is not None and _UNCONFIRMED.search(error):
+        return _uncertain(answer, UncertainReason.UNCONFIRMED)
     if document is None or _message_id(document) is not None:
         return _uncertain(answer, UncertainReason.SERVER_ERROR)
     if says_not_connected(error) and not _TIME.search(error):
