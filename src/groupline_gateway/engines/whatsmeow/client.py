@@ -11,6 +11,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from groupline_gateway.engines.whatsmeow import library, mapping
@@ -26,6 +27,9 @@ from groupline_gateway.engines.whatsmeow.port import (
 from groupline_gateway.engines.whatsmeow.protocol import Frame, Happening
 
 _runs = itertools.count(1)
+# WhatsApp takes a name of the form "Browser (System)" only, and the library's own is in capitals.
+_BROWSER = SimpleNamespace(name="Chrome", value=1)
+_SYSTEM = SimpleNamespace(name="Linux")
 
 
 def open_client(account: Account, emit: Emit) -> WhatsAppClient:
@@ -61,7 +65,8 @@ class NeonizeClient:
         self._proxy = account.proxy
         self._me: list[str] = []
         # A name of its own for each: letting an older client go stops the one of the same name.
-        self._client = client_class(account.database, uuid=f"session-{next(_runs)}")
+        uuid = f"session-{next(_runs)}"
+        self._client = client_class(account.database, props=_device(), uuid=uuid)
         self._client.on_login = self._on_login
         self._client.qr(self._on_qr)
         self._register_handlers()
@@ -77,7 +82,7 @@ class NeonizeClient:
 
     def pair_phone(self, phone: str) -> str:
         with _failures():
-            return str(self._client.PairPhone(phone, True))
+            return str(self._client.PairPhone(phone, True, _SYSTEM, _BROWSER))
 
     def send(self, letter: Letter) -> str:
         from neonize.proto.waE2E.WAWebProtobufsE2E_pb2 import Message  # noqa: PLC0415
@@ -234,6 +239,13 @@ class NeonizeClient:
     def _tell_changes(self, changes: list[Frame]) -> None:
         for change in changes:
             self._emit({"event": Happening.MEMBERSHIP, **change})
+
+
+def _device() -> Any:
+    """What the phone's list of linked devices shows."""
+    from neonize.proto.waCompanionReg import WAWebProtobufsCompanionReg_pb2 as wire  # noqa: PLC0415
+
+    return wire.DeviceProps(os="Groupline", platformType=wire.DeviceProps.CHROME)
 
 
 @contextmanager
