@@ -1,12 +1,13 @@
 """Thousands of rows of the outbox as one parameter of one statement.
 
 Binding a value costs more than storing it: row by row, the driver and the columns' types together
-take longer than the database itself.
+take longer than the database itself. What all of the rows share is bound once beside them.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -28,40 +29,43 @@ GIVEN: Final = (
 async def insert_missing(session: AsyncSession, rows: Sequence[Mapping[str, Any]]) -> int:
     """Writes those that no unique index forbids, in their order; says how many that were."""
     dialect = session.get_bind().dialect.name
-    columns = [_plain([row[name] for row in rows]) for name in GIVEN]
-    listed = json.dumps([*zip(*columns, strict=True)])
+    shared: dict[str, Any] = {}
+    own: dict[str, list[Any]] = {}
+    for name in GIVEN:
+        column = [row[name] for row in rows]
+        if column.count(column[0]) == len(column):
+            shared[name] = _plain(column[0])
+        else:
+            own[name] = [*map(_plain, column)]
+    # With nothing of its own a row is still a row.
+    listed = [*zip(*own.values(), strict=True)] if own else [()] * len(rows)
     written: CursorResult[Any] = await session.execute(  # type: ignore[assignment]
-        _STATEMENTS[dialect],
-        {"rows": listed},
+        _statement(dialect, tuple(own)),
+        {"rows": json.dumps(listed), **shared},
         execution_options={"preserve_rowcount": True},
     )
     return written.rowcount
 
 
-def _plain(column: Sequence[Any]) -> Iterator[Any]:
-    """As JSON takes it. What many rows share, and most of it is shared, is converted once."""
-    before, plain = None, None
-    for value in column:
-        if value is not before:
-            before, plain = value, _converted(value)
-        yield plain
-
-
-def _converted(value: Any) -> Any:
+def _plain(value: Any) -> Any:
+    """As JSON and both drivers take it."""
     if isinstance(value, UUID):
         return value.hex
     return stored_instant(value) if isinstance(value, datetime) else value
 
 
-def _statement(dialect: str) -> TextClause:
-    given = {name: _read(dialect, MESSAGES.c[name], place) for place, name in enumerate(GIVEN)}
+@lru_cache(maxsize=64)
+def _statement(dialect: str, own: tuple[str, ...]) -> TextClause:
+    """What all rows share, and most of it is shared, is given once; ``own`` is in the list."""
+    source = {name: _listed(dialect, place) for place, name in enumerate(own)}
+    given = {name: _read(dialect, MESSAGES.c[name], source.get(name, f":{name}")) for name in GIVEN}
     constants = {
         column.name: _literal(column.default.arg)  # type: ignore[attr-defined]
         for column in MESSAGES.c
         if column.name not in given and column.default is not None
     }
     columns = given | constants
-    source = {
+    rows = {
         # Without a condition SQLite takes ON for the beginning of a join.
         "sqlite": "json_each(:rows) AS listed WHERE true ORDER BY key",
         "postgresql": "jsonb_array_elements(CAST(:rows AS jsonb)) WITH ORDINALITY"
@@ -69,23 +73,23 @@ def _statement(dialect: str) -> TextClause:
     }[dialect]
     return text(
         f"INSERT INTO {MESSAGES.name} ({', '.join(columns)})"  # noqa: S608 - names of columns
-        f" SELECT {', '.join(columns.values())} FROM {source} ON CONFLICT DO NOTHING"
+        f" SELECT {', '.join(columns.values())} FROM {rows} ON CONFLICT DO NOTHING"
     )
 
 
-def _read(dialect: str, column: Column[Any], place: int) -> str:
+def _listed(dialect: str, place: int) -> str:
+    return f"json_extract(value, '$[{place}]')" if dialect == "sqlite" else f"value ->> {place}"
+
+
+def _read(dialect: str, column: Column[Any], source: str) -> str:
     if dialect == "sqlite":
-        return f"json_extract(value, '$[{place}]')"
-    read = f"value ->> {place}"
+        return source
     if isinstance(column.type, Uuid):
-        return f"CAST({read} AS uuid)"
+        return f"CAST({source} AS uuid)"
     if isinstance(column.type, UtcDateTime):
-        return f"CAST({read} AS timestamp) AT TIME ZONE 'UTC'"
-    return f"CAST({read} AS integer)" if isinstance(column.type, Integer) else read
+        return f"CAST({source} AS timestamp) AT TIME ZONE 'UTC'"
+    return f"CAST({source} AS {'integer' if isinstance(column.type, Integer) else 'text'})"
 
 
 def _literal(value: int | str) -> str:
     return f"'{value}'" if isinstance(value, str) else str(value)
-
-
-_STATEMENTS: Final = {each: _statement(each) for each in ("sqlite", "postgresql")}
