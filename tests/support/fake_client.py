@@ -82,6 +82,7 @@ class FakeClient:
                 "pid": os.getpid(),
                 "phone": self._phone,
                 "proxy": self._account.proxy,
+                "environmentProxy": os.environ.get("HTTPS_PROXY"),
             }
         )
         lines = connection.makefile()

@@ -59,6 +59,7 @@ class Client:
     pid: int
     phone: str | None
     proxy: str | None
+    environment_proxy: str | None
     writer: asyncio.StreamWriter
 
     @property
@@ -138,7 +139,12 @@ class FakeWhatsApp:
 
     async def _welcome(self, message: Json, writer: asyncio.StreamWriter) -> Client:
         client = Client(
-            message["hello"], message["pid"], message["phone"], message["proxy"], writer
+            message["hello"],
+            message["pid"],
+            message["phone"],
+            message["proxy"],
+            message["environmentProxy"],
+            writer,
         )
         self.clients[client.session_id] = client
         self.connections[client.session_id] += 1

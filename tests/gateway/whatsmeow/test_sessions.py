@@ -226,6 +226,19 @@ async def test_a_proxy_is_given_to_the_client_and_kept(
         assert whatsapp.clients["wa_1"].proxy == expected
 
 
+async def test_a_proxy_takes_the_place_of_the_environments(
+    real_gateway: RunningGateway, whatsapp: FakeWhatsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example:3128")
+    await real_gateway.post("/connect", {"sessionId": "wa_1"})
+    own = {"host": "socks5://p.example", "port": 1080}
+    await real_gateway.post("/connect", {"sessionId": "wa_2", "proxy": own})
+    await whatsapp.until(lambda: len(whatsapp.clients) == 2)
+    assert whatsapp.clients["wa_1"].environment_proxy == "http://proxy.example:3128"
+    assert whatsapp.clients["wa_2"].environment_proxy is None
+    assert whatsapp.clients["wa_2"].proxy == "socks5://p.example:1080"
+
+
 async def test_groups_with_all_their_facts(paired: RunningGateway) -> None:
     listed = await paired.get("/groups/wa_1")
     assert listed["complete"] is True

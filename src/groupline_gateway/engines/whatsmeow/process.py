@@ -29,6 +29,7 @@ log = structlog.get_logger()
 _PROGRAM = "groupline_gateway.engines.whatsmeow.worker"
 _LAST_WORDS = 12
 _IDLE_CHATTER = "Press Ctrl+C to exit"
+_PROXIES = frozenset({"HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"})
 _STOP_SECONDS = 2.0
 
 
@@ -65,7 +66,9 @@ class WorkerProcess:
         self._listening = asyncio.create_task(self._listen())
 
     @classmethod
-    async def spawn(cls, client: str, heard: Callable[[Frame], None]) -> "WorkerProcess":
+    async def spawn(
+        cls, client: str, heard: Callable[[Frame], None], *, own_proxy: bool = False
+    ) -> "WorkerProcess":
         """Always a fresh interpreter, never a fork of this one."""
         ours, theirs = socket.socketpair()
         with theirs:
@@ -76,7 +79,7 @@ class WorkerProcess:
                 str(theirs.fileno()),
                 client,
                 pass_fds=(theirs.fileno(),),
-                env=_environment(),
+                env=_environment(own_proxy=own_proxy),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,
@@ -193,9 +196,16 @@ async def _line(stream: asyncio.StreamReader) -> bytes:
         return b"(a line without an end)\n"
 
 
-def _environment() -> dict[str, str]:
-    """Ours, with the proxies and certificates that it names, and without our own secrets."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith("GROUPLINE_")}
+def _environment(*, own_proxy: bool) -> dict[str, str]:
+    """Ours, with the proxies and certificates that it names, and without our own secrets.
+
+    A session's own proxy takes the place of those: the library would go to them through it.
+    """
+    kept = {
+        name: text
+        for name, text in os.environ.items()
+        if not name.startswith("GROUPLINE_") and not (own_proxy and name.upper() in _PROXIES)
+    }
     return kept | {"PYTHONUNBUFFERED": "1"}
 
 

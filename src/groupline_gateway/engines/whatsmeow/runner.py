@@ -244,7 +244,8 @@ class Runner:
             # What an earlier pairing left behind is of no use to a new one.
             await asyncio.to_thread(self.file.remove)
         await asyncio.to_thread(self.file.create)
-        worker = await WorkerProcess.spawn(self._client, self._hear)
+        own_proxy = session.proxy is not None
+        worker = await WorkerProcess.spawn(self._client, self._hear, own_proxy=own_proxy)
         self.worker = worker
         self._started_at = self._asking_since = self._trying_since = self._clock.now()
         self._connected_at = None
