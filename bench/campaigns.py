@@ -28,6 +28,7 @@ from groupline.db import Announcements, Database
 from groupline.ids import new_id
 from groupline.models import ScheduledWhatsappMessage, WhatsappGroup, WhatsappMembership
 from groupline.orgs.rules import Scope
+from groupline.worker import interpreter
 
 GROUPS: Final = 3_000
 RUNS: Final = 7
@@ -65,6 +66,7 @@ async def _figure(kind: str, url: str) -> Figure:
             running_app(runtime) as app,
             await app.client_of(cast.owner, *Scope) as client,
         ):
+            interpreter.tune()  # as in the process that serves
             for _ in range(RUNS):
                 ours.append(await _request(client, body))
                 rows = await _rows(database)

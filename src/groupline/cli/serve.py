@@ -63,7 +63,7 @@ async def run_parts(
         if worker:
             group.create_task(_run_worker(runtime, stopping, before_work))
         if listener is not None:
-            group.create_task(_run_web(runtime, listener, stopping, ready))
+            group.create_task(_run_web(runtime, listener, stopping, ready, alone=not worker))
 
 
 def _stop_on_signals(stopping: asyncio.Event) -> None:
@@ -93,7 +93,12 @@ class _Server(uvicorn.Server):
 
 
 async def _run_web(
-    runtime: Runtime, listener: socket.socket, stopping: asyncio.Event, ready: Callable[[], None]
+    runtime: Runtime,
+    listener: socket.socket,
+    stopping: asyncio.Event,
+    ready: Callable[[], None],
+    *,
+    alone: bool,
 ) -> None:
     @contextlib.asynccontextmanager
     async def opened() -> AsyncIterator[Runtime]:
@@ -108,6 +113,8 @@ async def _run_web(
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
+    if alone:  # else the worker does it
+        interpreter.tune()
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     ready()
     stop = asyncio.create_task(stopping.wait())

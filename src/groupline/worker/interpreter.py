@@ -1,4 +1,4 @@
-"""The settings of the interpreter of a process that sends."""
+"""The settings of the interpreter of a process that sends, or serves."""
 
 import gc
 import sys
