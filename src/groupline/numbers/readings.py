@@ -136,6 +136,7 @@ def _shown(row: WhatsappSession) -> _Shown:
         row.last_error,
         row.status_detail,
         row.doubted_at,
+        is_pending(row),
     )
 
 

@@ -1,11 +1,13 @@
 """Scenarios 1 to 4: a phone connects under a new session, whatever held its number before."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from sqlalchemy import select
+from tests.integration.db.test_announcements import hearing
 from tests.integration.numbers.conftest import OWNER, PHONE, Desk
 from tests.support.cast import Cast
 from tests.support.factories import (
@@ -221,6 +223,28 @@ async def _nothing_comes_back(desk: Desk, older: UUID, newer: UUID) -> None:
         assert (await desk.session(older)).ended_reason == "replaced"
         assert (await desk.session(newer)).status == "connected"
     assert len(await desk.journal("number.connected")) <= 2
+
+
+async def test_an_older_pairing_that_is_back_after_its_logout_is_logged_out_again_at_once(
+    desk: Desk,
+) -> None:
+    """The loop that does so sleeps until it hears of a session."""
+    older, newer = await desk.paired(), await desk.paired()
+    await desk.sweep()
+    assert (await desk.session(older.id)).logout_confirmed_at is not None
+    desk.gateway.connects(older.gateway_session_id, PHONE)
+
+    async with hearing(desk.database) as heard, asyncio.timeout(10):
+        desk.clock.advance(1)
+        await status_event(desk, older.gateway_session_id, "connected")
+        while (told := await anext(heard)).topic != "sessions":
+            pass
+    assert told.subject_id == older.id
+    await desk.sweep()
+
+    assert (await desk.session(older.id)).logout_confirmed_at is not None
+    assert desk.gateway.count("disconnect", older.gateway_session_id) == 2
+    assert (await desk.session(newer.id)).status == "connected"
 
 
 async def test_the_older_pairing_loses_also_when_it_is_reported_first_or_last(desk: Desk) -> None:
