@@ -373,7 +373,7 @@ class ReactionEvent(Wire):
 
 
 class MembershipEvent(Wire):
-    event: Literal["joined", "left", "promoted", "demoted", "renamed"]
+    event: Literal["joined", "left", "promoted", "demoted", "renamed", "settings"]
     session_id: str
     group_jid: str
     group_name: str | None = None

@@ -41,6 +41,8 @@ class Change(StrEnum):
     PROMOTED = "promoted"
     DEMOTED = "demoted"
     RENAMED = "renamed"
+    SETTINGS = "settings"
+    """Others may write to it than before, or it belongs to another community."""
 
 
 _WORDS: Final[Mapping[str, Change]] = {
@@ -49,6 +51,7 @@ _WORDS: Final[Mapping[str, Change]] = {
     **dict.fromkeys(("promoted", "promote"), Change.PROMOTED),
     **dict.fromkeys(("demoted", "demote"), Change.DEMOTED),
     **dict.fromkeys(("renamed", "rename", "subject"), Change.RENAMED),
+    **dict.fromkeys(("settings", "announce", "not_announce"), Change.SETTINGS),
 }
 
 
@@ -121,6 +124,8 @@ async def apply_membership_event(
         place = await _new_group(session, organization_id, report, now)
     if report.change is Change.RENAMED:
         return await _rename(session, place)
+    if report.change is Change.SETTINGS:
+        return await _ask_for_a_list(session, reporter.number_id, place)
     outcomes = [await _apply(session, place, member, numbers) for member in report.members]
     return _together(outcomes)
 
@@ -287,6 +292,19 @@ async def _place(
         )
     ).scalar_one()
     return _Place(organization_id, group, known_at, report, now)
+
+
+async def _ask_for_a_list(session: AsyncSession, number_id: UUID, place: _Place) -> InboundOutcome:
+    """What is so now is in the list."""
+    if _is_older(place.report.at, place.known_at):
+        return "repeated"
+    await session.execute(
+        update(WhatsappNumber)
+        .where(WhatsappNumber.organization_id == place.organization_id)
+        .where(WhatsappNumber.id == number_id)
+        .values(groups_sync_due_at=place.now)
+    )
+    return "applied"
 
 
 async def _new_group(

@@ -189,6 +189,8 @@ def test_changes_of_a_group_that_concern_this_account() -> None:
     assert [change["change"] for change in changes] == ["left", "promoted", "renamed"]
     assert {change["jid"] for change in changes} == {MORNING}
     assert mapping.group_changes({"jid": jid(MORNING), "deleted": True}, ME)[0]["change"] == "left"
+    settings = mapping.group_changes({"jid": jid(MORNING), "settings": True}, ME)
+    assert [change["change"] for change in settings] == ["settings"]
     [joined] = mapping.joined_group({"jid": jid(MORNING), "name": "X"})
     assert (joined["change"], joined["name"]) == ("joined", "X")
 

@@ -135,6 +135,30 @@ async def test_an_outdated_report_that_disagrees_asks_for_a_new_list(
         assert number.groups_sync_due_at == clock.now()
 
 
+async def test_who_may_write_is_asked_for_when_it_changes(phone: Phone, clock: ManualClock) -> None:
+    await phone.synced([listed(1)])
+    clock.advance(60)
+
+    assert await report(phone, "settings", await own_number(phone), later(50)) == "applied"
+
+    async with phone.runtime.database.reading() as session:
+        number = await session.get_one(WhatsappNumber, phone.number_id)
+        assert number.groups_sync_due_at == clock.now()
+
+
+async def test_settings_that_the_list_already_knows_ask_for_nothing(
+    phone: Phone, clock: ManualClock
+) -> None:
+    clock.advance(60)
+    await phone.synced([listed(1)])
+
+    assert await report(phone, "settings", await own_number(phone), later(10)) == "repeated"
+
+    async with phone.runtime.database.reading() as session:
+        number = await session.get_one(WhatsappNumber, phone.number_id)
+        assert number.groups_sync_due_at != clock.now()
+
+
 async def test_a_list_older_than_a_report_does_not_undo_it(
     phone: Phone, clock: ManualClock
 ) -> None:

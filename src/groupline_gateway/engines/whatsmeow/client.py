@@ -223,6 +223,7 @@ class NeonizeClient:
             "timestamp": event.Timestamp,
             "name": event.Name.Name if event.HasField("Name") else None,
             "deleted": event.HasField("Delete") and event.Delete.Deleted,
+            "settings": any(map(event.HasField, ("Announce", "Link", "Unlink"))),
             "join": [_plain_jid(jid) for jid in event.Join],
             "leave": [_plain_jid(jid) for jid in event.Leave],
             "promote": [_plain_jid(jid) for jid in event.Promote],

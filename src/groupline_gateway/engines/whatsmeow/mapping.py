@@ -103,7 +103,8 @@ def joined_group(raw: Mapping[str, Any]) -> list[Frame]:
 
 
 def group_changes(raw: Mapping[str, Any], me: Iterable[str]) -> list[Frame]:
-    """What a change of a group means for this account: its own membership, and the name."""
+    """What a change of a group means for this account: its own membership, the name, and that
+    others may write to it than before."""
     mine = set(me)
     words = (("joined", "join"), ("left", "leave"), ("promoted", "promote"), ("demoted", "demote"))
     changes = [
@@ -115,6 +116,8 @@ def group_changes(raw: Mapping[str, Any], me: Iterable[str]) -> list[Frame]:
         changes.append(_change("left", raw["jid"], at=raw.get("timestamp")))
     if raw.get("name"):
         changes.append(_change("renamed", raw["jid"], name=raw["name"], at=raw.get("timestamp")))
+    if raw.get("settings"):
+        changes.append(_change("settings", raw["jid"], at=raw.get("timestamp")))
     return changes
 
 
