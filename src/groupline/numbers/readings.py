@@ -74,12 +74,16 @@ async def apply_reading(
     decision = decide(queries.facts_of(row), word.reading, word.at, word.now)
     if _needs_another_look(decision, word, phone):
         decision = Outdated(disagrees=True)
-    before, was_old, planned = _shown(row), _proof_is_old(row, word.now), row.next_verify_at
+    before, was_old, planned = (
+        transitions.shown(row),
+        _proof_is_old(row, word.now),
+        row.next_verify_at,
+    )
     if word.source == "gateway":
         transitions.forget_failed_check(row)
     applied = await _carry_out(session, row, decision, phone, word)
     await session.flush()
-    if was_old or _shown(applied.session) != before:
+    if was_old or transitions.shown(applied.session) != before:
         await _announce(session, applied.session)
     elif _is_sooner(row.next_verify_at, planned):
         await announce(session, "proofs", organization_id=row.organization_id, subject_id=row.id)
@@ -118,26 +122,6 @@ def _needs_another_look(decision: Decision, word: Word, phone: str | None) -> bo
     if isinstance(decision, ShowQr):
         return decision.qr is None
     return isinstance(decision, ConnectedToNobody | PairAnew)
-
-
-_Shown = tuple[object, ...]
-
-
-def _shown(row: WhatsappSession) -> _Shown:
-    """What a page shows of it, except for the age of the proof."""
-    return (
-        row.id,
-        row.status,
-        row.number_id,
-        row.qr_code,
-        row.qr_expires_at,
-        row.pairing_code,
-        row.ended_reason,
-        row.last_error,
-        row.status_detail,
-        row.doubted_at,
-        is_pending(row),
-    )
 
 
 async def _carry_out(

@@ -69,3 +69,20 @@ def forget_failed_check(row: WhatsappSession) -> None:
 def is_pending(row: WhatsappSession) -> bool:
     """Its gateway has not confirmed yet that it let go of it."""
     return row.logout_requested_at is not None and row.logout_confirmed_at is None
+
+
+def shown(row: WhatsappSession) -> tuple[object, ...]:
+    """What a page shows of it, except for the age of the proof."""
+    return (
+        row.id,
+        row.status,
+        row.number_id,
+        row.qr_code,
+        row.qr_expires_at,
+        row.pairing_code,
+        row.ended_reason,
+        row.last_error,
+        row.status_detail,
+        row.doubted_at,
+        is_pending(row),
+    )
