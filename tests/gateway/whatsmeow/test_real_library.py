@@ -100,6 +100,38 @@ def test_what_the_library_logs_is_listened_to(tmp_path: Path) -> None:
     assert ended.stdout.split() == ["banned", "log"]
 
 
+ENDING = """
+from groupline_gateway.engines.whatsmeow.client import open_client
+from groupline_gateway.engines.whatsmeow.port import Account, ClientFailed
+client = open_client(Account("pairing.db"), lambda frame: None)
+from neonize.client import NewClient
+from neonize.exc import NeonizeError
+for words in ("proto: required field neonize.Receipt.Type not set", "failed to dial"):
+    def connect(self, proxy_settings):
+        raise NeonizeError(words)
+    NewClient.connect = connect
+    try:
+        print(client.run())
+    except ClientFailed as error:
+        print(error)
+"""
+
+
+def test_an_event_that_cannot_be_told_is_the_end_of_a_connection_and_no_failure_of_it(
+    tmp_path: Path,
+) -> None:
+    ended = subprocess.run(
+        [sys.executable, "-c", ENDING],
+        cwd=tmp_path,
+        env={**os.environ, "HTTPS_PROXY": NOWHERE},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.stdout.splitlines() == ["None", "failed to dial"], ended.stderr
+
+
 def test_it_loads_without_a_library_of_the_system(tmp_path: Path) -> None:
     assert _load(tmp_path, "") == "opened []\n"
 

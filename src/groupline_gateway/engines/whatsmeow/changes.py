@@ -63,10 +63,8 @@ def banned_sentence(until: datetime | None) -> str:
     return f"WhatsApp has banned this number until {until:%d %B %Y, %H:%M} UTC."
 
 
-def connect_sentence(text: str) -> str | None:
-    """Why a connection could not be opened; None where the reason was told before."""
-    if text.startswith("proto:"):
-        return None  # the library could not put WhatsApp's refusal into an event; its log has it
+def connect_sentence(text: str) -> str:
+    """Why a connection could not be opened."""
     if "dial" in text or "handshake" in text or "proxy" in text.lower():
         return UNREACHABLE
     return f"The connection to WhatsApp could not be opened: {redact(text)}"
@@ -97,7 +95,7 @@ def hear(session: Session, frame: Frame, now: datetime) -> Next:
         case Happening.CONNECTED:
             _connected(session, frame, now)
         case Happening.CONNECT_FAILED:
-            detail = connect_sentence(str(frame["text"])) or session.detail
+            detail = connect_sentence(str(frame["text"]))
             session.become(SessionStatus.CONNECTING, now, detail=detail)
         case Happening.DISCONNECTED | Happening.KEEP_ALIVE_TIMEOUT:
             if session.status is SessionStatus.CONNECTED:

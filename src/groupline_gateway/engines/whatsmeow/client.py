@@ -30,6 +30,7 @@ _runs = itertools.count(1)
 # WhatsApp takes a name of the form "Browser (System)" only, and the library's own is in capitals.
 _BROWSER = SimpleNamespace(name="Chrome", value=1)
 _SYSTEM = SimpleNamespace(name="Linux")
+_NO_EVENT = "proto:"
 
 
 def open_client(account: Account, emit: Emit) -> WhatsAppClient:
@@ -77,8 +78,13 @@ class NeonizeClient:
         from neonize._binder import ProxySettings  # noqa: PLC0415
 
         proxy = None if self._proxy is None else ProxySettings(self._proxy)
-        with _failures():
-            self._client.connect(proxy)
+        try:
+            with _failures():
+                self._client.connect(proxy)
+        except ClientFailed as error:
+            # What it cannot put into an event ends the call, however well it is connected.
+            if not str(error).startswith(_NO_EVENT):
+                raise
 
     def pair_phone(self, phone: str) -> str:
         with _failures():

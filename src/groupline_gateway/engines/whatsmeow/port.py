@@ -50,7 +50,8 @@ class WhatsAppClient(Protocol):
     """Blocking calls, each from a thread of its own. They raise ``ClientFailed``."""
 
     def run(self) -> None:
-        """Connect and stay; comes back when the client is of no more use."""
+        """Connect and stay. Fails where it could not connect, and comes back when it had been
+        connected and is of no more use."""
         ...
 
     def pair_phone(self, phone: str) -> str:

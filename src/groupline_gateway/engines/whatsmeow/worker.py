@@ -109,7 +109,7 @@ class Worker:
         pause = _FIRST_PAUSE
         for _ in range(_TRIES):
             text = self._connect_once()
-            if self._lived:
+            if text is None or self._lived:
                 self._finish_calls()
                 break
             self._emit({"event": Happening.CONNECT_FAILED, "text": text, "againIn": pause})
@@ -117,7 +117,8 @@ class Worker:
             pause = min(pause * 2, _LONGEST_PAUSE)
         self._end()
 
-    def _connect_once(self) -> str:
+    def _connect_once(self) -> str | None:
+        """Why there was no connection; None if there was one."""
         try:
             self._client = self._open_client(self._account, self._hear)
             self._emit({"event": Happening.READY})
@@ -127,7 +128,7 @@ class Worker:
             os._exit(1)
         except ClientFailed as error:
             return str(error)
-        return "the connection ended"
+        return None
 
     def _finish_calls(self) -> None:
         """What the library cannot put into an event ends its client call, not its connection: a
