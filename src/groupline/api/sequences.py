@@ -11,6 +11,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.api.name_lists import listing, name_cursor
 from groupline.errors import InvalidInput
 from groupline.events import sequence_queries as queries
 from groupline.events import sequences
@@ -26,7 +27,6 @@ from groupline.events.sequence_schemas import (
     StepInput,
 )
 from groupline.events.sequence_updates import update_events
-from groupline.events.template_schemas import NameCursor
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
@@ -35,8 +35,6 @@ from groupline.http.schemas import (
     CountedListing,
     Cursor,
     Limit,
-    decode_cursor,
-    encode_cursor,
     problems,
     read_time,
 )
@@ -220,16 +218,12 @@ async def index(
     limit: Limit = 50,
 ) -> CountedListing[SequenceOut]:
     """By name."""
-    after = None if cursor is None else NameCursor.from_keys(decode_cursor(cursor, keys=2))
+    after = name_cursor(cursor)
     async with runtime.database.reading() as session:
         page = await queries.list_sequences(
             session, reader.organization_id, query=q, after=after, limit=limit
         )
-    return CountedListing(
-        items=[SequenceOut.of(each) for each in page.items],
-        next_cursor=None if page.next_cursor is None else encode_cursor(*page.next_cursor.keys),
-        total=page.total,
-    )
+    return listing(page, SequenceOut.of)
 
 
 @router.post(

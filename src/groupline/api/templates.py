@@ -10,6 +10,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.api.name_lists import listing, name_cursor
 from groupline.errors import InvalidInput
 from groupline.events import template_queries as queries
 from groupline.events import templates
@@ -18,7 +19,6 @@ from groupline.events.preview import Preview, preview_of, values_for_preview
 from groupline.events.schemas import Refreshed
 from groupline.events.template_schemas import (
     MAX_TEMPLATE_NAME,
-    NameCursor,
     TemplateInput,
     TemplateView,
 )
@@ -32,8 +32,6 @@ from groupline.http.schemas import (
     CountedListing,
     Cursor,
     Limit,
-    decode_cursor,
-    encode_cursor,
     problems,
 )
 from groupline.messages import media
@@ -174,16 +172,12 @@ async def index(
     limit: Limit = 50,
 ) -> CountedListing[TemplateOut]:
     """By name."""
-    after = None if cursor is None else NameCursor.from_keys(decode_cursor(cursor, keys=2))
+    after = name_cursor(cursor)
     async with runtime.database.reading() as session:
         page = await queries.list_templates(
             session, reader.organization_id, query=q, after=after, limit=limit
         )
-    return CountedListing(
-        items=[TemplateOut.of(each) for each in page.items],
-        next_cursor=None if page.next_cursor is None else encode_cursor(*page.next_cursor.keys),
-        total=page.total,
-    )
+    return listing(page, TemplateOut.of)
 
 
 @router.post(

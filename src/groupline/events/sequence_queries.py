@@ -2,16 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.events.name_pages import NameCursor, NamePage, page_by_name, words_of
 from groupline.events.queries import steps_of
-from groupline.events.sequence_schemas import SequencePage, SequenceView
-from groupline.events.template_queries import words_of
-from groupline.events.template_schemas import NameCursor, NamedRow
+from groupline.events.sequence_schemas import SequenceView
+from groupline.events.template_schemas import NamedRow
 from groupline.models import Event, ScheduledWhatsappMessage, SequenceStep
 from groupline.models import Sequence as MessageSequence
 
@@ -40,23 +41,14 @@ async def list_sequences(
     query: str = "",
     after: NameCursor | None = None,
     limit: int = 50,
-) -> SequencePage:
+) -> NamePage[SequenceView]:
     """By name, with their steps."""
-    matching: Select[Any] = select(*_COLUMNS, _BY_NAME[0].label("key")).where(
+    matching = select(*_COLUMNS).where(
         *_kept(organization_id),
         *(MessageSequence.name.icontains(word, autoescape=True) for word in words_of(query)),
     )
-    page = matching.order_by(*_BY_NAME).limit(limit + 1)
-    if after is not None:
-        page = page.where(tuple_(*_BY_NAME) > tuple_(after.name, after.id))
-    rows = (await session.execute(page)).all()
-    total = select(func.count()).select_from(matching.subquery())
-    last = rows[limit - 1] if len(rows) > limit else None
-    return SequencePage(
-        items=await _views(session, organization_id, rows[:limit]),
-        total=(await session.execute(total)).scalar_one(),
-        next_cursor=None if last is None else NameCursor(last.key, last.id),
-    )
+    views = partial(_views, session, organization_id)
+    return await page_by_name(session, matching, _BY_NAME, views, after=after, limit=limit)
 
 
 async def get_sequence(

@@ -10,7 +10,7 @@ from uuid import UUID
 from groupline.errors import InvalidInput
 from groupline.events.schemas import StepView
 from groupline.events.steps import Timing
-from groupline.events.template_schemas import NameCursor, NamedRow
+from groupline.events.template_schemas import NamedRow
 
 MAX_SEQUENCE_NAME = 100
 MAX_LABEL = 100
@@ -71,13 +71,6 @@ class SequenceView:
     @property
     def inputs(self) -> list[StepInput]:
         return [StepInput.of(step) for step in self.steps]
-
-
-@dataclass(frozen=True, slots=True)
-class SequencePage:
-    items: tuple[SequenceView, ...]
-    total: int
-    next_cursor: NameCursor | None
 
 
 @dataclass(frozen=True, slots=True)

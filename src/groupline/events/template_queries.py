@@ -2,21 +2,17 @@
 
 from collections import defaultdict
 from collections.abc import Collection
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, and_, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.events.template_schemas import (
-    NameCursor,
-    NamedRow,
-    TemplatePage,
-    TemplateView,
-)
+from groupline.events.name_pages import NameCursor, NamePage, page_by_name, words_of
+from groupline.events.template_schemas import NamedRow, TemplateView
 from groupline.models import Event, SequenceStep, Template
 from groupline.models import Sequence as MessageSequence
-from groupline.text import is_storable
 
 _BY_NAME: Final = (func.lower(Template.name), Template.id)
 _COLUMNS: Final = (
@@ -41,27 +37,11 @@ async def list_templates(
     query: str = "",
     after: NameCursor | None = None,
     limit: int = 50,
-) -> TemplatePage:
+) -> NamePage[TemplateView]:
     """By name. Every word of the query is in the name or in the text."""
-    matching: Select[Any] = select(*_COLUMNS, _BY_NAME[0].label("key")).where(
-        *_kept(organization_id), *map(_has_word, words_of(query))
-    )
-    page = matching.order_by(*_BY_NAME).limit(limit + 1)
-    if after is not None:
-        page = page.where(tuple_(*_BY_NAME) > tuple_(after.name, after.id))
-    rows = (await session.execute(page)).all()
-    total = select(func.count()).select_from(matching.subquery())
-    last = rows[limit - 1] if len(rows) > limit else None
-    return TemplatePage(
-        items=await _views(session, organization_id, rows[:limit]),
-        total=(await session.execute(total)).scalar_one(),
-        next_cursor=None if last is None else NameCursor(last.key, last.id),
-    )
-
-
-def words_of(query: str) -> list[str]:
-    """What no database stores is in nothing that it has: then the words are one that is nowhere."""
-    return query.split() if is_storable(query) else ["\N{REPLACEMENT CHARACTER}"]
+    matching = select(*_COLUMNS).where(*_kept(organization_id), *map(_has_word, words_of(query)))
+    views = partial(_views, session, organization_id)
+    return await page_by_name(session, matching, _BY_NAME, views, after=after, limit=limit)
 
 
 def _has_word(word: str) -> ColumnElement[bool]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -49,35 +49,6 @@ class TemplateView:
     @property
     def input(self) -> TemplateInput:
         return TemplateInput(self.name, self.content, self.media_url, self.media_type)
-
-
-@dataclass(frozen=True, slots=True)
-class NameCursor:
-    """The last row of a page of a list by name."""
-
-    name: str
-    id: UUID
-
-    @property
-    def keys(self) -> tuple[str, str]:
-        return self.name, str(self.id)
-
-    @classmethod
-    def from_keys(cls, keys: Sequence[object]) -> NameCursor:
-        """Raises ``InvalidInput`` for what never was a cursor."""
-        try:
-            name, row_id = keys
-            return cls(str(name), UUID(str(row_id)))
-        except ValueError:
-            why = "is not valid"
-            raise InvalidInput("This cursor is not one of ours.", fields={"cursor": why}) from None
-
-
-@dataclass(frozen=True, slots=True)
-class TemplatePage:
-    items: tuple[TemplateView, ...]
-    total: int
-    next_cursor: NameCursor | None
 
 
 class ContentProblems(InvalidInput):

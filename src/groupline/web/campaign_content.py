@@ -20,8 +20,9 @@ from groupline.messages import media
 from groupline.messages import queries as messages
 from groupline.messages.schemas import SendableGroup
 from groupline.messages.variables import fill, scan
-from groupline.web.campaign_steps import Here, Wizard, WizardRoute, url_of, uuid_or_none
+from groupline.web.campaign_steps import Here, Wizard, WizardRoute, url_of
 from groupline.web.campaigns import sample
+from groupline.web.parsing import uuid_or_none
 
 router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 

@@ -18,8 +18,9 @@ from groupline.campaigns.schemas import CampaignView, NewCampaign
 from groupline.errors import InvalidInput
 from groupline.http.idempotency import Idempotency
 from groupline.messages import queries as messages
-from groupline.web.campaign_steps import Here, Wizard, WizardRoute, url_of, uuid_or_none
+from groupline.web.campaign_steps import Here, Wizard, WizardRoute, url_of
 from groupline.web.group_picker import chosen_ids, picker
+from groupline.web.parsing import uuid_or_none
 
 router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 

@@ -168,10 +168,3 @@ def _errors(refused: InvalidInput | None) -> dict[str, str]:
     return {_NAMES.get(name, name): refused.detail for name in refused.fields} or {
         "": refused.detail
     }
-
-
-def uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

@@ -30,8 +30,9 @@ from groupline.messages import queries as messages
 from groupline.messages.schemas import SendingNumber
 from groupline.orgs.rules import Permission
 from groupline.web.campaign_content import first_group
-from groupline.web.campaign_steps import Here, Wizard, WizardRoute, planning, url_of, uuid_or_none
+from groupline.web.campaign_steps import Here, Wizard, WizardRoute, planning, url_of
 from groupline.web.campaigns import sample
+from groupline.web.parsing import uuid_or_none
 
 router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 

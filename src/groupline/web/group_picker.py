@@ -20,6 +20,7 @@ from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.orgs.rules import Permission, Principal
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter(prefix="/groups")
@@ -124,15 +125,8 @@ async def listing(
     after = None if cursor is None else GroupCursor.from_keys(decode_cursor(cursor, keys=2))
     async with runtime.database.reading() as session:
         found = await picker(
-            session, principal.organization_id, _uuid_or_none(number), query=q, after=after
+            session, principal.organization_id, uuid_or_none(number), query=q, after=after
         )
     return pages.render(
         request, "groups/picker_list.html", principal=principal, nav="groups", picker=found
     )
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

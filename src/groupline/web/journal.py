@@ -18,6 +18,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import encode_cursor, position_cursor
 from groupline.models import ActorKind
 from groupline.orgs.rules import Permission, Principal
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages
 
 HERE: Final = "/journal"
@@ -85,20 +86,13 @@ def asked(
     return Asked(
         kind=kind if kind in SECTIONS else "",
         actor=actor,
-        subject=_uuid_or_none(subject),
+        subject=uuid_or_none(subject),
         since=_day_or_none(since),
         until=_day_or_none(until),
     )
 
 
 Wanted = Annotated[Asked, Depends(asked)]
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 def _day_or_none(text: str) -> date | None:

@@ -25,6 +25,7 @@ from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter(prefix="/messages")
@@ -113,26 +114,19 @@ def wanted(
     known = {key for key, _, _ in TABS}
     return Wanted(
         tab=tab if tab in known else "all",
-        number_id=_uuid_or_none(number),
-        group_id=_uuid_or_none(group),
-        event_id=_uuid_or_none(event),
-        campaign_id=_uuid_or_none(campaign),
+        number_id=uuid_or_none(number),
+        group_id=uuid_or_none(group),
+        event_id=uuid_or_none(event),
+        campaign_id=uuid_or_none(campaign),
         query=q.strip(),
         batch=_batch_or_none(batch),
         after=None if cursor is None else _after(cursor),
     )
 
 
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def _batch_or_none(text: str) -> Batch | None:
     first, _, last = text.partition(".")
-    ends = (_uuid_or_none(first), _uuid_or_none(last))
+    ends = (uuid_or_none(first), uuid_or_none(last))
     return Batch(ends[0], ends[1]) if ends[0] is not None and ends[1] is not None else None
 
 
@@ -228,7 +222,7 @@ async def show(
     message_id: str,
 ) -> Response:
     """The whole story of one message."""
-    found_id = _uuid_or_none(message_id)
+    found_id = uuid_or_none(message_id)
     async with runtime.database.reading() as session:
         view = (
             await queries.get_view(session, principal.organization_id, found_id)

@@ -28,6 +28,7 @@ from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.group_picker import Picker, chosen_ids, picker
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages, Pages, Toast
 
 router = APIRouter(prefix="/send")
@@ -85,8 +86,8 @@ async def form(
     if not _DRAFT.fullmatch(draft):
         fresh = request.url.include_query_params(draft=_new_draft())
         return pages.redirect(f"{fresh.path}?{fresh.query}")
-    chosen = frozenset(each for each in map(_uuid_or_none, group or ()) if each is not None)
-    typed = Typed(number_id=_uuid_or_none(number), group_ids=chosen)
+    chosen = frozenset(each for each in map(uuid_or_none, group or ()) if each is not None)
+    typed = Typed(number_id=uuid_or_none(number), group_ids=chosen)
     async with runtime.database.reading() as session:
         earlier = await _sent_as(session, runtime, principal, draft)
     return await _page(request, runtime, pages, principal, typed, draft=draft, earlier=earlier)
@@ -273,10 +274,3 @@ def _errors(refused: InvalidInput | None) -> Mapping[str, str]:
     return {names.get(name, name): refused.detail for name in refused.fields} or {
         "": refused.detail
     }
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None

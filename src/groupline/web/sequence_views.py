@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Any, Final
-from urllib.parse import urlencode
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -14,6 +13,7 @@ from groupline.errors import InvalidInput
 from groupline.events import sequence_queries as queries
 from groupline.events import sequences
 from groupline.events.clock_changes import read_wall_clock
+from groupline.events.name_pages import NameCursor
 from groupline.events.schemas import StepView
 from groupline.events.sequence_schemas import (
     MAX_LABEL,
@@ -24,10 +24,10 @@ from groupline.events.sequence_schemas import (
 from groupline.events.sequence_updates import update_events
 from groupline.events.steps import at_wall_clock
 from groupline.events.template_queries import template_names
-from groupline.events.template_schemas import NameCursor, NamedRow
-from groupline.http.schemas import encode_cursor
+from groupline.events.template_schemas import NamedRow
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.name_lists import next_url
 from groupline.web.rendering import Pages
 from groupline.web.sequence_steps import TypedStep, day_options, step_errors
 
@@ -50,10 +50,6 @@ async def list_page(
         page = await queries.list_sequences(
             session, principal.organization_id, query=query, after=after, limit=_ON_A_PAGE
         )
-    next_url = None
-    if page.next_cursor is not None:
-        asked = {"q": query, "cursor": encode_cursor(*page.next_cursor.keys)}
-        next_url = "/sequences?" + urlencode({key: said for key, said in asked.items() if said})
     return pages.render(
         request,
         "sequences/index.html",
@@ -62,7 +58,7 @@ async def list_page(
         status=200 if refused is None else refused.status,
         page=page,
         query=query,
-        next_url=next_url,
+        next_url=next_url("/sequences", page, query),
         name=name,
         errors=refused.fields if refused else {},
         name_limit=MAX_SEQUENCE_NAME,

@@ -5,21 +5,22 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from groupline.errors import Conflict, InvalidInput, NotFound
+from groupline.errors import InvalidInput, NotFound
 from groupline.events import sequences, step_rules
 from groupline.events.schemas import StepView
 from groupline.events.sequence_schemas import SequenceView, StepInput
 from groupline.events.sequence_updates import update_events
 from groupline.events.sequences import ChangeSteps
 from groupline.events.steps import in_words
-from groupline.events.template_schemas import NameCursor
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
-from groupline.http.schemas import decode_cursor
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.name_lists import name_cursor, removed
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages, Toast
 from groupline.web.sequence_steps import StepForm, TypedStep
 from groupline.web.sequence_views import list_page, sequence_page, step_page
@@ -31,15 +32,8 @@ Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
 Name = Annotated[str, Form(max_length=1_000)]
 
 
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
-
-
 def _id(text: str) -> UUID:
-    found = _uuid_or_none(text)
+    found = uuid_or_none(text)
     if found is None:
         raise NotFound("There is no such sequence.")
     return found
@@ -55,7 +49,7 @@ async def index(
     q: Annotated[str, Query(max_length=200)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
-    after = None if cursor is None else NameCursor.from_keys(decode_cursor(cursor, keys=2))
+    after = name_cursor(cursor)
     return await list_page(request, runtime, pages, principal, query=q, after=after)
 
 
@@ -144,19 +138,16 @@ async def duplicate(
 async def remove(
     runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, sequence_id: UUID
 ) -> Response:
-    try:
-        async with runtime.database.writing() as session:
-            await sequences.remove_sequence(
-                session,
-                principal.organization_id,
-                sequence_id,
-                actor=principal.actor,
-                now=runtime.clock.now(),
-            )
-    except Conflict as error:
-        said = " ".join(filter(None, ("Not deleted.", error.detail, error.hint)))
-        return pages.redirect(f"/sequences/{sequence_id}", toast=("error", said))
-    return pages.redirect("/sequences", toast=("success", "Deleted."))
+    async def remove_it(session: AsyncSession) -> None:
+        await sequences.remove_sequence(
+            session,
+            principal.organization_id,
+            sequence_id,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+
+    return await removed(runtime, pages, "/sequences", sequence_id, remove_it)
 
 
 @router.post("/{sequence_id}/update-events")
@@ -224,7 +215,7 @@ async def reorder(
 ) -> Response:
     """The steps as the page lists them; ``move`` is the button of one: its id, and up or down."""
     moved_id, _, way = move.partition(":")
-    moving = _uuid_or_none(moved_id)
+    moving = uuid_or_none(moved_id)
 
     def change(steps: list[StepInput]) -> Sequence[StepInput]:
         order = step_rules.ordered(steps, step or [])

@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from groupline.errors import Conflict, InvalidInput, NotFound
+from groupline.errors import InvalidInput, NotFound
 from groupline.events import template_queries as queries
 from groupline.events import templates
 from groupline.events.pending import refresh_texts
@@ -18,7 +17,6 @@ from groupline.events.preview import example_values, preview_of, values_for_prev
 from groupline.events.template_schemas import (
     MAX_TEMPLATE_NAME,
     ContentProblems,
-    NameCursor,
     TemplateInput,
     TemplateView,
 )
@@ -27,12 +25,13 @@ from groupline.events.variables import BUILTIN
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
-from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import media
 from groupline.messages.service import MAX_CONTENT
 from groupline.messages.variables import suggest
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.name_lists import name_cursor, next_url, removed
+from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages, Pages
 
 router = APIRouter(prefix="/templates")
@@ -68,18 +67,11 @@ def typed(
 ) -> Typed:
     # A browser sends line breaks as CR LF, whatever the person typed.
     text = content.replace("\r\n", "\n")
-    return Typed(name, text, media_url.strip(), _uuid_or_none(event))
+    return Typed(name, text, media_url.strip(), uuid_or_none(event))
 
 
 Form_ = Annotated[Typed, Depends(typed)]
 Action = Annotated[str, Form(max_length=20)]
-
-
-def _uuid_or_none(text: str) -> UUID | None:
-    try:
-        return UUID(text)
-    except ValueError:
-        return None
 
 
 @router.get("")
@@ -92,15 +84,11 @@ async def index(
     q: Annotated[str, Query(max_length=200)] = "",
     cursor: Annotated[str | None, Query(max_length=500)] = None,
 ) -> Response:
-    after = None if cursor is None else NameCursor.from_keys(decode_cursor(cursor, keys=2))
+    after = name_cursor(cursor)
     async with runtime.database.reading() as session:
         page = await queries.list_templates(
             session, principal.organization_id, query=q, after=after, limit=_ON_A_PAGE
         )
-    next_url = None
-    if page.next_cursor is not None:
-        asked = {"q": q, "cursor": encode_cursor(*page.next_cursor.keys)}
-        next_url = "/templates?" + urlencode({name: said for name, said in asked.items() if said})
     return pages.render(
         request,
         "templates/index.html",
@@ -108,7 +96,7 @@ async def index(
         nav="templates",
         page=page,
         query=q,
-        next_url=next_url,
+        next_url=next_url("/templates", page, q),
         may_change=principal.may(Permission.OPERATE),
     )
 
@@ -155,7 +143,7 @@ async def show(
     principal: Reader,
     template_id: str,
 ) -> Response:
-    found_id = _uuid_or_none(template_id)
+    found_id = uuid_or_none(template_id)
     if found_id is None:
         raise NotFound("There is no such template.")
     async with runtime.database.reading() as session:
@@ -214,19 +202,16 @@ async def duplicate(
 async def remove(
     runtime: CurrentRuntime, pages: CurrentPages, principal: Operator, template_id: UUID
 ) -> Response:
-    try:
-        async with runtime.database.writing() as session:
-            await templates.remove_template(
-                session,
-                principal.organization_id,
-                template_id,
-                actor=principal.actor,
-                now=runtime.clock.now(),
-            )
-    except Conflict as error:
-        said = " ".join(filter(None, ("Not deleted.", error.detail, error.hint)))
-        return pages.redirect(f"/templates/{template_id}", toast=("error", said))
-    return pages.redirect("/templates", toast=("success", "Deleted."))
+    async def remove_it(session: AsyncSession) -> None:
+        await templates.remove_template(
+            session,
+            principal.organization_id,
+            template_id,
+            actor=principal.actor,
+            now=runtime.clock.now(),
+        )
+
+    return await removed(runtime, pages, "/templates", template_id, remove_it)
 
 
 @router.post("/{template_id}/update-pending")
