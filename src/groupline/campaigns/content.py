@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from groupline.errors import InvalidInput
@@ -29,7 +29,7 @@ def check_content(text: str) -> str:
     if not unresolved:
         return content
     found = scan(content)
-    sentences = [_unknown(name) for name in found.names if name not in BUILTIN]
+    sentences = _unknown([name for name in found.names if name not in BUILTIN])
     sentences += [problem.sentence for problem in found.problems]
     more = f" And {len(sentences) - _NAMED} more." if len(sentences) > _NAMED else ""
     error = _invalid(" ".join(sentences[:_NAMED]) + more)
@@ -37,10 +37,21 @@ def check_content(text: str) -> str:
     raise error
 
 
-def _unknown(name: str) -> str:
-    meant = suggest(name, BUILTIN)
-    advice = f"Did you mean {{{meant}}}?" if meant else f"There are {_LISTED}."
-    return f"{{{name}}} has no value in a campaign. {advice}"
+def _unknown(names: Sequence[str]) -> list[str]:
+    """Those that are like one that exists, each with it, and all others in one sentence."""
+    meant = {name: suggest(name, BUILTIN) for name in names}
+    sentences = [
+        f"{{{name}}} has no value in a campaign. Did you mean {{{known}}}?"
+        for name, known in meant.items()
+        if known
+    ]
+    others = [f"{{{name}}}" for name, known in meant.items() if not known]
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        verb = "has" if len(others) == 1 else "have"
+        named = ", ".join(others[:_NAMED])
+        sentences.append(f"{named}{more} {verb} no value in a campaign. There are {_LISTED}.")
+    return sentences
 
 
 _LISTED: Final = " and ".join(f"{{{name}}}" for name in BUILTIN)

@@ -76,3 +76,13 @@ parts = st.sampled_from(["{group_name}", "{organization}", r"\{", r"\\", "\\", "
 def test_a_text_made_in_parts_is_the_text_that_the_grammar_makes(content: str, name: str) -> None:
     values = {"organization": "O{", "group_name": name}
     assert Texts(content, "O{").of(group(name)) == fill(content, values).text
+
+
+def test_variables_that_a_campaign_does_not_have_are_named_together() -> None:
+    with pytest.raises(InvalidInput) as refused:
+        check_content("{event_title} at {event_time}, {groupname}: {zoom_link}")
+    assert refused.value.detail == (
+        "{groupname} has no value in a campaign. Did you mean {group_name}? "
+        "{event_title}, {event_time}, {zoom_link} have no value in a campaign. "
+        "There are {organization} and {group_name}."
+    )
