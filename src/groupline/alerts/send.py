@@ -4,8 +4,8 @@ A channel is told at least once. It is told twice only if this process ends betw
 service took the alert and the record of it: chat services know no id by which they could tell.
 """
 
-import asyncio
 import random
+from collections.abc import Coroutine
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
@@ -25,7 +25,7 @@ from groupline.alerts.service import get_channel
 from groupline.clock import Clock
 from groupline.db import Database, announce
 from groupline.errors import GrouplineError
-from groupline.flights import Flights
+from groupline.flights import Departures, Flights
 from groupline.journal import SYSTEM
 from groupline.net import Allows
 from groupline.orgs.rules import Principal
@@ -38,7 +38,7 @@ SECONDS: Final = 30.0
 _AT_ONCE: Final = 8
 
 
-class AlertSender:
+class AlertSender(Departures[UUID]):
     def __init__(
         self,
         database: Database,
@@ -50,43 +50,22 @@ class AlertSender:
         seconds: float = SECONDS,
         randomness: random.Random | None = None,
     ) -> None:
+        super().__init__(clock, Flights(most=_AT_ONCE, most_each=1))
         self._database = database
         self._vault = vault
-        self._clock = clock
         self._allows = allows
         self._base_url = base_url
         self._seconds = seconds
         self._random = randomness or random.Random()  # noqa: S311 - jitter, not a secret
-        self._flights: Flights[UUID] = Flights(most=_AT_ONCE, most_each=1)
 
-    @property
-    def wake(self) -> asyncio.Event:
-        return self._flights.wake
+    async def _due(self) -> datetime | None:
+        async with self._database.reading() as session:
+            return await queries.next_due_delivery(session, but=self._flights.full)
 
-    async def run_once(self) -> bool:
-        """Begins attempts of what is due, one per channel. They end by themselves."""
-        if self._flights.room <= 0 or await self._seconds_until_due() != 0:
-            return False
-        now = self._clock.now()
+    async def _claim(self, now: datetime) -> list[tuple[UUID, Coroutine[Any, Any, None]]]:
         async with self._database.writing() as session:
             jobs = await queries.claim(session, self._flights, now=now, until=now + LEASE)
-        for job in jobs:
-            self._flights.launch(job.channel_id, self._attempt(job))
-        return bool(jobs)
-
-    async def next_due(self) -> float | None:
-        if self._flights.room <= 0:
-            return None  # an attempt that ends wakes the loop
-        return await self._seconds_until_due()
-
-    async def drain(self) -> None:
-        """Waits for the attempts under way; each has its limit of time."""
-        await self._flights.drain()
-
-    async def _seconds_until_due(self) -> float | None:
-        async with self._database.reading() as session:
-            due = await queries.next_due_delivery(session, but=self._flights.full)
-        return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+        return [(job.channel_id, self._attempt(job)) for job in jobs]
 
     async def _attempt(self, job: Job) -> None:
         text = job.text if job.link is None else f"{job.text}\n{self._base_url}{job.link}"

@@ -4,8 +4,8 @@ A delivery is made at least once. Its id is the same in every attempt, so that a
 the second one: there is one when this process ends between the answer and the record of it.
 """
 
-import asyncio
 import random
+from collections.abc import Coroutine
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline import journal
 from groupline.clock import Clock
 from groupline.db import Database, announce
-from groupline.flights import Flights
+from groupline.flights import Departures, Flights
 from groupline.journal import SYSTEM
 from groupline.vault import Vault, VaultKeyMismatch
 from groupline.webhooks import queries
@@ -39,7 +39,7 @@ _AT_ONCE: Final = 32
 _AT_ONCE_EACH: Final = 4
 
 
-class Sender:
+class Sender(Departures[UUID]):
     def __init__(
         self,
         database: Database,
@@ -49,41 +49,20 @@ class Sender:
         *,
         randomness: random.Random | None = None,
     ) -> None:
+        super().__init__(clock, Flights(most=_AT_ONCE, most_each=_AT_ONCE_EACH))
         self._database = database
         self._vault = vault
         self._caller = caller
-        self._clock = clock
         self._random = randomness or random.Random()  # noqa: S311 - jitter, not a secret
-        self._flights: Flights[UUID] = Flights(most=_AT_ONCE, most_each=_AT_ONCE_EACH)
 
-    @property
-    def wake(self) -> asyncio.Event:
-        return self._flights.wake
+    async def _due(self) -> datetime | None:
+        async with self._database.reading() as session:
+            return await queries.next_due(session, but=self._flights.full)
 
-    async def run_once(self) -> bool:
-        """Begins attempts of what is due, as far as there is room. They end by themselves."""
-        if self._flights.room <= 0 or await self._seconds_until_due() != 0:
-            return False
-        now = self._clock.now()
+    async def _claim(self, now: datetime) -> list[tuple[UUID, Coroutine[Any, Any, None]]]:
         async with self._database.writing() as session:
             jobs = await queries.claim(session, self._flights, now=now, until=now + LEASE)
-        for job in jobs:
-            self._flights.launch(job.endpoint_id, self._attempt(job))
-        return bool(jobs)
-
-    async def next_due(self) -> float | None:
-        if self._flights.room <= 0:
-            return None  # an attempt that ends wakes the loop
-        return await self._seconds_until_due()
-
-    async def drain(self) -> None:
-        """Waits for the attempts under way; each has its limit of time."""
-        await self._flights.drain()
-
-    async def _seconds_until_due(self) -> float | None:
-        async with self._database.reading() as session:
-            due = await queries.next_due(session, but=self._flights.full)
-        return None if due is None else max(0.0, (due - self._clock.now()).total_seconds())
+        return [(job.endpoint_id, self._attempt(job)) for job in jobs]
 
     async def _attempt(self, job: Job) -> None:
         body = encode(job.payload)
