@@ -23,7 +23,7 @@ from groupline.campaigns.schemas import (
     Written,
 )
 from groupline.errors import InvalidInput
-from groupline.events.steps import at_wall_clock
+from groupline.events.clock_changes import ClockChange, read_wall_clock
 from groupline.gateways.phone import display_phone
 from groupline.messages import media
 from groupline.messages import queries as messages
@@ -33,6 +33,7 @@ from groupline.web.campaign_content import first_group
 from groupline.web.campaign_steps import Here, Wizard, WizardRoute, planning, url_of
 from groupline.web.campaigns import sample
 from groupline.web.parsing import uuid_or_none
+from groupline.web.rendering import Toast
 
 router = APIRouter(prefix="/campaigns", route_class=WizardRoute)
 
@@ -59,20 +60,23 @@ class TypedSending:
             late_hours=f"{view.late_minutes / 60:g}",
         )
 
-    def fields(self, zone: ZoneInfo) -> dict[Field, object]:
+    def fields(self, zone: ZoneInfo) -> tuple[dict[Field, object], Toast | None]:
+        """With what a change of the clocks does to the time."""
         if self.number_id is None:
             raise InvalidInput("Choose a number.", fields={"numberId": "choose one"})
-        return {
+        at, change = self._time(zone) if self.when == "later" else (None, None)
+        fields: dict[Field, object] = {
             "number_id": self.number_id,
             "delay_seconds": _number(self.delay_seconds, "delaySeconds"),
             "late_minutes": round(_number(self.late_hours, "lateMinutes") * 60),
-            "scheduled_for": self._time(zone) if self.when == "later" else None,
+            "scheduled_for": at,
         }
+        return fields, None if change is None else ("warning", change.sentence)
 
-    def _time(self, zone: ZoneInfo) -> datetime:
+    def _time(self, zone: ZoneInfo) -> tuple[datetime, ClockChange | None]:
         try:
             wall = datetime.fromisoformat(self.at)
-            return at_wall_clock(wall.replace(tzinfo=None), zone)
+            return read_wall_clock(wall, zone)
         except (ValueError, OverflowError) as error:
             why = "Choose a day and a time."
             raise InvalidInput(why, fields={"scheduledFor": why}) from error
@@ -109,10 +113,11 @@ async def save_sending(
     view = await here.view(campaign_id)
     typed = TypedSending(uuid_or_none(number_id), delay_seconds, when, at, late_hours)
     try:
-        await here.change(campaign_id, typed.fields(ZoneInfo(here.principal.timezone)))
+        fields, said = typed.fields(ZoneInfo(here.principal.timezone))
+        await here.change(campaign_id, fields)
     except InvalidInput as error:
         return await _sending_page(here, view, typed, error)
-    return here.pages.redirect(url_of(campaign_id, "check"))
+    return here.pages.redirect(url_of(campaign_id, "check"), toast=said)
 
 
 async def _sending_page(

@@ -26,7 +26,12 @@ from tests.support.factories import (
 
 from groupline.db import Database
 from groupline.messages.variables import fill, plain
-from groupline.models import NotificationCampaign, ScheduledWhatsappMessage, WhatsappNumber
+from groupline.models import (
+    NotificationCampaign,
+    Organization,
+    ScheduledWhatsappMessage,
+    WhatsappNumber,
+)
 
 
 @asynccontextmanager
@@ -225,6 +230,20 @@ async def test_what_did_not_arrive_is_sent_again_and_the_uncertain_is_decided(
     assert "1 message will count as sent." in words(await browser.get(f"{here}/arrived"))
     page = await browser.post(f"{here}/arrived")
     assert "Noted: 1 message arrived." in page.text
+
+
+async def test_a_time_that_the_clocks_jump_over_is_said(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        own = update(Organization).where(Organization.id == desk.organization_id)
+        await session.execute(own.values(timezone="America/New_York"))
+    here = (await plan(browser, desk)).replace("/check", "/sending")
+    given = {"number_id": str(desk.number_id), "delay_seconds": "2", "late_hours": "24"}
+    later = given | {"when": "later", "at": "2026-03-08T02:30"}
+    assert "It becomes 03:00 EDT." in unescape((await browser.post(here, data=later)).text)
+    clear = await browser.post(here, data=later | {"at": "2026-03-08T03:30"})
+    assert "It becomes" not in clear.text
 
 
 async def test_the_text_is_taken_from_a_template_with_the_values_of_an_event(
