@@ -14,7 +14,12 @@ from tests.support.fake_whatsapp import MORNING, STUDIO, group, jid, person
 
 from groupline_gateway.contract import Proxy, SessionStatus
 from groupline_gateway.engines.whatsmeow import library, mapping, overheard
-from groupline_gateway.engines.whatsmeow.changes import UNREACHABLE, connect_sentence
+from groupline_gateway.engines.whatsmeow.changes import (
+    PROXY_FAILS,
+    UNREACHABLE,
+    UNTRUSTED,
+    connect_sentence,
+)
 from groupline_gateway.engines.whatsmeow.process import read_frame
 from groupline_gateway.engines.whatsmeow.protocol import (
     MAX_FRAME,
@@ -236,6 +241,13 @@ def test_a_proxy_as_the_library_takes_it(proxy: Proxy | None, url: str | None) -
 def test_why_a_connection_could_not_be_opened() -> None:
     dial = 'failed to dial whatsapp web websocket: Get "https://…": no such host'
     assert connect_sentence(dial) == UNREACHABLE
+    assert connect_sentence(dial, own_proxy=True) == UNREACHABLE
+    assert connect_sentence(f"{dial}: tls: failed to verify certificate: x509") == UNTRUSTED
+    refused = "failed to dial: proxyconnect tcp: dial tcp 10.0.0.9:3128: connection refused"
+    assert connect_sentence(refused, own_proxy=True) == PROXY_FAILS
+    assert connect_sentence(refused) == UNREACHABLE
+    for words in ("Proxy Authentication Required", "socks connect tcp 10.0.0.9:1080->web:443: EOF"):
+        assert connect_sentence(f"failed to dial: {words}", own_proxy=True) == PROXY_FAILS
     assert "readonly database" in connect_sentence("attempt to write a readonly database")
 
 

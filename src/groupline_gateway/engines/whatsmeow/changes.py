@@ -1,5 +1,6 @@
 """What a worker's word means for its session. Facts and ``now`` in, the session changed."""
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
@@ -19,6 +20,14 @@ _UNUSABLE_PAUSE: Final = timedelta(minutes=5)
 _BAN_OF_UNKNOWN_LENGTH: Final = timedelta(hours=1)
 
 UNREACHABLE: Final = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+UNTRUSTED: Final = (
+    "WhatsApp cannot be reached from this machine: what answers in its place has a certificate "
+    "that this machine does not trust. The gateway keeps trying."
+)
+PROXY_FAILS: Final = (
+    "The proxy of this session does not lead to WhatsApp. Look at its address, its user name and "
+    "its password. The gateway keeps trying."
+)
 REMOVED: Final = "The linked device was removed on the phone. Pair this number again."
 LOGGED_OUT: Final = (
     "WhatsApp logged this number out, as it does with banned numbers too. "
@@ -46,6 +55,7 @@ _LOGIN_FAILED: Final = {
     "passkey-request": "This account asks for a passkey, which only a browser can show.",
     "passkey-confirmation": "This account asks for a passkey, which only a browser can show.",
 }
+_PROXY_WORDS: Final = re.compile(r"proxy|socks|Forbidden|Bad Gateway", re.IGNORECASE)
 _PAIRING_FAILED: Final = "WhatsApp did not accept the pairing. Try it again."
 
 
@@ -63,8 +73,12 @@ def banned_sentence(until: datetime | None) -> str:
     return f"WhatsApp has banned this number until {until:%d %B %Y, %H:%M} UTC."
 
 
-def connect_sentence(text: str) -> str:
+def connect_sentence(text: str, *, own_proxy: bool = False) -> str:
     """Why a connection could not be opened."""
+    if "certificate" in text:
+        return UNTRUSTED
+    if own_proxy and _PROXY_WORDS.search(text):
+        return PROXY_FAILS
     if "dial" in text or "handshake" in text or "proxy" in text.lower():
         return UNREACHABLE
     return f"The connection to WhatsApp could not be opened: {redact(text)}"
@@ -95,7 +109,8 @@ def hear(session: Session, frame: Frame, now: datetime) -> Next:
         case Happening.CONNECTED:
             _connected(session, frame, now)
         case Happening.CONNECT_FAILED:
-            detail = connect_sentence(str(frame["text"]))
+            own_proxy = session.proxy is not None
+            detail = connect_sentence(str(frame["text"]), own_proxy=own_proxy)
             session.become(SessionStatus.CONNECTING, now, detail=detail)
         case Happening.DISCONNECTED | Happening.KEEP_ALIVE_TIMEOUT:
             if session.status is SessionStatus.CONNECTED:
