@@ -29,6 +29,8 @@ MEANINGS = [
     ("server returned error 429", Meaning.TOO_FAST),
     ("server returned error 463", Meaning.RESTRICTED),
     ("server returned error 479", Meaning.REJECTED),
+    ("server returned error 500", Meaning.UNKNOWN),
+    ("server returned error 503", Meaning.UNKNOWN),
     ("server returned error 999", Meaning.REJECTED),
     ("timed out waiting for message send response", Meaning.UNKNOWN),
     ("websocket disconnected before message send returned response", Meaning.UNKNOWN),

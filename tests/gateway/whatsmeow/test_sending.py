@@ -72,6 +72,7 @@ async def test_what_whatsapp_refuses_was_not_sent_and_can_be_tried_again(
     [
         "timed out waiting for message send response",
         "websocket disconnected before message send returned response",
+        "server returned error 503",
         "words that nobody has ever seen",
     ],
 )

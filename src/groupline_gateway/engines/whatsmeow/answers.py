@@ -73,7 +73,7 @@ def meaning_of(text: str) -> Meaning:
     """What an error of the library says, by its number first and its words second."""
     code = _SERVER_ERROR.search(text)
     if code is not None:
-        return _BY_CODE.get(int(code.group(1)), Meaning.REJECTED)
+        return _by_code(int(code.group(1)))
     if _TOO_LARGE in text:
         return Meaning.TOO_LARGE
     for pattern, meaning in _BY_WORDS:
@@ -83,6 +83,11 @@ def meaning_of(text: str) -> Meaning:
     if status is not None and int(status.group(1)) in _BY_CODE:
         return _BY_CODE[int(status.group(1))]
     return Meaning.NOT_WRITTEN if _BEFORE_THE_WRITE.search(text) else Meaning.UNKNOWN
+
+
+def _by_code(code: int) -> Meaning:
+    """A failure of WhatsApp itself (5xx) says nothing of what it had done with the message."""
+    return Meaning.UNKNOWN if 500 <= code < 600 else _BY_CODE.get(code, Meaning.REJECTED)
 
 
 def send_error(text: str, stored_id: str | None, *, traceable: bool = True) -> Exception:
