@@ -77,7 +77,8 @@ def database_url(dialect: str, request: pytest.FixtureRequest, tmp_path: Path) -
             yield f"sqlite:///{path}"
         else:
             server: Postgres = request.getfixturevalue("postgres")
-            yield stack.enter_context(server.migrated())
+            untouched = request.node.get_closest_marker("untouched_database") is not None
+            yield stack.enter_context(server.migrated(untouched=untouched))
 
 
 @pytest.fixture

@@ -80,13 +80,17 @@ class Postgres:
             yield self._url_of(name)
 
     @contextmanager
-    def migrated(self) -> Iterator[str]:
-        """The URL of a database with the schema, and without rows."""
+    def migrated(self, *, untouched: bool = False) -> Iterator[str]:
+        """The URL of a database with the schema, and without rows.
+
+        One that is not ``untouched`` had rows before, and its indexes are as large as these were.
+        """
         if self._template is None:
             self._template = f"{self._prefix}_template"
             self._execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(self._template)))
             in_own_loop(migrated(self._url_of(self._template)))
-        name = self._clean.pop() if self._clean else self._clone(self._template)
+        reused = self._clean and not untouched
+        name = self._clean.pop() if reused else self._clone(self._template)
         try:
             yield self._url_of(name)
         finally:

@@ -20,6 +20,8 @@ from groupline.ids import new_id
 from groupline.messages.changes import MESSAGES
 from groupline.messages.waiting import lanes
 
+pytestmark = pytest.mark.untouched_database
+
 CAMPAIGNS, GROUPS, LEFT = 40, 250, 5
 
 Place = tuple[UUID, UUID, UUID]

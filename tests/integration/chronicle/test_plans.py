@@ -19,6 +19,8 @@ from groupline.db import Database
 from groupline.ids import new_id
 from groupline.models import JournalEntry
 
+pytestmark = pytest.mark.untouched_database
+
 ENTRIES = 8_000
 OTHERS = 4
 """So many organizations share the table."""

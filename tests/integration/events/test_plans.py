@@ -32,6 +32,8 @@ from groupline.events.timeline import step_messages, timeline
 from groupline.ids import new_id
 from groupline.messages.changes import MESSAGES
 
+pytestmark = pytest.mark.untouched_database
+
 EACH, GROUPS_EACH, VALUES_EACH = 400, 10, 8
 """So many events of each organization, a day apart, the later half still to come."""
 ORGANIZATIONS, BARE = 3, 6_000

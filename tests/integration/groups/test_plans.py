@@ -23,6 +23,8 @@ from groupline.groups.schemas import GroupCursor, GroupFilter
 from groupline.ids import new_id
 from groupline.models import WhatsappGroup, WhatsappMembership, WhatsappNumber
 
+pytestmark = pytest.mark.untouched_database
+
 GROUPS = 12_000
 
 

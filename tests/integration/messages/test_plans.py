@@ -36,6 +36,8 @@ from groupline.messages.rules import Policy
 from groupline.messages.schemas import After, Filter
 from groupline.messages.sent import storing
 
+pytestmark = pytest.mark.untouched_database
+
 NUMBERS, FINISHED_EACH, PENDING_EACH = 20, 500, 10
 
 

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+import pytest
 from sqlalchemy import Engine, event, insert, text
 from tests.integration.numbers.conftest import Desk
 from tests.support.clock import NOW
 
 from groupline.ids import new_id
 from groupline.models import WhatsappSession
+
+pytestmark = pytest.mark.untouched_database
 
 HISTORY = 20_000
 
