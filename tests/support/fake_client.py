@@ -11,10 +11,12 @@ import json
 import os
 import queue
 import secrets
+import signal
 import socket
 import sqlite3
 import threading
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from groupline_gateway.engines.whatsmeow import mapping
@@ -31,6 +33,8 @@ ADDRESS = "FAKE_WHATSAPP"
 """Names the socket of the test in the environment of the workers."""
 BALLAST = "FAKE_WHATSAPP_BALLAST"
 """Megabytes that a worker wastes."""
+LOADING = "loading.txt"
+"""In the directory of the pairings."""
 SENDER = "100200300:1@lid"
 
 _SCHEMA = """
@@ -49,6 +53,14 @@ def open_client(account: Account, emit: Emit) -> "FakeClient":
 
 def no_library(account: Account, emit: Emit) -> "FakeClient":
     raise LibraryMissing("There is no library on this machine.")
+
+
+def never_loads(account: Account, emit: Emit) -> "FakeClient":
+    """As a library whose loading takes too long. Its process is named in ``LOADING``."""
+    with Path(LOADING).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while True:
+        signal.pause()
 
 
 class FakeClient:

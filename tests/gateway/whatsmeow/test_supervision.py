@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.gateway.whatsmeow.waiting import is_alive, until, until_status
-from tests.support.fake_client import BALLAST
+from tests.support.fake_client import BALLAST, LOADING
 from tests.support.fake_whatsapp import (
     MORNING,
     STUDIO,
@@ -24,6 +24,8 @@ from tests.support.gateway import GatewayProcess, RunningGateway, running_gatewa
 
 ROOT = Path(__file__).parents[3]
 MANY = 50
+AT_ONCE = 3
+"""So many workers load the library at the same time."""
 AT_RANDOM_FOR = float(os.environ.get("GROUPLINE_TEST_RANDOM_SECONDS", "5"))
 """Long enough to meet every state; a minute for a thorough run."""
 
@@ -119,6 +121,33 @@ async def test_a_worker_that_grows_too_large_is_replaced_when_idle(
         await until_status(gateway, "qr_pending")
         [session] = (await gateway.get("/sessions"))["sessions"]
         assert session["memoryMb"] < 100
+
+
+def _loading(data_dir: Path) -> list[int]:
+    """The processes that began to load the library, in order."""
+    file = data_dir / "pairings" / LOADING
+    return [int(line) for line in file.read_text().split()] if file.exists() else []
+
+
+async def test_workers_that_die_while_they_load_hold_up_nobody(tmp_path: Path) -> None:
+    loading = options(client="tests.support.fake_client:never_loads")
+    async with running_gateway(tmp_path, whatsmeow=loading) as gateway:
+        for number in range(4):
+            await gateway.post("/connect", {"sessionId": f"wa_{number}"})
+        await until(lambda: len(_loading(tmp_path)) == AT_ONCE)
+        for pid in _loading(tmp_path):
+            os.kill(pid, signal.SIGKILL)
+        await until(lambda: len(_loading(tmp_path)) == 2 * AT_ONCE, 15)
+
+
+async def test_another_proxy_replaces_a_worker_that_loads_at_once(tmp_path: Path) -> None:
+    loading = options(client="tests.support.fake_client:never_loads")
+    async with running_gateway(tmp_path, whatsmeow=loading) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await until(lambda: len(_loading(tmp_path)) == 1)
+        proxy = {"host": "127.0.0.1", "port": 9}
+        await gateway.post("/connect", {"sessionId": "wa_1", "proxy": proxy})
+        await until(lambda: len(_loading(tmp_path)) == 2)
 
 
 async def test_without_a_network_it_says_so_and_keeps_trying(

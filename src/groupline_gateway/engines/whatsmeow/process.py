@@ -121,9 +121,13 @@ class WorkerProcess:
         finally:
             self._waiting.pop(number, None)
 
+    async def silent(self) -> None:
+        """Once nothing more will come of it: it is dead, or about to be."""
+        await asyncio.wait({self._reading})
+
     async def ended(self) -> int:
         """Its exit status, once it is dead and everything that it told has been heard."""
-        await asyncio.wait({self._reading})
+        await self.silent()
         # What no longer speaks to us is of no use, dead or not.
         self.kill_now()
         status = await self._process.wait()

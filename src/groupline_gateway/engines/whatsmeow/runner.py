@@ -220,9 +220,8 @@ class Runner:
         self._loaded.clear()
         async with self._gate:
             worker = await self._spawn()
-            with contextlib.suppress(TimeoutError):
-                # The start costs a second of processor time: never all at once.
-                await asyncio.wait_for(self._loaded.wait(), _LOADING_SECONDS)
+            # The start costs a second of processor time: never all at once.
+            await self._until_loaded(worker)
         status = await worker.ended()
         self.worker = None
         self._note_end(worker, status)
@@ -231,6 +230,18 @@ class Runner:
             async with self.sending:
                 await asyncio.to_thread(self.file.remove)
         return self._ended_on_purpose or self._has_been_of_use()
+
+    async def _until_loaded(self, worker: WorkerProcess) -> None:
+        """Or until it is dead: nobody waits for what will never be."""
+        loaded = asyncio.ensure_future(self._loaded.wait())
+        gone = asyncio.ensure_future(worker.silent())
+        try:
+            await asyncio.wait(
+                {loaded, gone}, timeout=_LOADING_SECONDS, return_when=asyncio.FIRST_COMPLETED
+            )
+        finally:
+            loaded.cancel()
+            gone.cancel()
 
     async def _spawn(self) -> WorkerProcess:
         session = self.session
