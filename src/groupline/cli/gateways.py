@@ -1,4 +1,4 @@
-"""``groupline gateways``: register, list, probe and remove gateways."""
+"""``groupline gateways``: register, change, list, probe and remove gateways."""
 
 from datetime import timedelta
 from typing import Annotated, Any
@@ -7,10 +7,12 @@ import typer
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.cli.output import JsonOption, command, emit, fail, table
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
 from groupline.errors import NotFound
+from groupline.gateways.port import Probe
 from groupline.gateways.service import (
     GatewayInput,
+    change_gateway,
     list_gateways,
     note_probe,
     register_gateway,
@@ -19,7 +21,7 @@ from groupline.gateways.service import (
 from groupline.gateways.webhook_secrets import drop_old_webhook_secret, rotate_webhook_secret
 from groupline.journal import SYSTEM
 from groupline.models import Gateway
-from groupline.runtime import open_runtime
+from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
 
 app = typer.Typer(help="The gateways of this installation.", no_args_is_help=True)
@@ -54,6 +56,47 @@ async def add(
     )
 
 
+@app.command()
+@command
+async def edit(
+    *,
+    name: str,
+    new_name: Annotated[str | None, typer.Option("--name", help="How people call it now.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Where it is now.")] = None,
+    api_key: Annotated[str | None, typer.Option(help="The key it expects from us now.")] = None,
+    max_in_flight: Annotated[
+        int | None, typer.Option(help="Requests at once at the most, 1 to 100.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change what is given, after a move for example, and ask the gateway as it is then."""
+    wanted = GatewayInput(
+        name=new_name, base_url=base_url, api_key=api_key, max_in_flight=max_in_flight
+    )
+    if wanted == GatewayInput():
+        fail("Nothing to change: see 'groupline gateways edit --help'.", code=WRONG_USAGE)
+    async with open_runtime(load_settings()) as runtime:
+        async with runtime.database.writing() as session:
+            gateway = await change_gateway(
+                session,
+                runtime.vault,
+                (await _by_name(session, name)).id,
+                wanted,
+                actor=SYSTEM,
+                now=runtime.clock.now(),
+            )
+        found = await _ask(runtime, gateway)
+    words = f"{gateway.name} is saved, and answers."
+    if found.error is not None:
+        words = f"{gateway.name} is saved. But it is not as it should be: {found.error}"
+    changed = {
+        "name": gateway.name,
+        "baseUrl": gateway.base_url,
+        "maxInFlight": gateway.max_in_flight,
+    }
+    emit(changed | _found(found), as_json=as_json, line=words)
+
+
 @app.command(name="list")
 @command
 async def show_all(as_json: JsonOption = False) -> None:
@@ -72,19 +115,9 @@ async def probe(name: str, as_json: JsonOption = False) -> None:
     async with open_runtime(load_settings()) as runtime:
         async with runtime.database.reading() as session:
             gateway = await _by_name(session, name)
-        found = await runtime.gateways.driver(gateway).probe()
-        async with runtime.database.writing() as session:
-            await note_probe(session, gateway.id, found, runtime.clock.now())
+        found = await _ask(runtime, gateway)
     emit(
-        {
-            "reachable": found.reachable,
-            "authenticated": found.authenticated,
-            "latencyMs": found.latency_ms,
-            "version": found.version,
-            "engine": found.engine,
-            "capabilities": found.capabilities.as_json(),
-            "error": found.error,
-        },
+        _found(found),
         as_json=as_json,
         line=f"{name} answers." if found.error is None else f"{name}: {found.error}",
     )
@@ -146,6 +179,26 @@ async def remove(name: str, as_json: JsonOption = False) -> None:
         gateway = await _by_name(session, name)
         await remove_gateway(session, gateway.id, actor=SYSTEM, now=runtime.clock.now())
     emit({"removed": gateway.id}, as_json=as_json, line=f"Removed {name}.")
+
+
+async def _ask(runtime: Runtime, gateway: Gateway) -> Probe:
+    """Asks the gateway, and stores what it said."""
+    found = await runtime.gateways.probe(gateway)
+    async with runtime.database.writing() as session:
+        await note_probe(session, gateway.id, found, runtime.clock.now())
+    return found
+
+
+def _found(found: Probe) -> dict[str, Any]:
+    return {
+        "reachable": found.reachable,
+        "authenticated": found.authenticated,
+        "latencyMs": found.latency_ms,
+        "version": found.version,
+        "engine": found.engine,
+        "capabilities": found.capabilities.as_json(),
+        "error": found.error,
+    }
 
 
 async def _by_name(session: AsyncSession, name: str) -> Gateway:

@@ -116,6 +116,8 @@ class Principal:
         """Raises ``Forbidden`` with a sentence on what is missing."""
         if self.may(permission):
             return
+        if permission is Permission.INSTALLATION:
+            raise self._not_of_the_installation()
         if self.scopes is not None:
             held = ", ".join(sorted(self.scopes)) or "none"
             raise Forbidden(
@@ -125,4 +127,18 @@ class Principal:
         raise Forbidden(
             f"Your role ({self.role or 'none'}) may not {_TO_DO[permission]}.",
             hint="Ask an owner or an admin of the organization.",
+        )
+
+    def _not_of_the_installation(self) -> Forbidden:
+        """No role and no scope gives this: it is a person's, beside their role."""
+        to_do = _TO_DO[Permission.INSTALLATION]
+        if self.scopes is not None:
+            return Forbidden(
+                f"No API key may {to_do}, whatever its scopes.",
+                hint="Only a person may: log in as an administrator of this installation, or use"
+                " the command line on its machine.",
+            )
+        return Forbidden(
+            f"Your role ({self.role or 'none'}) may not {to_do}.",
+            hint="Ask an administrator of this installation.",
         )

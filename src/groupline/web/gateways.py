@@ -1,5 +1,6 @@
 """Settings → Gateways, for administrators of the installation."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 from uuid import UUID
@@ -9,6 +10,7 @@ from starlette.responses import Response
 
 from groupline.errors import Conflict, InvalidInput
 from groupline.gateways.drivers.base import AuthScheme
+from groupline.gateways.port import Probe
 from groupline.gateways.service import (
     GatewayInput,
     change_gateway,
@@ -27,17 +29,28 @@ from groupline.gateways.webhook_secrets import (
 )
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
+from groupline.models import Gateway
 from groupline.numbers.context import Context
 from groupline.numbers.strays import held_sessions, lists_sessions, log_out_stray
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.parsing import count_or_zero
 from groupline.web.rendering import CurrentPages, Pages
 
 router = APIRouter(prefix="/settings/gateways")
 
 Administrator = Annotated[Principal, Depends(page_allowed(Permission.INSTALLATION))]
 _HERE = "/settings/gateways"
-_EMPTY = {"name": "", "baseUrl": "", "auth": AuthScheme.API_KEY.value}
+_EMPTY: dict[str, Any] = {"name": "", "baseUrl": "", "auth": AuthScheme.API_KEY.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Edited:
+    """What somebody wanted a gateway to be, and why it cannot."""
+
+    gateway_id: UUID
+    values: dict[str, str]
+    errors: dict[str, str]
 
 
 @router.get("")
@@ -82,19 +95,59 @@ async def add(
     return pages.redirect(_HERE, toast=("success", f"{gateway.name} is registered."))
 
 
+@router.post("/{gateway_id}/edit")
+async def edit(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    gateway_id: UUID,
+    name: Annotated[str, Form()] = "",
+    base_url: Annotated[str, Form(alias="baseUrl")] = "",
+    api_key: Annotated[str, Form(alias="apiKey")] = "",
+    max_in_flight: Annotated[str, Form(alias="maxInFlight")] = "",
+) -> Response:
+    """Saves, asks the gateway as it is now, and says what came of it."""
+    wanted = GatewayInput(
+        name=name,
+        base_url=base_url,
+        api_key=api_key.strip() or None,
+        max_in_flight=count_or_zero(max_in_flight),
+    )
+    values = {"name": name, "baseUrl": base_url, "maxInFlight": max_in_flight}
+    try:
+        async with runtime.database.writing() as session:
+            gateway = await change_gateway(
+                session,
+                runtime.vault,
+                gateway_id,
+                wanted,
+                actor=principal.actor,
+                now=runtime.clock.now(),
+            )
+    except (InvalidInput, Conflict) as error:
+        errors = error.fields if isinstance(error, InvalidInput) else {"name": error.detail}
+        edited = Edited(gateway_id, values, errors)
+        return await _page(request, runtime, pages, principal, _EMPTY, edited=edited)
+    found = await _ask(runtime, gateway)
+    if found.error is not None:
+        words = f"{gateway.name} is saved. But it is not as it should be: {found.error}"
+        return pages.redirect(_HERE, toast=("error", words))
+    words = f"{gateway.name} is saved, and answers{_latency(found)}."
+    return pages.redirect(_HERE, toast=("success", words))
+
+
 @router.post("/{gateway_id}/probe")
 async def probe(
     runtime: CurrentRuntime, pages: CurrentPages, _: Administrator, gateway_id: UUID
 ) -> Response:
     async with runtime.database.reading() as session:
         gateway = await get_gateway(session, gateway_id)
-    found = await runtime.gateways.driver(gateway).probe()
-    async with runtime.database.writing() as session:
-        await note_probe(session, gateway_id, found, runtime.clock.now())
+    found = await _ask(runtime, gateway)
     if found.error is not None:
         return pages.redirect(_HERE, toast=("error", f"{gateway.name}: {found.error}"))
-    latency = "" if found.latency_ms is None else f" within {found.latency_ms:.0f} ms"
-    return pages.redirect(_HERE, toast=("success", f"{gateway.name} answers{latency}."))
+    return pages.redirect(_HERE, toast=("success", f"{gateway.name} answers{_latency(found)}."))
 
 
 @router.post("/{gateway_id}/rotate-secret")
@@ -191,6 +244,18 @@ async def remove(
     return pages.redirect(_HERE, toast=("success", "The gateway is removed."))
 
 
+async def _ask(runtime: Runtime, gateway: Gateway) -> Probe:
+    """Asks the gateway, and stores what it said."""
+    found = await runtime.gateways.probe(gateway)
+    async with runtime.database.writing() as session:
+        await note_probe(session, gateway.id, found, runtime.clock.now())
+    return found
+
+
+def _latency(found: Probe) -> str:
+    return "" if found.latency_ms is None else f" within {found.latency_ms:.0f} ms"
+
+
 async def _switch(
     runtime: Runtime, pages: Pages, principal: Principal, gateway_id: UUID, *, enabled: bool
 ) -> Response:
@@ -215,6 +280,7 @@ async def _page(
     values: dict[str, Any],
     *,
     errors: dict[str, str] | None = None,
+    edited: Edited | None = None,
     made: Rotation | None = None,
 ) -> Response:
     now = runtime.clock.now()
@@ -225,7 +291,7 @@ async def _page(
         "settings_gateways.html",
         principal=principal,
         nav="gateways",
-        status=422 if errors else 200,
+        status=422 if errors or edited else 200,
         gateways=gateways,
         secrets={row.id: valid_secrets(runtime.vault, row, now) for row in gateways},
         lists_sessions=lists_sessions,
@@ -234,5 +300,6 @@ async def _page(
         hooks_url=f"{runtime.settings.effective_base_url}/hooks",
         values=values,
         errors=errors or {},
+        edited=edited,
         schemes=[("api_key", "X-API-Key"), ("bearer", "Authorization: Bearer")],
     )

@@ -81,13 +81,23 @@ def test_only_a_person_administers_the_installation(role: Role | None) -> None:
     assert not key(*Scope, is_instance_admin=True).may(INSTALLATION)
 
 
-@pytest.mark.parametrize("permission", Permission)
+@pytest.mark.parametrize("permission", [each for each in Permission if each is not INSTALLATION])
 def test_what_is_missing_is_said_in_a_sentence(permission: Permission) -> None:
     with pytest.raises(Forbidden, match=r"^Your role \(none\) may not \w+") as refused:
         person(None).require(permission)
     assert refused.value.hint
     with pytest.raises(Forbidden, match=r"^This API key may not \w+ .*\(its scopes: none\)"):
         key().require(permission)
+
+
+def test_nobody_is_sent_for_a_scope_or_a_role_that_manages_the_installation() -> None:
+    """There is none: it is a person's, beside their role."""
+    with pytest.raises(Forbidden, match=r"^No API key may manage this installation") as refused:
+        key(*Scope).require(INSTALLATION)
+    assert "log in as an administrator of this installation" in str(refused.value.hint)
+    with pytest.raises(Forbidden, match=r"^Your role \(owner\) may not manage") as refused:
+        person(Role.OWNER).require(INSTALLATION)
+    assert refused.value.hint == "Ask an administrator of this installation."
 
 
 def test_requiring_what_one_may_passes() -> None:
