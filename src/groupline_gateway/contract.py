@@ -330,6 +330,9 @@ class StatusEvent(Wire):
     timestamp: str | None = None
     reason: str | None = Field(None, description="own")
     detail: str | None = Field(None, description="own: a sentence for people on what is wrong")
+    restriction: Restriction | None = Field(
+        None, description="own: null says that there is none, absence says nothing"
+    )
 
 
 class SendCallback(Wire):

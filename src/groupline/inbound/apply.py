@@ -42,6 +42,8 @@ async def _status(
         phone=text_of(event.payload, "phoneNumber", "phone"),
         reason=text_of(event.payload, "reason"),
         detail=text_of(event.payload, "detail"),
+        restriction=event.payload.get("restriction"),
+        knows_restrictions="restriction" in event.payload,
         at=event.occurred_at or event.received_at,
         is_dated=event.occurred_at is not None,
         now=now,

@@ -22,6 +22,7 @@ from groupline.numbers import queries
 from groupline.numbers.impact import impact_of
 
 GATEWAY: Final = Actor("gateway", "Gateway")
+_BANNED: Final = "banned"
 _THE_SAME_AGAIN: Final = timedelta(hours=1)
 """Where nobody names its end, a restriction is tried again and again: that is no news each time."""
 
@@ -100,11 +101,15 @@ async def note_restriction(
 def _news(
     number: WhatsappNumber, restriction: str | None, until: datetime | None, now: datetime
 ) -> str | None:
-    """One that ran out long ago and is imposed again is new; a new end of the same one is not."""
+    """One that ran out long ago and is imposed again is new; a new end of the same one is not.
+
+    Nor are other words for it: a send that is refused and the gateway's status name it each in
+    their own. A ban is more than a restriction.
+    """
     lately = now - _THE_SAME_AGAIN
     was_in_force = _in_force(number.restriction, number.restricted_until, lately)
     if _in_force(restriction, until, now):
-        known = was_in_force and number.restriction == restriction
+        known = was_in_force and (number.restriction == _BANNED) == (restriction == _BANNED)
         return None if known else "number.restricted"
     lifted = restriction is None and number.restriction is not None
     return "number.unrestricted" if lifted else None

@@ -368,6 +368,8 @@ async def apply_status_event(
     is_dated: bool = True,
     reason: str | None = None,
     detail: str | None = None,
+    restriction: object = None,
+    knows_restrictions: bool = False,
 ) -> Literal["applied", "outdated", "unmatched", "ambiguous", "invalid"]:
     """A status webhook. Unmatched: no session of that name is known (yet). Ambiguous: it does not
     say when, so the gateway is asked.
@@ -378,10 +380,12 @@ async def apply_status_event(
     if row is None:
         return "unmatched"
     said = {"status": status_word, "phoneNumber": phone, "reason": reason, "detail": detail}
-    reading = groupline_session.reading(said)
+    reading = groupline_session.reading({**said, "restriction": restriction})
     if reading is None:
         return "invalid"
-    word = Word(reading, at=min(at, now), now=now, is_dated=is_dated, source="webhook")
+    word = Word(
+        reading, min(at, now), now, is_dated, "webhook", knows_restrictions=knows_restrictions
+    )
     applied = await apply_reading(session, row.organization_id, row.id, word)
     match applied.decision:
         case Outdated():

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
-from tests.gateway.receiver import Receiver
+from tests.gateway.receiver import Received, Receiver
 from tests.gateway.whatsmeow.waiting import is_alive, until_status
 from tests.support.fake_whatsapp import MORNING, NEWS, FakeWhatsApp, options
 from tests.support.gateway import RunningGateway, running_gateway
@@ -111,13 +111,26 @@ async def test_the_same_words_without_a_stored_message_mean_not_sent(
 
 
 async def test_a_restricted_number_says_so_until_a_message_goes_out(
-    paired: RunningGateway, whatsapp: FakeWhatsApp
+    paired: RunningGateway, whatsapp: FakeWhatsApp, receiver: Receiver
 ) -> None:
+    def told() -> list[Received]:
+        return [one for one in receiver.taken if "restriction" in one.data]
+
+    await receiver.wait_until(
+        lambda: [one for one in told() if one.data["status"] == "connected"], 1
+    )
+    known = len(told())
     whatsapp.errors["wire"] = "server returned error 463"
     await paired.send(MORNING, "ref-1", expect=429)
     assert (await paired.get("/status/wa_1"))["restriction"]["kind"] == "restricted"
+    restricted = (await receiver.wait_until(told, known + 1))[-1].data
+    assert restricted["restriction"]["kind"] == "restricted"
+    status = await paired.get("/status/wa_1")
+    assert (restricted["status"], restricted["timestamp"] > status["since"]) == ("connected", True)
     whatsapp.errors.clear()
     await paired.send(MORNING, "ref-1")
+    lifted = (await receiver.wait_until(told, known + 2))[-1].data
+    assert lifted["restriction"] is None
     assert "restriction" not in await paired.get("/status/wa_1")
 
 

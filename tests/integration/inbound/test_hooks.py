@@ -18,7 +18,7 @@ from tests.support.factories import make_gateway, make_session
 from groupline.db import Database
 from groupline.gateways.webhook_secrets import write_webhook_secrets
 from groupline.inbound.process import Replay
-from groupline.models import Gateway, InboundEvent, WhatsappSession
+from groupline.models import Gateway, InboundEvent, WhatsappNumber, WhatsappSession
 
 SECRET = "whsec_" + b64encode(b"s" * 32).decode()
 PHONE = "919876543210"
@@ -82,6 +82,21 @@ async def test_a_status_connects_the_session_and_is_applied_once(
         assert answer.status_code == 200
     assert await status_of(database, session_id) == "connected"
     assert [event.outcome for event in await events(database)] == ["applied"]
+
+
+async def test_a_status_tells_of_a_restriction_and_of_its_end(
+    running: RunningApp, database: Database, cast: Cast, gateway: Gateway
+) -> None:
+    await connecting(database, cast, gateway, "wa_1")
+    for second, said in enumerate(({"kind": "restricted"}, None), 1):
+        body = {**connected("wa_1"), "restriction": said}
+        body["timestamp"] = f"2026-03-02T12:00:0{second}Z"
+        await report(running, gateway, "/whatsapp-status-webhook", body)
+        async with database.reading() as session:
+            number = await session.scalar(select(WhatsappNumber))
+        assert number is not None
+        assert (number.restriction is None) is (said is None)
+    assert [event.outcome for event in await events(database)] == ["applied"] * 2
 
 
 async def test_the_signed_envelope_is_taken_too(

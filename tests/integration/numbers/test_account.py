@@ -159,6 +159,34 @@ async def test_a_restriction_is_told_once_whether_a_send_or_a_reading_finds_it(d
     assert len(await desk.journal("number.unrestricted")) == 1
 
 
+async def _webhook_says(desk: Desk, row: WhatsappSession, **said: Any) -> str | None:
+    """The restriction of the number afterwards."""
+    desk.clock.advance(0.01)
+    await status_event(desk, row.gateway_session_id, "connected", **said)
+    return (await desk.number()).restriction
+
+
+async def test_a_webhook_tells_of_a_restriction_at_once(desk: Desk) -> None:
+    row = await desk.paired()
+    restricted = {"kind": "restricted", "detail": "error 463"}
+    told = await _webhook_says(desk, row, restriction=restricted, knows_restrictions=True)
+    assert told == "restricted"
+    assert await _webhook_says(desk, row) == "restricted"
+    assert await _webhook_says(desk, row, knows_restrictions=True) is None
+    assert len(await desk.journal("number.restricted")) == 1
+    assert len(await desk.journal("number.unrestricted")) == 1
+
+
+async def test_the_same_restriction_in_other_words_is_no_news_and_a_ban_is(desk: Desk) -> None:
+    row = await desk.paired()
+    await _restricts_sends(desk, 15)
+    await _webhook_says(desk, row, restriction={"kind": "restricted"}, knows_restrictions=True)
+    await _restricts_sends(desk, 15)
+    assert len(await desk.journal("number.restricted")) == 1
+    await _webhook_says(desk, row, restriction={"kind": "banned"}, knows_restrictions=True)
+    assert len(await desk.journal("number.restricted")) == 2
+
+
 async def test_one_that_is_tried_again_and_again_is_told_again_only_after_a_pause(
     desk: Desk,
 ) -> None:

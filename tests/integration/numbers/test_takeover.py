@@ -176,7 +176,7 @@ async def test_the_function_itself_refuses_an_invalid_phone(desk: Desk) -> None:
 
 
 async def status_event(
-    desk: Desk, name: str, word: str, *, ago: float = 0, phone: str | None = PHONE
+    desk: Desk, name: str, word: str, *, ago: float = 0, phone: str | None = PHONE, **said: Any
 ) -> str:
     now = desk.clock.now()
     async with desk.database.writing() as session:
@@ -188,6 +188,7 @@ async def status_event(
             phone=phone,
             at=now - timedelta(seconds=ago),
             now=now,
+            **said,
         )
 
 

@@ -169,7 +169,7 @@ class Events:
             extra = self.delays(Callback(fault.kind.value), fault.pause)
             delays = tuple(delay + more for delay in delays for more in extra)
         data = event.model_dump(by_alias=True, mode="json")
-        optional = {"reason", "detail", "clientRef", "phoneNumber"}
+        optional = {"reason", "detail", "restriction", "clientRef", "phoneNumber"}
         data = {
             name: value for name, value in data.items() if value is not None or name not in optional
         }

@@ -110,7 +110,7 @@ class WhatsmeowEngine:
             ),
             seconds=options.send_seconds,
             is_received=self._received.__contains__,
-            restricted=self._note_restricted,
+            restricted=self._changed,
         )
 
     # --- the life of the engine
@@ -188,7 +188,7 @@ class WhatsmeowEngine:
         self._sessions.add(session)
         runner = self._run(session)
         await self._sessions.save(session)
-        await self._events.status(status_event(session))
+        await self._events.status(status_event(session, self._clock.now()))
         log.info("session.pairing", session_id=session.session_id)
         return runner
 
@@ -219,7 +219,7 @@ class WhatsmeowEngine:
         session.become(
             SessionStatus.DISCONNECTED, self._clock.now(), reason=DisconnectReason.LOGGED_OUT
         )
-        await self._events.status(status_event(session))
+        await self._events.status(status_event(session, self._clock.now()))
         log.info("session.logged_out", session_id=session_id)
 
     async def _log_out(self, runner: Runner) -> None:
@@ -294,7 +294,7 @@ class WhatsmeowEngine:
         if self._sessions.find(session.session_id) is not session:
             return
         self._sessions.save_soon(session)
-        self._spawn(self._events.status(status_event(session)))
+        self._spawn(self._events.status(status_event(session, self._clock.now())))
 
     def _heard(self, session: Session, frame: Frame) -> None:
         match Happening(frame["event"]):
@@ -320,9 +320,6 @@ class WhatsmeowEngine:
             message = self._confirm(message_id)
             if message is not None:
                 await self._events.confirmed(message, message_id)
-
-    def _note_restricted(self, session: Session) -> None:
-        self._sessions.save_soon(session)
 
     # --- watching
 

@@ -90,12 +90,14 @@ class Events:
         await self._sink.emit(kind, said, lane=lane)
 
 
-def status_event(session: Session) -> StatusEvent:
+def status_event(session: Session, now: datetime) -> StatusEvent:
+    """How it is now. Its time is that of this word: the state may be older than what it tells."""
     return StatusEvent(
         session_id=session.session_id,
         status=session.status,
         phone_number=None if session.phone is None else f"+{session.phone}",
-        timestamp=iso(session.since),
+        timestamp=iso(now),
         reason=session.reason,
         detail=session.detail,
+        restriction=session.view(now).restriction,
     )
