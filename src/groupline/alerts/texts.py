@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from groupline.numbers.states import cause_of
+
 
 @dataclass(frozen=True, slots=True)
 class Said:
@@ -45,8 +47,9 @@ def impact(due: int, hours: int, first_at: datetime | None, zone: ZoneInfo, now:
 
 
 def disconnected(phone: str, why: str | None, what: str, link: str) -> Said:
-    sentences = [each for each in (what, why) if each]
-    return Said(f"{phone} is disconnected", " ".join([*sentences, "Reconnect it."]), link)
+    helps = "Reconnect it." if cause_of(why) is None else None
+    sentences = [each for each in (what, why, helps) if each]
+    return Said(f"{phone} is disconnected", " ".join(sentences), link)
 
 
 def connected(phone: str, after: timedelta, link: str) -> Said:

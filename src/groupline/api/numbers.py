@@ -26,7 +26,7 @@ from groupline.numbers import service, views
 from groupline.numbers.change import NumberChange, change_number
 from groupline.numbers.context import Context
 from groupline.numbers.handover import hand_over
-from groupline.numbers.states import NextAction, NumberState
+from groupline.numbers.states import Cause, NextAction, NumberState
 from groupline.numbers.views import NumberView
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -66,6 +66,9 @@ class NumberOut(ApiModel):
     display_phone: str = Field(examples=["+91 98765 43210"])
     display_name: str | None
     state: NumberState
+    state_label: str = Field(description="The state in a few words, as its badge")
+    state_cause: Cause | None = Field(description="Of a disconnection that no reconnect undoes")
+    state_until: datetime | None = Field(description="When the cause is over, where that is known")
     state_text: str = Field(description="One sentence for people")
     since: datetime | None
     next_action: NextAction
@@ -225,6 +228,9 @@ def _out(view: NumberView) -> NumberOut:
         display_phone=view.phone,
         display_name=number.display_name,
         state=view.shown.state,
+        state_label=view.shown.label,
+        state_cause=view.shown.cause,
+        state_until=view.shown.until,
         state_text=view.shown.sentence,
         since=view.since,
         next_action=view.shown.next_action,

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from groupline.models import EndedReason, SessionStatus
+from groupline.numbers import rules
 
 
 class NumberState(StrEnum):
@@ -20,6 +21,22 @@ class NumberState(StrEnum):
     SUSPECT = "suspect"
     RESTRICTED = "restricted"
 
+    @property
+    def label(self) -> str:
+        """What its badge says."""
+        return _LABELS[self]
+
+
+class Cause(StrEnum):
+    """Ends that no reconnect undoes."""
+
+    BANNED = "banned"
+    OUTDATED = "outdated"
+    """WhatsApp no longer speaks with this version of the gateway."""
+    WHATSAPP_UNREACHABLE = "whatsapp_unreachable"
+    TRYING = "trying"
+    """Something else is in the way, and the gateway keeps trying."""
+
 
 class NextAction(StrEnum):
     NONE = "none"
@@ -28,6 +45,7 @@ class NextAction(StrEnum):
     CONNECT = "connect"
     CHECK_GATEWAY = "check_gateway"
     CHECK_PHONE = "check_phone"
+    UPDATE = "update"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +63,8 @@ class NumberFacts:
     """The gateway answers, but not about this session: its sentence."""
     asked_again: bool = False
     """The gateway is being asked right now, because the proof is old."""
+    doubt: str | None = None
+    """Why it may not be connected any more, as a sentence; the next reading decides."""
     pairing_under_way: bool = False
     gateway_name: str | None = None
     gateway_down: bool = False
@@ -63,7 +83,33 @@ class Shown:
     state: NumberState
     sentence: str
     next_action: NextAction
+    cause: Cause | None = None
+    """Of a disconnection that a reconnect does not end."""
+    until: datetime | None = None
+    """When the cause is over, where that is known."""
 
+    @property
+    def label(self) -> str:
+        """The badge; where there is an `until`, it follows."""
+        return self.state.label if self.cause is None else _CAUSES[self.cause][0]
+
+
+_LABELS: Final[dict[NumberState, str]] = {
+    NumberState.CONNECTED: "Connected",
+    NumberState.VERIFYING: "Verifying…",
+    NumberState.CONNECTING: "Connecting…",
+    NumberState.DISCONNECTED: "Disconnected – reconnect needed",
+    NumberState.NEVER_CONNECTED: "Never connected",
+    NumberState.GATEWAY_UNREACHABLE: "Gateway unreachable",
+    NumberState.SUSPECT: "No acknowledgements",
+    NumberState.RESTRICTED: "Restricted",
+}
+_CAUSES: Final[dict[Cause, tuple[str, NextAction]]] = {
+    Cause.BANNED: ("Banned", NextAction.WAIT),
+    Cause.OUTDATED: ("Needs an update", NextAction.UPDATE),
+    Cause.WHATSAPP_UNREACHABLE: ("WhatsApp unreachable, trying again", NextAction.WAIT),
+    Cause.TRYING: ("Not connected, trying again", NextAction.WAIT),
+}
 
 SUSPECT_AFTER: Final = 3
 """Sends in a row without any acknowledgement."""
@@ -108,7 +154,7 @@ def show(facts: NumberFacts, now: datetime) -> Shown:
     if not known and not facts.pairing_under_way:
         return _NEVER
     if facts.session_status != "connected":
-        return _not_connected(facts)
+        return _not_connected(facts, now)
     if facts.gateway_down:
         sentence = gateway_sentence(facts.gateway_name, facts.gateway_error_code)
         return Shown(
@@ -126,20 +172,50 @@ _NEVER: Final = Shown(
 )
 
 
-def _not_connected(facts: NumberFacts) -> Shown:
+def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
     if facts.pairing_under_way or facts.session_status in ("connecting", "qr_pending"):
         return Shown(
             NumberState.CONNECTING,
             "The number is being connected. Messages wait until it is.",
             NextAction.WAIT,
         )
-    reason = facts.ended_reason
+    reason, cause = facts.ended_reason, _cause(facts, now)
     why = facts.last_error or (ended_sentence(reason) if reason else "The session has ended.")
     return Shown(
         NumberState.DISCONNECTED,
         f"{why.rstrip()} Messages wait until it is connected again.",
-        NextAction.RECONNECT,
+        NextAction.RECONNECT if cause is None else _CAUSES[cause][1],
+        cause,
+        facts.restricted_until if cause is Cause.BANNED else None,
     )
+
+
+def _cause(facts: NumberFacts, now: datetime) -> Cause | None:
+    """A ban counts as long as it lasts; the rest only where nobody here ended the session."""
+    is_banned = facts.restriction == "banned" and _lasts(facts.restricted_until, now)
+    if is_banned and facts.ended_reason in ("disconnected", "logged_out"):
+        return Cause.BANNED
+    if facts.ended_reason != "disconnected":
+        return None
+    cause = cause_of(facts.last_error)
+    return None if cause is Cause.BANNED else cause
+
+
+def cause_of(why: str | None) -> Cause | None:
+    """By the words of the built-in gateway: they are kept with the end, its reason is not."""
+    if why is None:
+        return None
+    if why.startswith("WhatsApp has banned this number"):
+        return Cause.BANNED
+    if "too old for WhatsApp" in why:
+        return Cause.OUTDATED
+    if why.startswith("WhatsApp cannot be reached") or why == rules.RECONNECTING:
+        return Cause.WHATSAPP_UNREACHABLE
+    return Cause.TRYING if "keeps trying" in why else None
+
+
+def _lasts(until: datetime | None, now: datetime) -> bool:
+    return until is None or until > now
 
 
 def _is_suspect(facts: NumberFacts) -> bool:
@@ -148,8 +224,7 @@ def _is_suspect(facts: NumberFacts) -> bool:
 
 
 def _connected(facts: NumberFacts, now: datetime) -> Shown:
-    until = facts.restricted_until
-    if facts.restriction is not None and (until is None or until > now):
+    if facts.restriction is not None and _lasts(facts.restricted_until, now):
         return Shown(
             NumberState.RESTRICTED,
             f"WhatsApp limits what this number may send ({facts.restriction}).",
@@ -169,9 +244,9 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
             NextAction.WAIT,
         )
     if facts.asked_again:
-        return Shown(
-            NumberState.VERIFYING, "Asking the gateway whether this is still so.", NextAction.WAIT
-        )
+        why = f"{facts.doubt.rstrip()} " if facts.doubt else ""
+        sentence = f"{why}Asking the gateway whether this is still so."
+        return Shown(NumberState.VERIFYING, sentence, NextAction.WAIT)
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
 
 

@@ -154,3 +154,15 @@ async def test_two_watchers_raise_one_alert(desk: Desk, number_id: UUID) -> None
         pass
     await desk.turn(1)
     assert len(desk.told) == 1
+
+
+async def test_what_no_reconnect_brings_back_is_not_to_be_reconnected(
+    desk: Desk, number_id: UUID
+) -> None:
+    await desk.channel()
+    why = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+    await lose(desk, number_id, reason="disconnected", detail=why)
+    await desk.turn(GRACE.total_seconds())
+    await desk.turn()
+    assert f"{why}\n" in desk.last_text
+    assert "Reconnect it." not in desk.last_text

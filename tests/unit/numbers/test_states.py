@@ -8,14 +8,18 @@ import pytest
 
 from groupline.gateways.outcomes import FailureKind
 from groupline.models import EndedReason
+from groupline.numbers import rules
 from groupline.numbers.states import (
+    Cause,
     NextAction,
     NumberFacts,
     NumberState,
+    cause_of,
     ended_sentence,
     gateway_sentence,
     show,
 )
+from groupline_gateway.engines.whatsmeow import changes
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 CONNECTED = NumberFacts(session_status="connected", verified_at=NOW, gateway_name="VPS")
@@ -114,3 +118,66 @@ def test_a_gateway_that_cannot_speak_of_it_is_no_connection_that_was_verified() 
     just_now = show(replace(facts, verified_at=NOW - timedelta(seconds=59)), NOW)
     assert just_now.sentence.startswith("Connected when last asked, less than a minute ago. ")
     assert show(replace(facts, gateway_down=True), NOW).state == NumberState.GATEWAY_UNREACHABLE
+
+
+# --- ends that no reconnect undoes ----------------------------------------------------------
+
+ENDED = NumberFacts("disconnected", was_connected=True, ended_reason="disconnected")
+LATER = NOW + timedelta(hours=9)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "cause", "label", "action"),
+    [
+        (changes.OUTDATED, Cause.OUTDATED, "Needs an update", NextAction.UPDATE),
+        *(
+            (
+                sentence,
+                Cause.WHATSAPP_UNREACHABLE,
+                "WhatsApp unreachable, trying again",
+                NextAction.WAIT,
+            )
+            for sentence in (changes.UNREACHABLE, changes.UNTRUSTED, rules.RECONNECTING)
+        ),
+        (changes.PROXY_FAILS, Cause.TRYING, "Not connected, trying again", NextAction.WAIT),
+        (changes.REPLACED, None, "Disconnected – reconnect needed", NextAction.RECONNECT),
+        (changes.REMOVED, None, "Disconnected – reconnect needed", NextAction.RECONNECT),
+    ],
+)
+def test_what_the_built_in_gateway_says_decides_what_helps(
+    sentence: str, cause: Cause | None, label: str, action: NextAction
+) -> None:
+    shown = show(replace(ENDED, last_error=sentence), NOW)
+    assert (shown.state, shown.cause) == (NumberState.DISCONNECTED, cause)
+    assert (shown.label, shown.until, shown.next_action) == (label, None, action)
+
+
+@pytest.mark.parametrize("until", [LATER, None])
+def test_a_ban_is_waited_for(until: datetime | None) -> None:
+    sentence = changes.banned_sentence(until)
+    assert cause_of(sentence) is Cause.BANNED
+    facts = replace(ENDED, last_error=sentence, restriction="banned", restricted_until=until)
+    shown = show(facts, NOW)
+    assert (shown.state, shown.cause) == (NumberState.DISCONNECTED, Cause.BANNED)
+    assert (shown.label, shown.until, shown.next_action) == ("Banned", until, NextAction.WAIT)
+
+
+def test_a_ban_that_is_over_or_that_nobody_waits_for_needs_a_reconnect() -> None:
+    sentence = changes.banned_sentence(NOW)
+    over = replace(ENDED, last_error=sentence, restriction="banned", restricted_until=NOW)
+    by_us = replace(over, ended_reason="user", restricted_until=LATER)
+    lifted = replace(over, restriction=None, restricted_until=None)
+    for facts in (over, by_us, lifted):
+        shown = show(facts, NOW)
+        assert (shown.cause, shown.next_action) == (None, NextAction.RECONNECT)
+
+
+def test_what_somebody_disconnected_here_is_not_being_tried() -> None:
+    shown = show(replace(ENDED, ended_reason="user", last_error=changes.UNREACHABLE), NOW)
+    assert (shown.cause, shown.next_action) == (None, NextAction.RECONNECT)
+
+
+def test_every_state_has_its_own_label() -> None:
+    labels = {state.label for state in NumberState}
+    assert len(labels) == len(NumberState)
+    assert show(CONNECTED, NOW).label == "Connected"
