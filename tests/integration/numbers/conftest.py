@@ -133,7 +133,7 @@ async def open_desk(
     pool: HttpPool,
     *,
     name: str = "Scripted",
-    limit: float = 2,
+    limit: float = 5,
 ) -> Desk:
     vault = Vault(SECRET_KEY)
     short = Limit(limit)  # for the tests in which a gateway stays silent
