@@ -133,10 +133,10 @@ async def open_desk(
     pool: HttpPool,
     *,
     name: str = "Scripted",
-    limit: float = 5,
+    limit: float = 10,
 ) -> Desk:
     vault = Vault(SECRET_KEY)
-    short = Limit(limit)  # for the tests in which a gateway stays silent
+    short = Limit(limit)
     limits = Limits(probe=short, connect=short, status=short, disconnect=short)
     context = Context(
         database=database,
@@ -158,6 +158,13 @@ async def open_desk(
 
 @pytest.fixture
 async def desk(
-    database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
+    request: pytest.FixtureRequest,
+    database: Database,
+    cast: Cast,
+    clock: ManualClock,
+    scripted: ContractGateway,
+    pool: HttpPool,
 ) -> Desk:
-    return await open_desk(database, cast, clock, scripted, pool)
+    """A test of a silent gateway says so in its name, and waits for less."""
+    limit = 2 if "silen" in request.node.name else 10
+    return await open_desk(database, cast, clock, scripted, pool, limit=limit)

@@ -26,7 +26,7 @@ async def test_a_gateway_that_refuses_leaves_no_session_and_its_reason(desk: Des
     assert "no free slot" in entry.data["detail"]
 
 
-async def test_a_gateway_that_is_away_leaves_no_session(desk: Desk) -> None:
+async def test_a_gateway_that_is_silent_leaves_no_session(desk: Desk) -> None:
     desk.gateway.failing = "silence"
     with pytest.raises(GatewayUnreachable):
         await desk.connect()
