@@ -160,6 +160,7 @@ def _facts(
         verified_at=row.verified_at if row else None,
         not_said=row.last_error if row is not None and has_failed_check(row) else None,
         asked_again=row is not None and _is_asked(row, now),
+        doubt=row.status_detail if row is not None and row.doubted_at is not None else None,
         pairing_under_way=pairing is not None,
         gateway_name=gateway.name if gateway else None,
         gateway_down=gateway is not None and gateway.unreachable_since is not None,

@@ -11,7 +11,7 @@ from tests.support.factories import make_event, make_message
 
 from groupline.gateways.outcomes import Restriction
 from groupline.models import Gateway, WhatsappSession
-from groupline.numbers import service
+from groupline.numbers import service, views
 from groupline.numbers.account import GATEWAY, restrict_number
 from groupline.numbers.ask import verify_session
 
@@ -157,6 +157,18 @@ async def test_a_restriction_is_told_once_whether_a_send_or_a_reading_finds_it(d
     desk.gateway.connects(row.gateway_session_id, PHONE)
     await desk.period(2)
     assert len(await desk.journal("number.unrestricted")) == 1
+
+
+async def test_what_the_gateway_says_is_wrong_is_shown_before_it_is_believed(desk: Desk) -> None:
+    row = await desk.paired()
+    desk.clock.advance(20)
+    sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
+    await status_event(desk, row.gateway_session_id, "connecting")
+    await status_event(desk, row.gateway_session_id, "connecting", detail=sentence)
+    async with desk.database.reading() as session:
+        [number] = await views.list_numbers(session, desk.organization_id, desk.clock.now())
+    assert number.shown.state == "verifying"
+    assert number.shown.sentence == f"{sentence} Asking the gateway whether this is still so."
 
 
 async def _webhook_says(desk: Desk, row: WhatsappSession, **said: Any) -> str | None:
