@@ -158,6 +158,7 @@ async def open_desk(
 
 @pytest.fixture
 async def desk(
+    *,
     request: pytest.FixtureRequest,
     database: Database,
     cast: Cast,
