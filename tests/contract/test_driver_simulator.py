@@ -204,11 +204,11 @@ async def test_a_gateway_lists_what_it_holds(driver: GrouplineDriver, session: s
     assert Capability.SESSIONS in driver.capabilities
     waiting = new_session()
     await driver.connect(waiting)
-    held = {each.id: each for each in await driver.sessions()}
+    held = {each.id: each for each in (await driver.sessions()).sessions}
     assert (held[session].status, held[waiting].status) == ("connected", "qr_pending")
     assert held[session].since is not None
     await driver.disconnect(waiting)
-    assert waiting not in {each.id for each in await driver.sessions()}
+    assert waiting not in {each.id for each in (await driver.sessions()).sessions}
 
 
 # --- groups

@@ -106,7 +106,9 @@ async def test_a_session_from_connect_to_disconnect(
     assert isinstance(connected, SessionConnected)
     assert connected.phone == STUDIO
     assert connected.since is not None
-    [held] = await driver.sessions()
+    whole = await driver.sessions()
+    assert (whole.limit, whole.memory_limit_mb) == (50, 250)
+    [held] = whole.sessions
     assert (held.id, held.status, held.restarts) == (session, "connected", 0)
     assert held.memory_mb is not None
     await driver.disconnect(session)

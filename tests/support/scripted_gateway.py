@@ -39,6 +39,8 @@ class ContractGateway:
     """What ``POST /connect`` was sent."""
     groups: list[dict[str, Any]] = field(default_factory=list)
     """What every session lists."""
+    limits: dict[str, int] = field(default_factory=dict)
+    """What it says of them beside its sessions."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     """What ``POST /send`` was sent, for sessions that are connected."""
 
@@ -81,7 +83,8 @@ class ContractGateway:
 
     async def _sessions(self, request: web.Request) -> web.StreamResponse:
         listed = [{"sessionId": sid, **said} for sid, (_, said) in self.statuses.items()]
-        return await self._fail(request) or _json((200, {"sessions": listed}))
+        whole = {"sessions": listed, **self.limits}
+        return await self._fail(request) or _json((200, whole))
 
     async def _groups(self, request: web.Request) -> web.StreamResponse:
         self.calls.append(("groups", request.match_info["sid"]))

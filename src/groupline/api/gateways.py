@@ -107,6 +107,10 @@ class HeldSessionOut(ApiModel):
     status: str | None = Field(description="In the gateway's own words")
     since: datetime | None
     phone: str | None = Field(description="As the gateway shows it, often only the last digits")
+    number_name: str | None = Field(
+        description="Of the number that it serves, where that is one of this organization"
+    )
+    number_phone: str | None = Field(description="Of the same number, whole")
     detail: str | None = Field(description="What is wrong with it, as a sentence")
     memory_mb: float | None = Field(description="Of its own process, where it has one")
     restarts: int | None = Field(description="Of this process, since the gateway started")
@@ -117,6 +121,8 @@ class HeldSessionList(ApiModel):
     items: list[HeldSessionOut]
     next_cursor: None = None
     strays: int = Field(description="How many are known nowhere here")
+    limit: int | None = Field(description="How many the gateway takes, where it says so")
+    memory_limit_mb: int | None = Field(description="Of the process of one session")
 
 
 class ProbeOut(ApiModel):
@@ -247,10 +253,10 @@ async def drop_old_secret(
     responses=problems(409, 502),
     summary="List what a gateway holds, and what of it is known nowhere here",
 )
-async def held(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> HeldSessionList:
+async def held(runtime: CurrentRuntime, admin: Administrator, gateway_id: UUID) -> HeldSessionList:
     """What is known nowhere here is never removed by itself: it may be another installation's.
     409 for a gateway that lists nothing."""
-    holding = await held_sessions(Context.of(runtime), gateway_id)
+    holding = await held_sessions(Context.of(runtime), admin.organization_id, gateway_id)
     return HeldSessionList(
         items=[
             HeldSessionOut(
@@ -258,6 +264,8 @@ async def held(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> H
                 status=each.session.status,
                 since=each.session.since,
                 phone=each.session.phone,
+                number_name=each.name,
+                number_phone=each.phone,
                 detail=each.session.detail,
                 memory_mb=each.session.memory_mb,
                 restarts=each.session.restarts,
@@ -266,6 +274,8 @@ async def held(runtime: CurrentRuntime, _: Administrator, gateway_id: UUID) -> H
             for each in holding.held
         ],
         strays=holding.strays,
+        limit=holding.limit,
+        memory_limit_mb=holding.memory_limit_mb,
     )
 
 

@@ -188,6 +188,17 @@ class HeldSession:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldSessions:
+    """All that a gateway holds, and what it says of its limits."""
+
+    sessions: tuple[HeldSession, ...]
+    limit: int | None = None
+    """How many it takes."""
+    memory_limit_mb: int | None = None
+    """Of the process of one session."""
+
+
+@dataclass(frozen=True, slots=True)
 class SimulatedPhone:
     number: str
     name: str
@@ -272,7 +283,7 @@ class GatewayDriver(Protocol):
 class ListsSessions(Protocol):
     """Offered by drivers whose gateway may list what it holds."""
 
-    async def sessions(self) -> list[HeldSession]:
+    async def sessions(self) -> HeldSessions:
         """All of them, whoever they belong to. Raises a gateway error."""
         ...
 

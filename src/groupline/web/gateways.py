@@ -199,7 +199,7 @@ async def sessions(
         "settings_gateway_sessions.html",
         principal=principal,
         nav="gateways",
-        holding=await held_sessions(Context.of(runtime), gateway_id),
+        holding=await held_sessions(Context.of(runtime), principal.organization_id, gateway_id),
     )
 
 

@@ -195,7 +195,7 @@ async def test_more_sessions_than_the_gateway_takes(tmp_path: Path, whatsapp: Fa
     async with running_gateway(tmp_path, whatsmeow=options(max_sessions=1)) as gateway:
         await gateway.post("/connect", {"sessionId": "wa_1"})
         refused = await gateway.post("/connect", {"sessionId": "wa_2"}, expect=409)
-        assert "its limit" in refused["error"]
+        assert "carries 1 session, which is its limit" in refused["error"]
         await gateway.post("/connect", {"sessionId": "wa_1"})
 
 

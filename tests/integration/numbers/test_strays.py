@@ -8,8 +8,9 @@ from tests.integration.numbers.conftest import OWNER, Desk
 from tests.integration.numbers.test_pages import signed_in, words
 from tests.support.app import RunningApp
 from tests.support.cast import Cast
+from tests.support.factories import make_organization, make_session
 
-from groupline.models import Gateway, User
+from groupline.models import Gateway, User, WhatsappNumber
 from groupline.numbers import service
 from groupline.numbers.history import delete_session
 
@@ -57,6 +58,43 @@ async def test_what_is_known_nowhere_here_is_listed_first_and_left_alone(
     await desk.verify()
     await desk.sweep()
     assert desk.gateway.count("disconnect", STRAY) == 0
+
+
+async def test_a_session_is_listed_by_its_number_and_beside_the_limits(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    row = await desk.paired()
+    waiting = await desk.connect(label="Back office")
+    async with desk.database.writing() as session:
+        number = await session.get_one(WhatsappNumber, (await desk.number()).id)
+        number.display_name = "Front desk"
+        foreign = await make_session(
+            session,
+            organization_id=(await make_organization(session)).id,
+            gateway_id=desk.gateway_id,
+            label="Of others",
+        )
+    desk.gateway.says(foreign.gateway_session_id, "connected", phoneNumber="…55")
+    desk.gateway.limits = {"limit": 50, "memoryLimitMb": 250}
+
+    body = (await listed(browser, desk)).json()
+    assert (body["limit"], body["memoryLimitMb"]) == (50, 250)
+    assert {
+        each["gatewaySessionId"]: (each["numberName"], each["numberPhone"])
+        for each in body["items"]
+    } == {
+        row.gateway_session_id: ("Front desk", "+91 98765 43210"),
+        waiting.gateway_session_id: ("Back office", None),
+        foreign.gateway_session_id: (None, None),
+    }
+    page = await browser.get(f"/settings/gateways/{desk.gateway_id}/sessions")
+    said = words(page)
+    assert "3 of 50 sessions. A process above 250 MB is started anew" in said
+    assert "Front desk · +91 98765 43210" in said
+    assert "Back office" in said
+    assert "Of another organization" in said
+    assert "…55" in said
+    assert "Of others" not in said
 
 
 async def test_an_administrator_may_log_it_out(browser: httpx.AsyncClient, desk: Desk) -> None:

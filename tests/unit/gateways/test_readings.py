@@ -19,7 +19,13 @@ from groupline.gateways.outcomes import (
     SessionReading,
     UnknownWord,
 )
-from groupline.gateways.port import Capabilities, Capability, HeldSession, SimulatedPhone
+from groupline.gateways.port import (
+    Capabilities,
+    Capability,
+    HeldSession,
+    HeldSessions,
+    SimulatedPhone,
+)
 
 PICTURE = "data:image/png;base64,iVBORw0KGgo="
 
@@ -176,7 +182,14 @@ def test_no_unknown_word_becomes_a_state(word: str) -> None:
     "document", [{"sessions": [{"sessionId": "wa_1"}, 7, {}, {"sessionId": ""}]}, [{"id": "wa_1"}]]
 )
 def test_what_a_gateway_holds_is_read_without_what_has_no_name(document: object) -> None:
-    assert wire.held_sessions(document) == [HeldSession("wa_1")]
+    assert wire.held_sessions(document) == HeldSessions((HeldSession("wa_1"),))
+
+
+def test_the_limits_of_a_gateway_are_read_where_they_are_counts() -> None:
+    said = {"sessions": [], "limit": 50, "memoryLimitMb": 250}
+    assert wire.held_sessions(said) == HeldSessions((), limit=50, memory_limit_mb=250)
+    odd = {"sessions": [], "limit": "many", "memoryLimitMb": -1}
+    assert wire.held_sessions(odd) == HeldSessions(())
 
 
 @given(JSON)

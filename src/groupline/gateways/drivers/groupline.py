@@ -26,7 +26,7 @@ from groupline.gateways.port import (
     Capabilities,
     Capability,
     GroupListing,
-    HeldSession,
+    HeldSessions,
     Invite,
     Pairing,
     ParticipantListing,
@@ -117,7 +117,7 @@ class GrouplineDriver:
             return  # already gone
         self._object(answer, may_be_empty=True)
 
-    async def sessions(self) -> list[HeldSession]:
+    async def sessions(self) -> HeldSessions:
         answer = await self._http.call("GET", ("sessions",), self._limits.participants)
         whole = require_success(answer, self._http.secrets)
         held = session_wire.held_sessions(whole.json)

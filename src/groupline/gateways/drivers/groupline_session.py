@@ -25,7 +25,13 @@ from groupline.gateways.outcomes import (
     UnknownWord,
 )
 from groupline.gateways.phone import phone_or_none
-from groupline.gateways.port import Capabilities, HeldSession, Pairing, SimulatedPhone
+from groupline.gateways.port import (
+    Capabilities,
+    HeldSession,
+    HeldSessions,
+    Pairing,
+    SimulatedPhone,
+)
 
 _QR_KEYS = ("qr", "qrCode", "qrcode")
 _PHONE_KEYS = ("phoneNumber", "phone")
@@ -131,13 +137,18 @@ def health(document: JsonObject) -> tuple[str | None, str | None, Capabilities]:
     )
 
 
-def held_sessions(value: object) -> list[HeldSession] | None:
+def held_sessions(value: object) -> HeldSessions | None:
     document = as_object(value)
     entries = document.get("sessions") if document is not None else value
     if not isinstance(entries, list):
         return None
     held = (_held_session(entry) for entry in entries if isinstance(entry, dict))
-    return [each for each in held if each is not None]
+    limits = document or {}
+    return HeldSessions(
+        tuple(each for each in held if each is not None),
+        limit=_count(limits.get("limit")),
+        memory_limit_mb=_count(limits.get("memoryLimitMb")),
+    )
 
 
 def _held_session(entry: Mapping[str, object]) -> HeldSession | None:

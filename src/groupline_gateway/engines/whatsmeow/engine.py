@@ -179,8 +179,9 @@ class WhatsmeowEngine:
     async def _add(self, request: ConnectRequest) -> Runner:
         limit = self._options.max_sessions
         if len(self._sessions) >= limit:
+            carried = "1 session" if limit == 1 else f"{limit} sessions"
             raise Conflict(
-                f"This gateway carries {limit} sessions, which is its limit "
+                f"This gateway carries {carried}, which is its limit "
                 "(GROUPLINE_GATEWAY_MAX_SESSIONS)"
             )
         session = Session(request.session_id, SessionStatus.CONNECTING, self._clock.now())
