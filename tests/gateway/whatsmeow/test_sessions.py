@@ -226,6 +226,13 @@ async def test_a_proxy_is_given_to_the_client_and_kept(
         assert whatsapp.clients["wa_1"].proxy == expected
 
 
+async def test_a_proxy_that_the_library_cannot_use_is_refused(real_gateway: RunningGateway) -> None:
+    body = {"sessionId": "wa_1", "proxy": {"host": "ftp://proxy.example", "port": 21}}
+    refused = await real_gateway.post("/connect", body, expect=400)
+    assert "“ftp” cannot be used; it has to be one of http, https, socks5" in refused["error"]
+    await real_gateway.get("/status/wa_1", expect=404)
+
+
 async def test_a_proxy_takes_the_place_of_the_environments(
     real_gateway: RunningGateway, whatsapp: FakeWhatsApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,6 +22,8 @@ from tests.support.fake_whatsapp import (
 )
 from tests.support.gateway import GatewayProcess, RunningGateway, running_gateway
 
+from groupline_gateway.engines.whatsmeow.changes import PROXY_SILENT
+
 ROOT = Path(__file__).parents[3]
 MANY = 50
 AT_ONCE = 3
@@ -173,6 +175,17 @@ async def test_a_server_that_never_answers_is_called_unreachable(
         await gateway.post("/connect", {"sessionId": "wa_1"})
         sentence = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
         await until_status(gateway, "connecting", detail=sentence)
+
+
+async def test_a_proxy_through_which_nothing_comes_back_is_named(
+    tmp_path: Path, whatsapp: FakeWhatsApp
+) -> None:
+    whatsapp.shows_codes = False
+    pace = type(options().pace)(tick=0.05, silence=0.3)
+    async with running_gateway(tmp_path, whatsmeow=options(pace=pace)) as gateway:
+        body = {"sessionId": "wa_1", "proxy": {"host": "proxy.example", "port": 3128}}
+        await gateway.post("/connect", body)
+        await until_status(gateway, "connecting", detail=PROXY_SILENT)
 
 
 async def test_a_server_that_throws_us_out_again_and_again_is_called_unreachable(

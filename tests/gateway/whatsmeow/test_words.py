@@ -4,7 +4,6 @@ import asyncio
 import json
 import socket
 import threading
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.support.fake_whatsapp import MORNING, STUDIO, group, jid, person
 
-from groupline_gateway.contract import Proxy, SessionStatus
+from groupline_gateway.contract import Proxy
 from groupline_gateway.engines.whatsmeow import library, mapping, overheard
 from groupline_gateway.engines.whatsmeow.changes import (
+    NO_FILE,
+    NOT_OPENED,
     PROXY_FAILS,
     UNREACHABLE,
     UNTRUSTED,
@@ -29,10 +30,9 @@ from groupline_gateway.engines.whatsmeow.protocol import (
     encode,
     frame_length,
 )
+from groupline_gateway.engines.whatsmeow.proxies import proxy_url
 from groupline_gateway.engines.whatsmeow.redaction import redact
-from groupline_gateway.engines.whatsmeow.runner import proxy_url
 from groupline_gateway.engines.whatsmeow.secret import message_secret
-from groupline_gateway.engines.whatsmeow.sessions import Session
 
 ME = ["919876543210@s.whatsapp.net", "100200300@lid"]
 
@@ -234,21 +234,42 @@ def test_what_helps_to_find_a_fault_stays() -> None:
     ],
 )
 def test_a_proxy_as_the_library_takes_it(proxy: Proxy | None, url: str | None) -> None:
-    session = Session("wa_1", SessionStatus.CONNECTING, datetime.now(UTC), proxy=proxy)
-    assert proxy_url(session) == url
+    assert proxy_url(proxy) == url
+
+
+SENDING = "failed to dial whatsapp web websocket: failed to send handshake request: Get …: "
 
 
 def test_why_a_connection_could_not_be_opened() -> None:
-    dial = 'failed to dial whatsapp web websocket: Get "https://…": no such host'
-    assert connect_sentence(dial) == UNREACHABLE
-    assert connect_sentence(dial, own_proxy=True) == UNREACHABLE
-    assert connect_sentence(f"{dial}: tls: failed to verify certificate: x509") == UNTRUSTED
-    refused = "failed to dial: proxyconnect tcp: dial tcp 10.0.0.9:3128: connection refused"
-    assert connect_sentence(refused, own_proxy=True) == PROXY_FAILS
-    assert connect_sentence(refused) == UNREACHABLE
-    for words in ("Proxy Authentication Required", "socks connect tcp 10.0.0.9:1080->web:443: EOF"):
-        assert connect_sentence(f"failed to dial: {words}", own_proxy=True) == PROXY_FAILS
-    assert "readonly database" in connect_sentence("attempt to write a readonly database")
+    assert connect_sentence(f"{SENDING}no such host") == UNREACHABLE
+    assert connect_sentence(f"{SENDING}proxyconnect tcp: connection refused") == UNREACHABLE
+    refused = "failed to dial whatsapp web websocket: expected status 101 but got 503"
+    assert connect_sentence(refused, own_proxy=True) == UNREACHABLE
+    assert connect_sentence(f"{SENDING}tls: failed to verify certificate: x509") == UNTRUSTED
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "proxyconnect tcp: dial tcp 10.0.0.9:3128: connect: connection refused",
+        "proxyconnect tcp: dial tcp: lookup proxy.example on 10.0.0.2:53: no such host",
+        "socks connect tcp 10.0.0.9:1080->web:443: username/password authentication failed",
+        "socks connect tcp 10.0.0.9:1080->web:443: unknown error connection not allowed",
+        "Proxy Authentication Required",
+        "Service Unavailable",
+        'malformed HTTP status code "I"',
+        "tls: first record does not look like a TLS handshake",
+        "unexpected EOF",
+    ],
+)
+def test_a_proxy_that_fails_is_named(words: str) -> None:
+    """The library's words, as each kind of failing proxy brings them about."""
+    assert connect_sentence(SENDING + words, own_proxy=True) == PROXY_FAILS
+
+
+def test_the_librarys_own_words_are_shown_to_nobody() -> None:
+    assert connect_sentence("attempt to write a readonly database") == NO_FILE
+    assert connect_sentence("panic: nil map") == NOT_OPENED
 
 
 @pytest.mark.parametrize(

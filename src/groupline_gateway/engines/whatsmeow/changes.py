@@ -28,6 +28,18 @@ PROXY_FAILS: Final = (
     "The proxy of this session does not lead to WhatsApp. Look at its address, its user name and "
     "its password. The gateway keeps trying."
 )
+PROXY_SILENT: Final = (
+    "Nothing comes back through the proxy of this session. Look at its address, and whether it "
+    "lets connections to WhatsApp through. The gateway keeps trying."
+)
+NO_FILE: Final = (
+    "The pairing of this session cannot be read or written on the gateway's disk: it may be full, "
+    "or not the gateway's own. The gateway keeps trying."
+)
+NOT_OPENED: Final = (
+    "The connection to WhatsApp could not be opened; the gateway's log names the error. "
+    "The gateway keeps trying."
+)
 REMOVED: Final = "The linked device was removed on the phone. Pair this number again."
 LOGGED_OUT: Final = (
     "WhatsApp logged this number out, as it does with banned numbers too. "
@@ -55,7 +67,9 @@ _LOGIN_FAILED: Final = {
     "passkey-request": "This account asks for a passkey, which only a browser can show.",
     "passkey-confirmation": "This account asks for a passkey, which only a browser can show.",
 }
-_PROXY_WORDS: Final = re.compile(r"proxy|socks|Forbidden|Bad Gateway", re.IGNORECASE)
+_PROXY_WORDS: Final = re.compile(r"proxy|socks|failed to send handshake request", re.IGNORECASE)
+"""With a proxy of its own, all that goes wrong before WhatsApp has answered went wrong there."""
+_DISK_WORDS: Final = re.compile(r"database|disk|permission denied|no space", re.IGNORECASE)
 _PAIRING_FAILED: Final = "WhatsApp did not accept the pairing. Try it again."
 
 
@@ -81,7 +95,11 @@ def connect_sentence(text: str, *, own_proxy: bool = False) -> str:
         return PROXY_FAILS
     if "dial" in text or "handshake" in text or "proxy" in text.lower():
         return UNREACHABLE
-    return f"The connection to WhatsApp could not be opened: {redact(text)}"
+    return NO_FILE if _DISK_WORDS.search(text) else NOT_OPENED
+
+
+def silence_sentence(session: Session) -> str:
+    return UNREACHABLE if session.proxy is None else PROXY_SILENT
 
 
 def no_code_sentence(text: str) -> str:

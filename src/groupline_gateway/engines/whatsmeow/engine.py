@@ -36,6 +36,7 @@ from groupline_gateway.engines.whatsmeow.media import MediaFetcher
 from groupline_gateway.engines.whatsmeow.pairings import PairingGone, Pairings
 from groupline_gateway.engines.whatsmeow.process import CallFailed, WorkerGone
 from groupline_gateway.engines.whatsmeow.protocol import Frame, Happening, Op
+from groupline_gateway.engines.whatsmeow.proxies import check_proxy
 from groupline_gateway.engines.whatsmeow.questions import Questions
 from groupline_gateway.engines.whatsmeow.runner import Pace, Runner
 from groupline_gateway.engines.whatsmeow.secret import message_secret
@@ -166,6 +167,8 @@ class WhatsmeowEngine:
     async def connect(self, request: ConnectRequest) -> SessionView:
         if request.pairing_code and request.phone is None:
             raise BadRequest("phone: is needed for a pairing code")
+        if request.proxy is not None:
+            check_proxy(request.proxy)
         runner = self._runners.get(request.session_id)
         if runner is None and self._sessions.find(request.session_id) is not None:
             raise Conflict("This session is being logged out at this moment")

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import quote
 
 import structlog
 
@@ -18,6 +17,8 @@ from groupline_gateway.engines.whatsmeow.changes import Next
 from groupline_gateway.engines.whatsmeow.pairings import PairingFile
 from groupline_gateway.engines.whatsmeow.process import WorkerProcess, resident_megabytes
 from groupline_gateway.engines.whatsmeow.protocol import Frame, Happening, Op
+from groupline_gateway.engines.whatsmeow.proxies import proxy_url
+from groupline_gateway.engines.whatsmeow.redaction import redact
 from groupline_gateway.engines.whatsmeow.sessions import Session, Wish
 
 log = structlog.get_logger()
@@ -170,10 +171,10 @@ class Runner:
         if since is None or session.status is not SessionStatus.CONNECTING:
             return
         if session.detail is None and now - since >= timedelta(seconds=self._pace.silence):
-            session.detail = changes.UNREACHABLE
+            session.detail = changes.silence_sentence(session)
             self._tell()
         tried = self._trying_since
-        if session.paired and tried is not None and now - tried >= _LOGIN_LASTS and self.idle:
+        if tried is not None and now - tried >= _LOGIN_LASTS and self.idle:
             # The library gave up without a word, or pauses ever longer: a fresh one does better.
             self._trying_since = None
             self._end_worker()
@@ -265,7 +266,7 @@ class Runner:
                 "op": Op.START,
                 "directory": str(self.file.path.parent),
                 "database": self.file.name,
-                "proxy": proxy_url(session),
+                "proxy": proxy_url(session.proxy),
                 "pairingPhone": session.pairing_phone if session.wish is Wish.PAIR else None,
             }
         )
@@ -314,6 +315,8 @@ class Runner:
             self._heard(self.session, frame)
             return
         now = self._clock.now()
+        if happening is Happening.CONNECT_FAILED:
+            log.info("worker.connect_failed", session_id=self.session.session_id, error=_why(frame))
         self._note_progress(happening, now)
         then = changes.hear(self.session, frame, now)
         self._tell()
@@ -347,14 +350,6 @@ def _complain(task: asyncio.Task[None]) -> None:
         log.error("runner.failed", exc_info=error)
 
 
-def proxy_url(session: Session) -> str | None:
-    """As the library takes it."""
-    proxy = session.proxy
-    if proxy is None:
-        return None
-    user = ""
-    if proxy.username is not None:
-        password = "" if proxy.password is None else f":{quote(proxy.password, safe='')}"
-        user = f"{quote(proxy.username, safe='')}{password}@"
-    scheme, _, host = proxy.host.rpartition("://")
-    return f"{scheme or proxy.protocol}://{user}{host}:{proxy.port}"
+def _why(frame: Frame) -> str:
+    """The library's own words, which are for the log only."""
+    return redact(str(frame["text"]))
