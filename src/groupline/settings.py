@@ -60,8 +60,30 @@ class Settings(BaseSettings):
     port: Annotated[int, Field(ge=1, le=65535, description="The port to listen on")] = 8420
     gateway_port: Annotated[
         int | None,
-        Field(ge=1, le=65535, description="Port of the built-in gateway; without it PORT + 1"),
+        Field(
+            ge=1,
+            le=65534,
+            description="Port of the built-in gateway; real phones take the one after it as well;"
+            " without it PORT + 1",
+        ),
     ] = None
+    gateway_max_sessions: Annotated[
+        int, Field(ge=1, le=1000, description="How many real numbers the built-in gateway takes")
+    ] = 50
+    gateway_worker_memory_mb: Annotated[
+        int,
+        Field(ge=100, description="A real number's process above this is started anew when idle"),
+    ] = 250
+    gateway_send_seconds: Annotated[
+        float,
+        Field(gt=0, le=120, description="A send without WhatsApp's answer after this is uncertain"),
+    ] = 28.0
+    gateway_max_media_mb: Annotated[
+        int, Field(ge=1, le=2000, description="The largest file that real numbers send")
+    ] = 100
+    gateway_private_media: Annotated[
+        bool, Field(description="The built-in gateway fetches media from private networks too")
+    ] = False
     log_format: Annotated[
         LogFormat, Field(description="json, console, or auto: console on a terminal")
     ] = "auto"

@@ -99,6 +99,7 @@ def test_settings_and_version_tell_all_but_the_secrets(place: Installation) -> N
     shown = {row["name"]: row["value"] for row in place.run("settings", "--json").json}
     assert shown["GROUPLINE_PACE_SECONDS"] == "2.5"
     assert shown["GROUPLINE_SECRET_KEY"] == "(set)"
+    assert shown["GROUPLINE_GATEWAY_MAX_SESSIONS"] == "50"
     listed = place.run("settings")
     assert "Default pause between two messages" in listed.out
     assert secret not in listed.out + listed.err

@@ -53,6 +53,17 @@ def test_a_used_port_stops_the_start_and_leaves_nothing_running(place: Installat
     assert not answers(f"http://127.0.0.1:{place.gateway_port}/health")
 
 
+def test_the_used_port_of_real_phones_is_named_too(place: Installation) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", place.gateway_port + 1))
+        taken.listen()
+        process = place.start("up")
+        assert process.wait() == 2
+    assert "GROUPLINE_GATEWAY_PORT: real phones take the port after it" in process.err
+    assert f"127.0.0.1:{place.gateway_port + 1}: Address already in use" in process.err
+    assert process.members() == []
+
+
 def test_a_database_that_was_not_upgraded_stops_web_and_worker(place: Installation) -> None:
     for name in ("web", "worker"):
         answer = place.run(name)

@@ -29,17 +29,13 @@ logger = structlog.get_logger()
 _ENGINES: Final[tuple[ManagedEngine, ...]] = ("simulator", "whatsmeow")
 """Both in one child process, which costs a tenth of a second one."""
 _PREFIXES: Final = ("GROUPLINE_GATEWAY_", "GROUPLINE_GATEWAY_SECOND_")
-_PASSED_ON: Final = frozenset(
-    f"GROUPLINE_GATEWAY_{name}"
-    for name in (
-        "MAX_SESSIONS",
-        "WORKER_MEMORY_MB",
-        "SEND_SECONDS",
-        "MAX_MEDIA_MB",
-        "PRIVATE_MEDIA",
-        "LOG_LEVEL",
-        "DEMO_PHONES",
-    )
+_PASSED_ON: Final = frozenset(f"{_PREFIXES[0]}{name}" for name in ("LOG_LEVEL", "DEMO_PHONES"))
+_LIMITS: Final = (
+    "max_sessions",
+    "worker_memory_mb",
+    "send_seconds",
+    "max_media_mb",
+    "private_media",
 )
 _LOCK_FILE: Final = "up.lock"
 _MAX_RESTART_PAUSE = 30.0
@@ -84,7 +80,7 @@ async def _registered_gateways(runtime: Runtime) -> list[ManagedGateway]:
     """The rows of the built-in gateways: their keys are made once, their addresses follow their
     ports. An installation from before one of them existed gets it now."""
     first = _free_port(runtime.settings)
-    ports = (first, _port_beside(first))
+    ports = (first, _port_beside(first, runtime.settings))
     async with runtime.database.writing() as session:
         return [
             await keep_managed_gateway(
@@ -102,11 +98,17 @@ async def _registered_gateways(runtime: Runtime) -> list[ManagedGateway]:
         ]
 
 
-def _port_beside(port: int) -> int:
+def _port_beside(port: int, settings: Settings) -> int:
+    """Real phones have a gateway of their own, on the next port."""
     try:
         return _bindable(port + 1)
-    except (OSError, OverflowError):
-        return _bindable(0)
+    except (OSError, OverflowError) as error:
+        if settings.gateway_port is None:
+            return _bindable(0)
+        raise SettingsError(
+            f"{PREFIX}GATEWAY_PORT: real phones take the port after it, and cannot listen on "
+            f"127.0.0.1:{port + 1}: {getattr(error, 'strerror', None) or error}"
+        ) from error
 
 
 def _free_port(settings: Settings) -> int:
@@ -155,7 +157,7 @@ async def _gateway_process(
     settings: Settings, gateways: list[ManagedGateway]
 ) -> AsyncIterator[None]:
     """Keeps the built-in gateways running as a child process, and ends it with us."""
-    task = asyncio.create_task(_keep_gateway(_gateway_environment(settings, gateways)))
+    task = asyncio.create_task(_keep_gateway(gateway_environment(settings, gateways)))
     try:
         yield
     finally:
@@ -215,14 +217,14 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _gateway_environment(settings: Settings, gateways: list[ManagedGateway]) -> dict[str, str]:
-    """The child knows its own keys and nothing of ours, such as the database's address. What
-    concerns only the gateway (its limits, say) may be set in our environment."""
+def gateway_environment(settings: Settings, gateways: list[ManagedGateway]) -> dict[str, str]:
+    """The child knows its own keys and nothing of ours, such as the database's address."""
     kept = {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("GROUPLINE_") or name in _PASSED_ON
+        if not name.startswith(PREFIX) or name in _PASSED_ON
     }
+    limits = {name.upper(): str(getattr(settings, f"gateway_{name}")) for name in _LIMITS}
     environment = kept | {
         "GROUPLINE_GATEWAY_LOG_FORMAT": settings.log_format,
         "GROUPLINE_GATEWAY_PARENT_PID": str(os.getpid()),
@@ -237,6 +239,7 @@ def _gateway_environment(settings: Settings, gateways: list[ManagedGateway]) -> 
             f"{prefix}WEBHOOK_URL": _loopback_url(settings) + f"/hooks/{gateway.id}",
             f"{prefix}WEBHOOK_SECRET": gateway.webhook_secret,
         }
+        environment |= {prefix + name: value for name, value in limits.items()}
     for name in _PASSED_ON & environment.keys():
         environment[name.replace(_PREFIXES[0], _PREFIXES[1])] = environment[name]
     return environment

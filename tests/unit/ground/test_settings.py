@@ -28,6 +28,8 @@ def only_what_the_test_sets(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
         ("BASE_URL", "not an address", "URL"),
         ("PACE_SECONDS", "-1", "greater than or equal to 0"),
         ("MESSAGE_LEASE_SECONDS", "44", "greater than or equal to 45"),
+        ("GATEWAY_PORT", "65535", "less than or equal to 65534"),
+        ("GATEWAY_MAX_SESSIONS", "0", "greater than or equal to 1"),
         ("VERIFY_SECONDS", "nan", "less than or equal to 3600"),
     ],
 )
