@@ -119,7 +119,7 @@ SUSPECT_WAITS: Final = timedelta(minutes=5)
 _ENDED: Final[dict[EndedReason, str]] = {
     "logged_out": "The phone was logged out.",
     "replaced": "A newer session of this number took over.",
-    "expired": "Nobody scanned the QR code in time.",
+    "expired": "No phone was linked in time.",
     "unknown_to_gateway": "The gateway does not know this session any more.",
     "disconnected": "The gateway says that the session is disconnected.",
     "user": "Somebody disconnected it here.",

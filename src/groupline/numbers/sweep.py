@@ -20,7 +20,7 @@ from groupline.numbers.context import Context
 from groupline.numbers.lanes import Lanes
 from groupline.numbers.logout import log_out_deleted, log_out_target
 from groupline.numbers.start import Target
-from groupline.numbers.transitions import end_session, request_logout
+from groupline.numbers.transitions import end_session, note_never_began, request_logout
 
 _BATCH: Final = 20
 LOGOUTS: Final = 10
@@ -90,6 +90,8 @@ class Sweeper:
         return len(rows)
 
     async def _expire(self, session: AsyncSession, row: WhatsappSession, now: datetime) -> None:
+        if row.status == "connecting":  # nobody could have scanned anything: that is not why
+            note_never_began(row, now)
         if row.number_id is None:
             end_session(row, "expired", source="sweeper", at=now, now=now)
             request_logout(row, now)

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from groupline.models import EndedReason, StatusSource, WhatsappSession
+from groupline.numbers.rules import PAIRING_LASTS
 
 
 def leave_pairing(row: WhatsappSession) -> None:
@@ -43,6 +44,21 @@ def request_logout(row: WhatsappSession, now: datetime, *, again: bool = False) 
 
 def need_no_logout(row: WhatsappSession) -> None:
     row.logout_requested_at = row.logout_confirmed_at = None
+
+
+_TRIES_ON: Final = " The gateway keeps trying."
+
+
+def note_never_began(row: WhatsappSession, now: datetime) -> None:
+    """Its time is over, and there was nothing to scan: why, as far as the gateway said."""
+    minutes = int(PAIRING_LASTS.total_seconds() // 60)
+    why = row.status_detail or row.last_error
+    if row.number_id is not None:  # the gateway may bring it back by itself
+        late = why or f"The gateway did not bring the connection back within {minutes} minutes."
+    else:
+        late = f"There was no QR code to scan, so the pairing ended after {minutes} minutes."
+        late = late if why is None else f"{why.removesuffix(_TRIES_ON)} {late}"
+    row.last_error, row.last_error_at = late, now
 
 
 _CANNOT_SAY: Final = "The gateway cannot say how this session is: "

@@ -8,6 +8,7 @@ from tests.support.scripted_gateway import Failure
 
 from groupline.errors import Conflict
 from groupline.numbers.history import clean_up, delete_session
+from groupline.numbers.states import ended_sentence
 
 
 @pytest.mark.parametrize("failure", ["500", "401", "reset"])
@@ -39,6 +40,26 @@ async def test_an_abandoned_pairing_ends_in_time_also_while_its_gateway_is_away(
     await desk.sweep()
     assert (await desk.session(row.id)).logout_confirmed_at == desk.clock.now()
     assert row.gateway_session_id not in desk.gateway.statuses
+
+
+UNREACHABLE = "WhatsApp cannot be reached from this machine."
+
+
+async def test_a_pairing_that_never_showed_a_code_says_why_and_not_that_nobody_scanned(
+    desk: Desk,
+) -> None:
+    row = await desk.connect()
+    said = f"{UNREACHABLE} The gateway keeps trying."
+    desk.gateway.says(row.gateway_session_id, "connecting", detail=said)
+    await desk.verify()
+    desk.clock.advance(600)
+    await desk.sweep()
+    ended = await desk.session(row.id)
+    assert (ended.ended_reason, ended.last_error_at) == ("expired", desk.clock.now())
+    assert ended.last_error == (
+        f"{UNREACHABLE} There was no QR code to scan, so the pairing ended after 10 minutes."
+    )
+    assert "scanned" not in ended_sentence("expired")
 
 
 async def test_a_phone_that_scanned_an_abandoned_code_after_all_is_logged_out(desk: Desk) -> None:
