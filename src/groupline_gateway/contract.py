@@ -8,7 +8,7 @@ of the contract leave them out.
 from enum import StrEnum
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pydantic.alias_generators import to_camel
 
 API_KEY_HEADER = "X-API-Key"
@@ -162,6 +162,14 @@ class ConnectRequest(Wire):
     pairing_code: bool = Field(
         False, description="own: show a code to type on the phone too; needs `phone`"
     )
+
+    @field_validator("session_id")
+    @classmethod
+    def _names_no_directory(cls, name: str) -> str:
+        """It is a part of addresses, where these two mean something else."""
+        if name in (".", ".."):
+            raise ValueError(f"“{name}” cannot be the name of a session")
+        return name
 
 
 class Restriction(Wire):

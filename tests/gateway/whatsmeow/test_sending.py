@@ -158,6 +158,32 @@ async def test_a_send_without_an_answer_ends_in_time_and_stalls_nobody(
         assert whatsapp.sent("stuck") == 1
 
 
+async def test_a_send_behind_one_that_hangs_was_not_sent_and_says_so(
+    tmp_path: Path, whatsapp: FakeWhatsApp
+) -> None:
+    async with running_gateway(tmp_path, whatsmeow=options(send_seconds=1.0)) as gateway:
+        await gateway.post("/connect", {"sessionId": "wa_1"})
+        await whatsapp.scan()
+        await until_status(gateway, "connected")
+        whatsapp.hold_at = "wire"
+        stuck = asyncio.create_task(gateway.send(MORNING, "ref-1", expect=504))
+        await whatsapp.until(lambda: whatsapp.held)
+        whatsapp.hold_at = None
+        refused = await gateway.send(NEWS, "ref-2", text="behind", expect=503)
+        assert refused["error"] in {
+            "The session is not connected: it broke before the message left",
+            (
+                "The session is not connected: its process was ended and starts again; "
+                "this message was not sent"
+            ),
+        }
+        await stuck
+        assert (await gateway.message_status("ref-2"))["status"] == "failed"
+        await until_status(gateway, "connected")
+        await gateway.send(NEWS, "ref-2", text="behind")
+        assert whatsapp.sent("behind") == 1
+
+
 async def test_a_send_that_hangs_before_it_is_stored_was_not_sent(
     tmp_path: Path, whatsapp: FakeWhatsApp
 ) -> None:

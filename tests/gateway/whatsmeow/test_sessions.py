@@ -185,10 +185,13 @@ async def test_a_session_name_cannot_leave_the_directory(
     tmp_path: Path, whatsapp: FakeWhatsApp
 ) -> None:
     async with running_gateway(tmp_path / "data", whatsmeow=options()) as gateway:
-        await gateway.post("/connect", {"sessionId": ".."})
-        await whatsapp.until(lambda: ".." in whatsapp.clients)
+        for name in (".", ".."):
+            refused = await gateway.post("/connect", {"sessionId": name}, expect=400)
+            assert refused["error"] == f"sessionId: “{name}” cannot be the name of a session"
+        await gateway.post("/connect", {"sessionId": "..."})
+        await whatsapp.until(lambda: "..." in whatsapp.clients)
     found = {path.name for path in tmp_path.rglob("*.db")}  # noqa: ASYNC240
-    assert found == {"gateway.db", "...db"}
+    assert found == {"gateway.db", "....db"}
 
 
 async def test_more_sessions_than_the_gateway_takes(tmp_path: Path, whatsapp: FakeWhatsApp) -> None:

@@ -73,7 +73,11 @@ class Sender:
     ) -> Sent:
         worker = runner.worker
         if worker is None:
-            raise NotConnected
+            # A message before this one, for which it waited, may have been why.
+            raise NotConnected(
+                "The session is not connected: its process was ended and starts again; "
+                "this message was not sent"
+            )
         runner.untraceable = False
         try:
             async with asyncio.timeout_at(deadline):
