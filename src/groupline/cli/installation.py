@@ -6,7 +6,9 @@ import typer
 
 from groupline.build import current_build, current_version
 from groupline.cli.output import FAILED, JsonOption, command, emit, table
-from groupline.runtime import open_runtime
+from groupline.gateways.service import connected_sessions, list_gateways
+from groupline.models import Gateway
+from groupline.runtime import Runtime, open_runtime
 from groupline.settings import PREFIX, Settings, load_settings
 
 _SECRET = frozenset({"secret_key", "metrics_token", "database_url"})
@@ -44,22 +46,60 @@ def _setting(settings: Settings, name: str) -> dict[str, Any]:
 
 
 async def status(as_json: JsonOption = False) -> None:
-    """What ``/readyz`` knows. Exit code 1 when something is not ready."""
+    """What ``/readyz`` knows, and how the gateways are. Exit code 1 when something is not ready;
+    a gateway that cannot be reached is no reason.
+    """
     from groupline.api.health import readiness  # noqa: PLC0415 - other commands start without it
 
     async with open_runtime(load_settings()) as runtime:
         checks = await readiness(runtime)
+        gateways = await _gateways(runtime) if checks["database"]["ok"] else []
     ready = all(check["ok"] for check in checks.values())
     rows = [
         [name, "ok" if check["ok"] else "NOT OK", _facts(check)] for name, check in checks.items()
     ]
     emit(
-        {"status": "ready" if ready else "not_ready", "checks": checks},
+        {"status": "ready" if ready else "not_ready", "checks": checks, "gateways": gateways},
         as_json=as_json,
-        line=table([["CHECK", "STATE", "FACTS"], *rows]),
+        line=table([["CHECK", "STATE", "FACTS"], *rows, *map(_gateway_line, gateways)]),
     )
     if not ready:
         raise typer.Exit(FAILED)
+
+
+async def _gateways(runtime: Runtime) -> list[dict[str, Any]]:
+    async with runtime.database.reading() as session:
+        rows = await list_gateways(session)
+        connected = await connected_sessions(session)
+    return [
+        {
+            "name": row.name,
+            "state": _state(row),
+            "unreachableSince": row.unreachable_since,
+            "lastError": row.last_error,
+            "connectedSessions": connected.get(row.id, 0),
+        }
+        for row in rows
+    ]
+
+
+def _state(gateway: Gateway) -> str:
+    if not gateway.enabled:
+        return "disabled"
+    if gateway.unreachable_since is not None:
+        return "unreachable"
+    return "reachable" if gateway.last_seen_at is not None else "not asked yet"
+
+
+def _gateway_line(gateway: dict[str, Any]) -> list[str]:
+    count = gateway["connectedSessions"]
+    facts = ["1 session connected" if count == 1 else f"{count:,} sessions connected"]
+    state = gateway["state"]
+    if state == "unreachable":
+        state = "UNREACHABLE"
+        facts.append(f"since {gateway['unreachableSince']:%Y-%m-%d %H:%M} UTC")
+        facts.append(str(gateway["lastError"]))
+    return [f"gateway “{gateway['name']}”", state, ", ".join(facts)]
 
 
 def _facts(check: dict[str, Any]) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from sqlalchemy import exists, select, update
+from sqlalchemy import exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -107,6 +107,16 @@ def read_credentials(vault: Vault, gateway: Gateway) -> tuple[str, AuthScheme]:
 
 async def list_gateways(session: AsyncSession) -> Sequence[Gateway]:
     return (await session.scalars(select(Gateway).order_by(Gateway.name))).all()
+
+
+async def connected_sessions(session: AsyncSession) -> dict[UUID, int]:
+    """Per gateway, over all organizations: how many of its sessions are connected."""
+    counts = await session.execute(
+        select(WhatsappSession.gateway_id, func.count().label("sessions"))
+        .where(WhatsappSession.status == "connected")
+        .group_by(WhatsappSession.gateway_id)
+    )
+    return {row.gateway_id: row.sessions for row in counts}
 
 
 async def get_gateway(session: AsyncSession, gateway_id: UUID) -> Gateway:
