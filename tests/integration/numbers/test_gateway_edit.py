@@ -99,6 +99,7 @@ async def test_what_cannot_be_is_said_at_its_field_and_changes_nothing(
     assert page.status_code == 422
     dialog = page.text.partition(f'id="edit-{desk.gateway_id}"')[2].partition("</dialog>")[0]
     assert "data-open" in dialog.partition(">")[0]
+    assert f'id="edit-form-{desk.gateway_id}"' in dialog  # the script renews the form by its id
     error = dialog.partition(f'id="{field}-{desk.gateway_id}-error">')[2].partition("</p>")[0]
     assert why in error
     assert "an ümlaut" not in page.text
