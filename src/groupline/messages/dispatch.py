@@ -19,7 +19,7 @@ import structlog
 from sqlalchemy import select
 
 from groupline.clock import Clock
-from groupline.db import Database, Unexpected
+from groupline.db import Database
 from groupline.errors import GrouplineError
 from groupline.gateways.outcomes import (
     NotSent,
@@ -182,12 +182,14 @@ class Dispatcher:
         return taken
 
     async def _store_and_claim(self, room: int) -> list[Claim]:
-        """What cannot be stored now waits for the next turn."""
+        """What cannot be stored now waits for the next turn. A claim that fails keeps no result."""
         waiting = self._take()
         try:
             if room > 0 and all(isinstance(each.outcome, Sent) for each in waiting):
-                with suppress(Unexpected):
+                try:
                     return await self._claim(room, waiting)
+                except Exception as error:  # noqa: BLE001 - one after the other: it comes up again
+                    logger.warning("message.turn_split", error=type(error).__name__)
             sent = [each for each in waiting if isinstance(each.outcome, Sent)]
             if sent and await store_sent(self._database, sent, self._clock.now()):
                 waiting = [each for each in waiting if not isinstance(each.outcome, Sent)]
