@@ -17,10 +17,10 @@ from groupline.errors import Conflict
 from groupline.ids import new_id
 from groupline.journal import Actor
 from groupline.models import PendingLogout, WhatsappSession
-from groupline.numbers import queries, rules
+from groupline.numbers import queries
 from groupline.numbers.context import Context
+from groupline.numbers.deletion import NotDeletable, may_clean_up, may_delete
 from groupline.numbers.logout import log_out_deleted
-from groupline.numbers.rules import NotDeletable
 from groupline.numbers.transitions import is_pending
 
 _ATTEMPT_LASTS: Final = timedelta(minutes=1)
@@ -54,7 +54,7 @@ async def delete_session(
 
 
 def _refuse(row: WhatsappSession, now: datetime) -> None:
-    verdict = rules.may_delete(queries.facts_of(row), now)
+    verdict = may_delete(queries.facts_of(row), now)
     if isinstance(verdict, NotDeletable):
         raise Conflict(verdict.why, hint=verdict.hint, state=verdict.state)
 
@@ -103,7 +103,7 @@ def _old(
     return [
         row
         for row in rows
-        if rules.may_clean_up(
+        if may_clean_up(
             queries.facts_of(row), row.disconnected_at or row.status_at, now, older_than
         )
     ]

@@ -21,6 +21,7 @@ from groupline.gateways.outcomes import (
 )
 from groupline.models import EndedReason, SessionStatus
 from groupline.numbers.cadence import next_logout, next_look, with_jitter
+from groupline.numbers.deletion import Deletable, NotDeletable, may_clean_up, may_delete
 from groupline.numbers.rules import (
     LOGGED_OUT,
     NO_QR_DATA,
@@ -32,12 +33,10 @@ from groupline.numbers.rules import (
     Connect,
     ConnectedToNobody,
     Decision,
-    Deletable,
     Doubt,
     End,
     Hint,
     LogOutAgain,
-    NotDeletable,
     Note,
     Outdated,
     PairAnew,
@@ -47,8 +46,6 @@ from groupline.numbers.rules import (
     StartUp,
     decide,
     decide_undated,
-    may_clean_up,
-    may_delete,
 )
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
