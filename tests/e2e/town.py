@@ -79,6 +79,9 @@ class Town:
 
         return until(f"the session is {status}", reached)
 
+    def until_code(self, session_id: str) -> None:
+        until("its code is shown", lambda: self.session(session_id)["qr"])
+
     def until_state(self, number_id: str, state: str) -> dict[str, Any]:
         """Of a number as people see it. Looking at it asks no gateway."""
 
