@@ -22,7 +22,7 @@ from tests.support.databases import Postgres, in_own_loop
 from tests.support.processes import Installation, free_port, installation
 from tests.support.scripted_gateway import KEY, ContractGateway, threaded_gateway
 
-from groupline.db import Announcements, Database
+from groupline.db import Announcements, Database, announce
 from groupline.models import JournalEntry, Organization, WhatsappSession
 
 SECRET = "the webhook secret of the scripted gateway"
@@ -126,6 +126,8 @@ class Town:
                 .where(WhatsappSession.id == UUID(session_id))
                 .values(**values)
             )
+            # Told as by every writer: a loop may have computed its next look from what was there.
+            await announce(session, "sessions", organization_id=None, subject_id=UUID(session_id))
 
         self.stored(write)
 
