@@ -5,7 +5,8 @@ import stat
 
 import pytest
 from tests.support.api import answers
-from tests.support.processes import Installation, free_port
+from tests.support.ports import free_port
+from tests.support.processes import Installation
 
 pytestmark = pytest.mark.e2e
 

@@ -19,7 +19,8 @@ from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.api import Api, until
 from tests.support.databases import Postgres, in_own_loop
-from tests.support.processes import Installation, free_port, installation
+from tests.support.ports import free_port
+from tests.support.processes import Installation, installation
 from tests.support.scripted_gateway import KEY, ContractGateway, threaded_gateway
 
 from groupline.db import Announcements, Database, announce

@@ -9,7 +9,6 @@ import os
 import pwd
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -22,6 +21,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
+from tests.support.ports import free_port
 
 from groupline.db import Announcements, Database, migrate
 from groupline.models import Base
@@ -40,7 +40,7 @@ _SETTINGS: Final = {
 _KEPT: Final = {"max_connections": "200", "listen_addresses": "127.0.0.1"}
 _INITDB: Final = "-U postgres -A trust --encoding=UTF8 --no-locale --no-sync".split()
 _END_OTHERS: Final = """
-    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()
 """
 _REMOVE_ROWS: Final = sql.SQL("; ").join(
@@ -219,7 +219,7 @@ def _running(binaries: Path, home: Path, settings: Mapping[str, str]) -> Iterato
             stderr=subprocess.STDOUT,
             **as_user,
         )
-        port = _free_port()
+        port = free_port()
         options = [f"-c{name}={value}" for name, value in settings.items()]
         server = subprocess.Popen(
             [binaries / "postgres", "-D", home / "data", "-k", home, "-p", str(port), *options],
@@ -279,13 +279,6 @@ def _server_user() -> pwd.struct_passwd | None:
         return None
     names = {entry.pw_name: entry for entry in pwd.getpwall()}
     return names.get("postgres") or names["nobody"]
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def migrated(url: str) -> None:
