@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Sequence
+from functools import partial
 
 import structlog
 
@@ -26,13 +27,17 @@ class Supervisor:
         self._heartbeat = Heartbeat(f"{socket.gethostname()}:{os.getpid()}")
         heartbeat = Loop("heartbeat", self._beat, idle_seconds=HEARTBEAT_SECONDS)
         self.loops = (*loops, heartbeat)
+        self._elsewhere: Elsewhere | None = None
         if runtime.database.dialect == "sqlite":
-            self._elsewhere = Elsewhere(runtime.database)
-            watch = Loop("elsewhere", self._hear_others, idle_seconds=EVERY_SECONDS)
+            self._elsewhere = elsewhere = Elsewhere(runtime.database)
+            hear = partial(self._hear_others, elsewhere)
+            watch = Loop("elsewhere", hear, idle_seconds=EVERY_SECONDS)
             self.loops = (*self.loops, watch)
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Until ``stopping`` is set and every loop has finished the turn it was in."""
+        if self._elsewhere is not None:  # what is written from now on is news
+            await self._elsewhere.has_written()
         listener = asyncio.create_task(self._wake_on_changes())
         try:
             async with asyncio.TaskGroup() as group:
@@ -51,9 +56,9 @@ class Supervisor:
             async for announcement in heard:
                 self._wake(announcement)
 
-    async def _hear_others(self) -> bool:
+    async def _hear_others(self, elsewhere: Elsewhere) -> bool:
         """Says nothing to open pages: theirs is the process that serves them."""
-        if await self._elsewhere.has_written():
+        if await elsewhere.has_written():
             self._wake(RESYNC)
         return False
 
