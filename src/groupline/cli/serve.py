@@ -5,8 +5,9 @@ import contextlib
 import errno
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 import uvicorn
@@ -52,7 +53,7 @@ async def run_parts(
     listener: socket.socket | None,
     *,
     worker: bool,
-    before_work: Callable[[], Awaitable[None]] | None = None,
+    before_work: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ready: Callable[[], None] = lambda: None,
 ) -> None:
     """The web server, if there is a ``listener``, and the worker, after ``before_work``: when one
@@ -75,13 +76,29 @@ def _stop_on_signals(stopping: asyncio.Event) -> None:
 async def _run_worker(
     runtime: Runtime,
     stopping: asyncio.Event,
-    before_work: Callable[[], Awaitable[None]] | None,
+    before_work: Callable[[], Coroutine[Any, Any, None]] | None,
 ) -> None:
     if before_work is not None:
-        await before_work()
+        await unless(stopping, before_work())
     async with loops_of(runtime) as loops:
         interpreter.tune()
         await Supervisor(runtime, loops).run(stopping)
+
+
+async def unless(stopping: asyncio.Event, wait: Coroutine[Any, Any, None]) -> None:
+    """Waits, but not for what no longer matters."""
+    waits: list[asyncio.Task[Any]] = [
+        asyncio.create_task(wait),
+        asyncio.create_task(stopping.wait()),
+    ]
+    try:
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in waits:
+            each.cancel()
+        ended, _ = await asyncio.gather(*waits, return_exceptions=True)
+    if isinstance(ended, Exception):
+        raise ended
 
 
 class _Server(uvicorn.Server):

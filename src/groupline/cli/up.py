@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -39,7 +39,7 @@ _LIMITS: Final = (
 )
 _LOCK_FILE: Final = "up.lock"
 _MAX_RESTART_PAUSE = 30.0
-_START_SECONDS = 5.0
+_START_SECONDS = 30.0
 _STOP_SECONDS = 8.0
 
 
@@ -53,12 +53,13 @@ async def run_everything(settings: Settings) -> None:
         await migrate.upgrade(runtime.database)
         gateways = await _registered_gateways(runtime)
         link = await _first_link(runtime)
-        await stack.enter_async_context(_gateway_process(settings, gateways))
+        died = asyncio.Event()
+        await stack.enter_async_context(_gateway_process(settings, gateways, died))
         await run_parts(
             runtime,
             listener,
             worker=True,
-            before_work=lambda: _until_they_listen(gateways),
+            before_work=lambda: until_they_listen(gateways, died),
             ready=lambda: _welcome(runtime, link),
         )
 
@@ -154,10 +155,10 @@ def _welcome(runtime: Runtime, link: str | None) -> None:
 
 @contextlib.asynccontextmanager
 async def _gateway_process(
-    settings: Settings, gateways: list[ManagedGateway]
+    settings: Settings, gateways: list[ManagedGateway], died: asyncio.Event
 ) -> AsyncIterator[None]:
     """Keeps the built-in gateways running as a child process, and ends it with us."""
-    task = asyncio.create_task(_keep_gateway(gateway_environment(settings, gateways)))
+    task = asyncio.create_task(_keep_gateway(gateway_environment(settings, gateways), died))
     try:
         yield
     finally:
@@ -166,7 +167,7 @@ async def _gateway_process(
             await task
 
 
-async def _keep_gateway(environment: dict[str, str]) -> None:
+async def _keep_gateway(environment: dict[str, str], died: asyncio.Event) -> None:
     """Starts the gateway, and starts it again, ever more slowly, when it dies."""
     pause = 0.5
     loop = asyncio.get_running_loop()
@@ -185,21 +186,27 @@ async def _keep_gateway(environment: dict[str, str]) -> None:
         except asyncio.CancelledError:
             await _end(process)
             raise
+        died.set()
         pause = 0.5 if loop.time() - started > 60 else min(pause * 2, _MAX_RESTART_PAUSE)
         logger.error("gateway.exited", exit_code=code, again_in=pause)
         await asyncio.sleep(pause)
 
 
-async def _until_they_listen(gateways: list[ManagedGateway]) -> None:
-    """A worker that asks sooner would call a gateway unreachable that has only just begun."""
+async def until_they_listen(
+    gateways: Sequence[ManagedGateway], died: asyncio.Event, *, seconds: float = _START_SECONDS
+) -> None:
+    """A worker that asks sooner would call a gateway unreachable that has only just begun.
+
+    A busy machine takes its time to start one. One that has died is not waited for.
+    """
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_START_SECONDS):
+        async with asyncio.timeout(seconds):
             for gateway in gateways:
-                await _until_it_listens(int(gateway.base_url.rpartition(":")[2]))
+                await _until_it_listens(int(gateway.base_url.rpartition(":")[2]), died)
 
 
-async def _until_it_listens(port: int) -> None:
-    while True:
+async def _until_it_listens(port: int, died: asyncio.Event) -> None:
+    while not died.is_set():
         with contextlib.suppress(OSError):
             _, writer = await asyncio.open_connection("127.0.0.1", port)
             writer.close()
