@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 
 async def run_apart(call: Callable[[], None], *, seconds: float) -> None:
@@ -28,7 +29,7 @@ async def run_apart(call: Callable[[], None], *, seconds: float) -> None:
             call()
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             failure = error
-        if not loop.is_closed():
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
             loop.call_soon_threadsafe(settle, failure)
 
     threading.Thread(target=work, name="apart", daemon=True).start()
