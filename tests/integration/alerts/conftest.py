@@ -30,8 +30,9 @@ from groupline.runtime import Runtime
 GRACE = timedelta(seconds=60)
 
 
-def channel_url(receiver: Receiver) -> str:
-    return receiver.url.replace("http://", "json://")
+def channel_url(receiver: Receiver, path: str = "") -> str:
+    """The library is to wait as long as it is let: of itself it would for 4 s."""
+    return f"{receiver.url.replace('http://', 'json://')}{path}?cto=60&rto=60"
 
 
 @dataclass
@@ -146,7 +147,7 @@ async def desk(
         clock,
         allows=is_public_or_private,
         base_url=BASE_URL,
-        seconds=20,
+        seconds=60,
         randomness=random.Random(1),
     )
     watch = Watch(runtime.database, clock, grace=GRACE)
