@@ -2,10 +2,11 @@
 
 import asyncio
 import sys
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 from tests.contract.scripted import Peer, answer
 from tests.integration.groups.conftest import Phone, many
 from tests.integration.groups.test_schedule import ask_for_sync, turn
@@ -14,6 +15,8 @@ from tests.support.clock import ManualClock
 
 from groupline.errors import Conflict
 from groupline.groups.schedule import GroupSyncLoop
+from groupline.groups.turns import LEASE_SECONDS
+from groupline.models import Lease
 
 _SYNCER = Path(__file__).with_name("syncer.py")
 _AT_MOST_SECONDS = 20
@@ -41,7 +44,11 @@ async def killed_midway(phone: Phone, clock: ManualClock, database_url: str) -> 
     await asked.wait()
     process.kill()
     await process.wait()
-    clock.advance((datetime.now(UTC) - clock.now()).total_seconds())
+    async with phone.runtime.database.reading() as session:
+        expires_at = (await session.scalars(select(Lease.expires_at))).one()
+    # It died as soon as it had its turn, however long this machine took to carry that out.
+    died_at = expires_at - timedelta(seconds=LEASE_SECONDS)
+    clock.advance((died_at - clock.now()).total_seconds())
 
 
 @pytest.mark.usefixtures("killed_midway")

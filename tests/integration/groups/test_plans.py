@@ -243,18 +243,35 @@ async def test_a_new_name_costs_no_more_than_a_new_group_however_many_share_the_
 ) -> None:
     rows = [_group(world.organization_id, GROUPS + each) for each in range(300)]
     async with world.database.writing() as session:
-        new = await _seconds(session.execute(insert(WhatsappGroup), rows))
+        new = await _effort(session, session.execute(insert(WhatsappGroup), rows))
         rename = (
             update(WhatsappGroup)
             .where(WhatsappGroup.group_jid.in_([row["group_jid"] for row in rows]))
             .values(search_name=func.replace(WhatsappGroup.search_name, "spring", "autumn"))
         )
-        renamed = await _seconds(session.execute(rename))
+        renamed = await _effort(session, session.execute(rename))
 
     assert renamed < 10 * new
 
 
-async def _seconds(work: Awaitable[object]) -> float:
-    started = time.perf_counter()
+async def _effort(session: AsyncSession, work: Awaitable[object]) -> float:
+    """What it takes, whatever else the machine does: no time passes here while others compute."""
+    before = await _spent(session)
     await work
-    return time.perf_counter() - started
+    return await _spent(session) - before
+
+
+async def _spent(session: AsyncSession) -> float:
+    """Of the processor, where SQLite works: in this process. Of PostgreSQL, blocks it looked at."""
+    if session.get_bind().dialect.name == "sqlite":
+        return time.process_time()
+    return float(await session.scalar(text(_BLOCKS)) or 0)
+
+
+_BLOCKS = """
+    SELECT sum(pg_stat_get_xact_blocks_fetched(place))
+    FROM (
+        SELECT 'whatsapp_groups'::regclass::oid
+        UNION SELECT indexrelid FROM pg_index WHERE indrelid = 'whatsapp_groups'::regclass
+    ) AS places (place)
+"""
