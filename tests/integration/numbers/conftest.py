@@ -15,6 +15,7 @@ from tests.support.scripted_gateway import KEY, ContractGateway, contract_gatewa
 
 from groupline.db import Database
 from groupline.gateways.drivers.base import AuthScheme, HttpPool, Limit, Limits
+from groupline.gateways.port import GatewayDriver
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways, write_credentials
 from groupline.journal import Actor
@@ -27,6 +28,25 @@ from groupline.vault import Vault
 
 OWNER = Actor("user", "Owner")
 PHONE = "919876543210"
+
+
+class Patience(Gateways):
+    """Waits long for an answer that comes, whatever else the machine does, and briefly for none."""
+
+    def __init__(self, pool: HttpPool, vault: Vault, scripted: ContractGateway) -> None:
+        super().__init__(DriverRegistry(pool, _limits(60)), vault)
+        self._hasty = Gateways(DriverRegistry(pool, _limits(2)), vault)
+        self._scripted = scripted
+
+    def driver(self, gateway: Gateway) -> GatewayDriver:
+        if self._scripted.failing == "silence":
+            return self._hasty.driver(gateway)
+        return super().driver(gateway)
+
+
+def _limits(seconds: float) -> Limits:
+    same = Limit(seconds)
+    return Limits(seconds, probe=same, connect=same, status=same, disconnect=same)
 
 
 @dataclass
@@ -83,7 +103,9 @@ class Desk:
     async def sessions(self) -> list[WhatsappSession]:
         async with self.database.reading() as session:
             return list(
-                await session.scalars(select(WhatsappSession).order_by(WhatsappSession.created_at))
+                await session.scalars(
+                    select(WhatsappSession).order_by(WhatsappSession.created_at, WhatsappSession.id)
+                )
             )
 
     async def number(self, phone: str = PHONE) -> WhatsappNumber:
@@ -133,14 +155,11 @@ async def open_desk(
     pool: HttpPool,
     *,
     name: str = "Scripted",
-    limit: float = 10,
 ) -> Desk:
     vault = Vault(SECRET_KEY)
-    short = Limit(limit)
-    limits = Limits(probe=short, connect=short, status=short, disconnect=short)
     context = Context(
         database=database,
-        gateways=Gateways(DriverRegistry(pool, limits), vault),
+        gateways=Patience(pool, vault, scripted),
         vault=vault,
         clock=clock,
         verify_every=timedelta(seconds=60),
@@ -158,14 +177,6 @@ async def open_desk(
 
 @pytest.fixture
 async def desk(
-    *,
-    request: pytest.FixtureRequest,
-    database: Database,
-    cast: Cast,
-    clock: ManualClock,
-    scripted: ContractGateway,
-    pool: HttpPool,
+    database: Database, cast: Cast, clock: ManualClock, scripted: ContractGateway, pool: HttpPool
 ) -> Desk:
-    """A test of a silent gateway says so in its name, and waits for less."""
-    limit = 2 if "silen" in request.node.name else 10
-    return await open_desk(database, cast, clock, scripted, pool, limit=limit)
+    return await open_desk(database, cast, clock, scripted, pool)

@@ -36,14 +36,14 @@ async def two(
 ) -> AsyncIterator[Two]:
     async with contract_gateway() as slow, contract_gateway() as quick:
         yield Two(
-            await open_desk(database, cast, clock, slow, pool, name="Slow", limit=60),
-            await open_desk(database, cast, clock, quick, pool, name="Quick", limit=60),
+            await open_desk(database, cast, clock, slow, pool, name="Slow"),
+            await open_desk(database, cast, clock, quick, pool, name="Quick"),
         )
         slow.answers.set()
 
 
 async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(90):
         while not await is_so():  # noqa: ASYNC110 - a database has no event to wait for
             await asyncio.sleep(0.005)
 
@@ -54,6 +54,10 @@ async def test_a_slow_gateway_is_not_waited_for_by_the_sessions_of_another(two: 
     verifier = Verifier(slow.context)
     slow.gateway.answers.clear()
     before, asked = slow_row.verified_at, slow.gateway.count("status")
+
+    async def is_asked() -> bool:
+        return slow.gateway.count("status") > asked
+
     for _ in range(3):  # turn after turn, while the first answer of the slow one is out
         clock.advance(61)
         await verifier.run_once()
@@ -62,6 +66,7 @@ async def test_a_slow_gateway_is_not_waited_for_by_the_sessions_of_another(two: 
             return (await quick.session(quick_row.id)).verified_at == clock.now()
 
         await until(is_verified)
+    await until(is_asked)
     assert (await slow.session(slow_row.id)).verified_at == before
     assert slow.gateway.count("status") == asked + 1
     slow.gateway.answers.set()

@@ -1,6 +1,5 @@
 """Scenarios 1 to 4: a phone connects under a new session, whatever held its number before."""
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -235,7 +234,7 @@ async def test_an_older_pairing_that_is_back_after_its_logout_is_logged_out_agai
     assert (await desk.session(older.id)).logout_confirmed_at is not None
     desk.gateway.connects(older.gateway_session_id, PHONE)
 
-    async with hearing(desk.database) as heard, asyncio.timeout(10):
+    async with hearing(desk.database) as heard:
         desk.clock.advance(1)
         await status_event(desk, older.gateway_session_id, "connected")
         while (told := await anext(heard)).topic != "sessions":
