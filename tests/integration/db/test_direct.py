@@ -68,8 +68,7 @@ async def test_what_it_announces_is_heard_after_the_commit_or_never(database: Da
         with pytest.raises(REFUSED):
             await database.carry_out([FAILS], [never])
         await database.carry_out([write("one")], [told])
-        async with asyncio.timeout(10):
-            assert await anext(heard) == told
+        assert await anext(heard) == told
         assert await names(database) == ["one"]
 
 
@@ -102,7 +101,7 @@ async def test_a_connection_that_was_cut_while_idle_is_replaced_before_anything_
 ) -> None:
     [answer] = await database.carry_out([Statement("SELECT pg_backend_pid()", {})])
     async with database.writing() as session:
-        await session.execute(select(func.pg_terminate_backend(answer.rows[0][0], 5000)))
+        await session.execute(select(func.pg_terminate_backend(answer.rows[0][0], 60_000)))
 
     await database.carry_out([write("one")])
     await database.carry_out([write("two", affects=1)])
@@ -119,7 +118,7 @@ async def test_a_connection_that_lives_is_kept(database: Database) -> None:
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 async def test_transactions_do_not_meet_a_connection_that_was_cut(database: Database) -> None:
     cut = """
-        SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+        SELECT count(pg_terminate_backend(pid, 60000)) FROM pg_stat_activity
         WHERE datname = current_database() AND pid <> pg_backend_pid()
     """
     await database.carry_out([write("before")])
