@@ -61,8 +61,8 @@ async def accepts(running: RunningApp, gateway: Gateway, secret: str, number: in
 
 async def journal(database: Database, action: str) -> list[JournalEntry]:
     async with database.reading() as session:
-        rows = await session.scalars(select(JournalEntry).where(JournalEntry.action == action))
-        return list(rows)
+        told = select(JournalEntry).where(JournalEntry.action == action)
+        return list(await session.scalars(told.order_by(JournalEntry.position)))
 
 
 async def test_both_secrets_are_good_until_the_old_one_is_dropped(
