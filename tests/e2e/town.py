@@ -17,13 +17,13 @@ from uuid import UUID
 import httpx
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.api import Api, until
-from tests.support.databases import Postgres, in_own_loop
+from tests.support.api import DEADLINE, Api, until
+from tests.support.databases import Postgres, in_database
 from tests.support.ports import free_port
 from tests.support.processes import Installation, installation
 from tests.support.scripted_gateway import KEY, ContractGateway, threaded_gateway
 
-from groupline.db import Announcements, Database, announce
+from groupline.db import announce
 from groupline.models import JournalEntry, Organization, WhatsappSession
 
 SECRET = "the webhook secret of the scripted gateway"
@@ -107,16 +107,7 @@ class Town:
 
     def stored(self, work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
         """What this finds, or writes, in the database."""
-
-        async def run() -> _T:
-            database = Database(self.url, announcements=Announcements())
-            try:
-                async with database.writing() as session:
-                    return await work(session)
-            finally:
-                await database.dispose()
-
-        return in_own_loop(run())
+        return in_database(self.url, work)
 
     def change(self, session_id: str, **values: Any) -> None:
         """For what takes longer than a test may: the past, and states between two answers."""
@@ -154,10 +145,8 @@ class Town:
 def open_town(home: Path, postgres: Postgres | None) -> Iterator[Town]:
     with ExitStack() as stack:
         place = stack.enter_context(installation(home, GROUPLINE_VERIFY_SECONDS=str(PERIOD)))
-        url = f"sqlite:///{place.data_dir / 'groupline.db'}"
         if postgres is not None:
-            url = stack.enter_context(postgres.empty())
-            place.settings["GROUPLINE_DATABASE_URL"] = url
+            place.settings["GROUPLINE_DATABASE_URL"] = stack.enter_context(postgres.empty())
         stack.callback(place.clear_away)  # before the database is dropped
         gateway = stack.enter_context(threaded_gateway())
         gateway.groups = [
@@ -172,11 +161,15 @@ def open_town(home: Path, postgres: Postgres | None) -> Iterator[Town]:
         apis = [stack.enter_context(Api(each, key)) for each in urls]
         hooks = [
             stack.enter_context(
-                httpx.Client(base_url=f"{each}/hooks/{added['id']}", headers={"X-API-Key": SECRET})
+                httpx.Client(
+                    base_url=f"{each}/hooks/{added['id']}",
+                    headers={"X-API-Key": SECRET},
+                    timeout=DEADLINE,
+                )
             )
             for each in urls
         ]
-        yield Town(url, gateway, added["id"], apis, hooks)
+        yield Town(place.database_url, gateway, added["id"], apis, hooks)
 
 
 def _one(place: Installation) -> list[int]:

@@ -28,7 +28,7 @@ def until(what: str, check: Callable[[], _T | None], *, seconds: float = DEADLIN
 def answers(url: str) -> bool:
     """Whether a GET is answered with 200."""
     try:
-        return httpx.get(url, timeout=5).status_code == 200
+        return httpx.get(url, timeout=DEADLINE).status_code == 200
     except httpx.TransportError:
         return False
 

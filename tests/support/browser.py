@@ -36,7 +36,7 @@ _FLAGS: Final = [
     "--no-proxy-server",
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost",
 ]
-_MILLISECONDS: Final = 30_000.0
+_MILLISECONDS: Final = 60_000.0
 
 
 def find_chromium() -> str:

@@ -12,7 +12,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Coroutine, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 import psycopg
 from psycopg import sql
 from sqlalchemy import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.ports import free_port
 
 from groupline.db import Announcements, Database, migrate
@@ -287,6 +288,20 @@ async def migrated(url: str) -> None:
         await migrate.upgrade(database)
     finally:
         await database.dispose()
+
+
+def in_database(url: str, work: Callable[[AsyncSession], Awaitable[_T]]) -> _T:
+    """What this finds, or writes, in the database of processes that may be running."""
+
+    async def run() -> _T:
+        database = Database(url, announcements=Announcements())
+        try:
+            async with database.writing() as session:
+                return await work(session)
+        finally:
+            await database.dispose()
+
+    return in_own_loop(run())
 
 
 def in_own_loop(work: Coroutine[Any, Any, _T]) -> _T:

@@ -21,9 +21,8 @@ from tests.support.ports import first_of_two_free_ports, free_port
 from groupline.settings import Settings
 from groupline.vault import Vault
 
-STOP_SECONDS: Final = 10.0
-"""How long a process may take to end when it is asked to."""
-
+_STOP_SECONDS: Final = 10.0
+"""How long a process may take to end when the test is over; then it is killed."""
 _LINK = re.compile(r"http://\S+/setup/\S+")
 
 
@@ -89,10 +88,10 @@ class Process:
         except subprocess.TimeoutExpired:
             raise AssertionError(f"did not end within {seconds:.0f} s:\n{self.tail()}") from None
 
-    def terminate(self, seconds: float = STOP_SECONDS) -> int:
+    def terminate(self) -> int:
         """SIGTERM; the exit code."""
         self._popen.terminate()
-        return self.wait(seconds)
+        return self.wait()
 
     def kill(self) -> None:
         """SIGKILL: nothing is finished, nothing is closed, and children are not told."""
@@ -104,7 +103,7 @@ class Process:
         if self.is_running():
             self._popen.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._popen.wait(STOP_SECONDS)
+                self._popen.wait(_STOP_SECONDS)
         for pid in self.members():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -157,6 +156,11 @@ class Installation:
         return self.home / "data"
 
     @property
+    def database_url(self) -> str:
+        own = f"sqlite:///{self.data_dir / 'groupline.db'}"
+        return self.settings.get("GROUPLINE_DATABASE_URL", own)
+
+    @property
     def environment(self) -> dict[str, str]:
         ours = {name: value for name, value in os.environ.items() if "GROUPLINE" not in name}
         ours.pop("PYTHONDONTWRITEBYTECODE", None)  # it would double the time of every start
@@ -193,10 +197,11 @@ class Installation:
         return process
 
     def up(self) -> Process:
-        """``groupline up``, once it serves and its gateway answers."""
+        """``groupline up``, once it serves and its gateways answer."""
         process = self.start("up")
         self.wait_until_served(process)
-        self.wait_for_gateway(process)
+        for port in (self.gateway_port, self.gateway_port + 1):
+            self.wait_for_gateway(process, port)
         return process
 
     def wait_until_served(self, process: Process, path: str = "/readyz") -> None:
@@ -206,8 +211,8 @@ class Installation:
 
         until(f"{self.url}{path} answers", served)
 
-    def wait_for_gateway(self, process: Process) -> None:
-        health = f"http://127.0.0.1:{self.gateway_port}/health"
+    def wait_for_gateway(self, process: Process, port: int | None = None) -> None:
+        health = f"http://127.0.0.1:{port or self.gateway_port}/health"
         until(f"the gateway answers\n{process.tail()}", lambda: answers(health))
 
     def setup_link(self, process: Process) -> str:
