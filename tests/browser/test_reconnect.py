@@ -17,7 +17,7 @@ def test_one_reconnect_is_all_that_a_person_does(fresh: Installation, visit: Vis
     api, simulator = fresh.api_of("morning-workshops"), fresh.simulator()
     session, _ = pair(api, simulator)
     sync(api, session["numberId"])
-    evening = Evening(api, session["numberId"])
+    evening = Evening(fresh, api, session["numberId"])
     until("the campaign is under way", lambda: evening.sent_of_campaign() >= 2)
     watching = visit(fresh.url, cookies=cookies).go(evening.campaign)
     workshop = visit(fresh.url, cookies=cookies).go(evening.events[0])
@@ -31,6 +31,7 @@ def test_one_reconnect_is_all_that_a_person_does(fresh: Installation, visit: Vis
     banner.get_by_role("button", name="Reconnect").click()
     page.get_by_role("button", name="Scan with this phone: Studio phone").click()
     expect(page.get_by_text("+91 98765 43210 is connected")).to_be_visible()
+    evening.comes()
 
     expect(watching.get_by_text("Completed", exact=True).first).to_be_visible(timeout=60_000)
     expect(workshop.get_by_role("img", name="5 of 5 sent").first).to_be_visible(timeout=60_000)

@@ -20,7 +20,7 @@ def test_the_work_of_a_number_follows_it_to_a_new_session(
     old, _ = pair(api, simulator)
     number_id = old["numberId"]
     sync(api, number_id)
-    evening = Evening(api, number_id)
+    evening = Evening(place, api, number_id)
     until("the campaign is under way", lambda: evening.sent_of_campaign() >= 2)
 
     if unlinked_first:
@@ -28,6 +28,7 @@ def test_the_work_of_a_number_follows_it_to_a_new_session(
     new, _ = pair(api, simulator)
 
     _assert_taken_over(api, old, new)
+    evening.comes()
     until("everything has left", evening.is_over)
     assert Counter(row["text"] for row in simulator.deliveries()) == evening.expected
     assert _sessions_that_sent(simulator, "The workshop starts") == {f"wa_{new['id']}"}

@@ -4,18 +4,29 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.api import Api, sendable_groups
+from tests.support.databases import in_database
+from tests.support.processes import Installation
+
+from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
 
 Json = Any
 
 
 class Evening:
-    """A workshop, a webinar, a campaign under way and a message to come, all of one number."""
+    """A workshop, a webinar, a campaign under way and a message to come, all of one number.
 
-    def __init__(self, api: Api, number_id: str) -> None:
+    The campaign is slow, and the rest waits for the evening: how long a test takes until then
+    makes no difference.
+    """
+
+    def __init__(self, place: Installation, api: Api, number_id: str) -> None:
+        self.place = place
         self.api = api
         groups = [group["id"] for group in sendable_groups(api, number_id)]
-        soon = (datetime.now(UTC) + timedelta(seconds=20)).isoformat()
+        soon = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
         sequence_id = self._sequence()
         self.events = [
             self._event(kind, number_id, sequence_id, groups[:5], soon)
@@ -54,8 +65,20 @@ class Evening:
 
     def _campaign(self, number_id: str, groups: list[str]) -> str:
         body = {"name": "News", "numberId": number_id, "groupIds": groups, "content": "News"}
-        made = self.api.post("/campaigns", body | {"delaySeconds": 1, "start": True}, expect=201)
+        made = self.api.post("/campaigns", body | {"delaySeconds": 5, "start": True}, expect=201)
         return f"/campaigns/{made['id']}"
+
+    def comes(self) -> None:
+        """What was planned is due, and the campaign has no reason to wait any longer."""
+        message, campaign = ScheduledWhatsappMessage, NotificationCampaign
+
+        async def write(session: AsyncSession) -> None:
+            waits = (message.status == "pending", message.campaign_id.is_(None))
+            now = datetime.now(UTC)
+            await session.execute(update(message).where(*waits).values(scheduled_for=now))
+            await session.execute(update(campaign).values(delay_seconds=0, next_send_at=None))
+
+        in_database(self.place.database_url, write)
 
     def sent_of_campaign(self) -> int:
         return int(self.api.get(self.campaign)["counts"].get("sent", 0))
