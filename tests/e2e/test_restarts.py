@@ -3,11 +3,13 @@
 import os
 import signal
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.api import (
-    DEADLINE,
     Api,
     Simulator,
     answers,
@@ -18,9 +20,15 @@ from tests.support.api import (
     until,
     until_status,
 )
+from tests.support.databases import in_database
 from tests.support.processes import Installation, Process
 
+from groupline.models import ScheduledWhatsappMessage as Message
+
 pytestmark = pytest.mark.e2e
+
+TRUE_MEANWHILE = {"gateway_unreachable", "verifying", "connected"}
+"""Of a phone that stays linked; "verifying" where the last proof has become old."""
 
 
 @dataclass
@@ -73,23 +81,28 @@ def working(place: Installation) -> Working:
 
 
 def test_a_stop_finishes_what_is_in_flight_and_a_start_goes_on(working: Working) -> None:
-    working.simulator.post(
-        "/sim/faults", {"kind": "delay", "route": "send", "times": 1, "seconds": 2}, expect=201
-    )
-    (slow,) = send(working.api, working.number_id, working.group_ids[:1], "in flight")
-    until_status(working.api, slow["id"], "sending")
+    delay = {"kind": "delay", "route": "send", "times": 1, "seconds": 4}
+    fault = working.simulator.post("/sim/faults", delay, expect=201)["id"]
     before = working.sessions()
+    (slow,) = send(working.api, working.number_id, working.group_ids[:1], "in flight")
+    until("the gateway has the request", lambda: _fired(working.simulator, fault))
 
     assert working.process.terminate() == 0
     assert working.process.members() == []
 
     working.process = working.place.up()
     assert working.api.get(f"/messages/{slow['id']}")["status"] == "sent"
-    assert working.states_until_connected() <= {"gateway_unreachable", "connected"}
+    assert working.states_until_connected() <= TRUE_MEANWHILE
     assert working.sessions() == before
     (next_one,) = send(working.api, working.number_id, working.group_ids[1:2], "after the start")
     until_status(working.api, next_one["id"])
     assert working.texts() == ["after the start", "in flight"]
+
+
+def _fired(simulator: Simulator, fault: int) -> bool:
+    """Unlike the state that it keeps a message in, this is still to be seen afterwards."""
+    (found,) = (each for each in simulator.get("/sim/faults")["faults"] if each["id"] == fault)
+    return bool(found["fired"])
 
 
 def test_a_killed_main_process_leaves_no_orphan_and_loses_nothing(working: Working) -> None:
@@ -97,6 +110,7 @@ def test_a_killed_main_process_leaves_no_orphan_and_loses_nothing(working: Worki
     working.process.kill()
     until("the gateway has followed its parent", lambda: working.process.members() == [])
     assert not answers(f"http://127.0.0.1:{working.place.gateway_port}/health")
+    _let_leases_end(working.place)
 
     working.process = working.place.up()
     for message in sent:
@@ -105,30 +119,43 @@ def test_a_killed_main_process_leaves_no_orphan_and_loses_nothing(working: Worki
     assert "disconnected" not in working.states_until_connected()
 
 
+def _let_leases_end(place: Installation) -> None:
+    """Whatever was in flight when all of it died: a minute and a half has passed since."""
+
+    async def write(session: AsyncSession) -> None:
+        ago = datetime.now(UTC) - timedelta(seconds=90)
+        await session.execute(
+            update(Message)
+            .where(Message.status == "sending")
+            .values(request_started_at=ago, claimed_until=ago + timedelta(seconds=60))
+        )
+
+    in_database(place.database_url, write)
+
+
 def test_a_killed_gateway_is_called_unreachable_and_comes_back_by_itself(
     working: Working,
 ) -> None:
     before = working.sessions()
-    killed = _kill_gateway_twice(working.process)
-    until("the number says so", lambda: working.state() == "gateway_unreachable")
+    killed = _kill_gateway_until_it_shows(working)
     (asked,) = send(working.api, working.number_id, working.group_ids[:1], "sent in the gap")
     assert working.sessions() == before
-    assert working.states_until_connected() <= {"gateway_unreachable", "connected"}
+    assert working.states_until_connected() <= TRUE_MEANWHILE
     assert set(working.process.children()).isdisjoint(killed)
     until_status(working.api, asked["id"])
     assert working.texts() == ["sent in the gap"]
     assert working.sessions() == before
 
 
-def _kill_gateway_twice(process: Process) -> set[int]:
-    """The second time its start is put off for longer, so that there is a gap to look at."""
+def _kill_gateway_until_it_shows(working: Working) -> set[int]:
+    """Each time its start is put off for longer, so that there is a gap to look at."""
     killed: set[int] = set()
-    for _ in range(2):
 
-        def reborn() -> list[int]:
-            return [pid for pid in process.children() if pid not in killed]
-
-        for pid in until("a gateway runs", reborn, seconds=DEADLINE):
+    def shows() -> bool:
+        for pid in set(working.process.children()) - killed:
             os.kill(pid, signal.SIGKILL)
             killed.add(pid)
+        return bool(killed) and working.state() == "gateway_unreachable"
+
+    until("the number says so", shows)
     return killed
