@@ -16,7 +16,10 @@ def test_a_campaign_is_followed_and_steered_from_the_command_line(tmp_path: Path
     with open_house(tmp_path) as house:
         api, run = house.api, house.place.run
         refusal = {"kind": "error", "route": "send", "httpStatus": 400, "times": 1}
-        house.simulator.post("/sim/faults", refusal, expect=201)
+        # Nothing else leaves while it is steered, however long that takes.
+        rush = {"kind": "rate_limited", "route": "send", "retryAfter": 1}
+        for fault in (refusal, rush):
+            house.simulator.post("/sim/faults", fault, expect=201)
         made = api.post(
             "/campaigns",
             {
@@ -24,17 +27,24 @@ def test_a_campaign_is_followed_and_steered_from_the_command_line(tmp_path: Path
                 "numberId": house.number_id,
                 "groupIds": [each["id"] for each in house.groups[:3]],
                 "content": "Hello {group_name}",
-                "delaySeconds": 15,
+                "delaySeconds": 0,
                 "start": True,
             },
             expect=201,
         )
+
+        def counts() -> Any:
+            return api.get(f"/campaigns/{made['id']}")["counts"]
+
+        until("one is refused", lambda: counts().get("failed") == 1)
         named = (made["id"], *ORG, "--json")
         assert run("campaigns", "pause", *named).json["status"] == "paused"
         again = run("campaigns", "pause", made["id"], *ORG)
         assert (again.code, again.err.count("\n")) == (1, 1)
         assert "cannot be paused" in again.err
         assert run("campaigns", "resume", *named).json["status"] == "sending"
+        assert not counts().get("sent")
+        house.simulator.call("DELETE", "/sim/faults")
 
         def ended() -> Any:
             return api.get(f"/campaigns/{made['id']}")["finishedAt"]
