@@ -109,12 +109,20 @@ class ContractGateway:
         if request.headers.get("X-API-Key") != KEY:
             return _json((401, {"error": "wrong key"}))
         await self.answers.wait()
-        while self.failing == "silence":  # noqa: ASYNC110 - tests set a plain field
-            await asyncio.sleep(0.05)
+        if await self._is_silent_for(request):
+            return web.Response(status=503)
         if self.failing == "reset":
             assert request.transport is not None
             request.transport.abort()
         return None if self.failing is None else _FAILURES[self.failing]()
+
+    async def _is_silent_for(self, request: web.Request) -> bool:
+        """Whether it said nothing for as long as anybody waited. Then it does nothing either."""
+        if self.failing != "silence":
+            return False
+        while self.failing == "silence":  # noqa: ASYNC110 - tests set a plain field
+            await asyncio.sleep(0.05)
+        return request.transport is None
 
 
 _FAILURES: dict[Failure, Callable[[], web.Response]] = {
