@@ -103,7 +103,11 @@ class ScheduledWhatsappMessage(OfOrganization):
             "ix_scheduled_whatsapp_messages_status",
             *("organization_id", "status", "scheduled_for", "id"),
         ),
-        Index("ix_scheduled_whatsapp_messages_number", "number_id", "scheduled_for", "id"),
+        # Not by the number alone: a claim asks by that, and has an index of its own.
+        Index(
+            "ix_scheduled_whatsapp_messages_number",
+            *("organization_id", "number_id", "scheduled_for", "id"),
+        ),
         Index("ix_scheduled_whatsapp_messages_group", "group_id", "scheduled_for", "id"),
         _where(
             "ix_scheduled_whatsapp_messages_event",

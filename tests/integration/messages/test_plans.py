@@ -194,6 +194,16 @@ async def test_no_step_of_a_claim_walks_through_the_history(
     assert "uq_scheduled_whatsapp_messages_lane" in whole, plans
 
 
+def test_no_index_of_all_messages_can_stand_in_for_that_of_the_next_ones() -> None:
+    """What a planner knows of a table grows old: while it believes that everything is pending, an
+    index by number that holds the sent ones, too, looks as good, and is walked through."""
+    by_number = {each.name for each in MESSAGES.indexes if each.columns[0].name == "number_id"}
+    assert by_number == {
+        "ix_scheduled_whatsapp_messages_next",
+        "uq_scheduled_whatsapp_messages_lane",
+    }
+
+
 def claim_values(token: UUID) -> dict[str, Any]:
     return values_of(
         worker="w",
