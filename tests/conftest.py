@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 from tests.support.app import RunningApp, open_test_runtime, running_app
 from tests.support.cast import Cast, make_cast
 from tests.support.clock import ManualClock
@@ -17,6 +18,16 @@ from tests.support.databases import Postgres, in_own_loop, migrated, postgres_se
 
 from groupline.db import Announcements, Database
 from groupline.runtime import Runtime
+
+settings.register_profile(
+    "groupline", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("groupline")
+"""The same examples in every run, and none of them measured: the machine may be busy.
+``--hypothesis-profile=default`` looks for new ones."""
+
+_QUIETED = ("uvicorn", "uvicorn.error", "aiosqlite", "alembic", "asyncio")
+"""Whose levels the logging of either program sets."""
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -40,9 +51,12 @@ def logging_as_it_was() -> Iterator[None]:
     """What a test's command line sets up for its logs is not the next test's."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    quieted = {logger: logger.level for logger in map(logging.getLogger, _QUIETED)}
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+    for logger, before in quieted.items():
+        logger.setLevel(before)
     structlog.reset_defaults()
 
 
