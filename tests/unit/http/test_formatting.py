@@ -141,6 +141,6 @@ def test_nothing_that_was_typed_becomes_markup_and_nothing_is_lost(
 )
 def test_long_odd_texts_are_shown_in_no_time(odd: str) -> None:
     text = odd * (65_536 // len(odd))
-    before = time.perf_counter()
+    before = time.thread_time()
     whatsapp_html(text)
-    assert time.perf_counter() - before < 5
+    assert time.thread_time() - before < 5

@@ -186,11 +186,11 @@ def test_positions_are_those_of_the_text(text: str) -> None:
 @pytest.mark.parametrize("odd", ["\\", "{", "}", "{a", "\\{", "{{a", "a}\n"])
 def test_long_odd_texts_are_read_in_no_time(odd: str) -> None:
     text = odd * (65_536 // len(odd))
-    before = time.perf_counter()
+    before = time.thread_time()
     scan(text)
     plain(text)
     escape(text)
-    assert time.perf_counter() - before < 5
+    assert time.thread_time() - before < 5
 
 
 def test_the_nearest_known_name_is_suggested() -> None:
