@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from standardwebhooks.webhooks import Webhook
 from tests.support.gateway import WEBHOOK_SECRET
+from tests.support.ports import free_port
 
 Data = dict[str, Any]
 
@@ -41,7 +42,8 @@ class Received:
 class Receiver:
     """Keeps what it took; ``answer`` is the status it answers with."""
 
-    port: int = 0
+    port: int = field(default_factory=free_port)
+    """Its own also while it is away: another program is not given it meanwhile."""
     answer: int = 200
     taken: list[Received] = field(default_factory=list)
     refused: list[Received] = field(default_factory=list)
@@ -58,7 +60,7 @@ class Receiver:
         )
 
     async def wait_until(self, chosen: Callable[[], list[Received]], count: int) -> list[Received]:
-        async with asyncio.timeout(10), self._changed:
+        async with asyncio.timeout(60), self._changed:
             await self._changed.wait_for(lambda: len(chosen()) >= count)
         return chosen()
 
@@ -80,7 +82,6 @@ async def running_receiver(receiver: Receiver | None = None) -> AsyncIterator[Re
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", receiver.port, reuse_address=True)
     await site.start()
-    receiver.port = runner.addresses[0][1]
     try:
         yield receiver
     finally:

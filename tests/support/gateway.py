@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 import aiohttp
+from tests.support.ports import free_port
 
 from groupline_gateway.clock import Clock, SystemClock
 from groupline_gateway.engines.whatsmeow.engine import Options as WhatsmeowOptions
@@ -174,7 +175,8 @@ class GatewayProcess:
             "GROUPLINE_GATEWAY_DATA_DIR": str(data_dir),
             "GROUPLINE_GATEWAY_API_KEY": API_KEY,
             "GROUPLINE_GATEWAY_WEBHOOK_SECRET": WEBHOOK_SECRET,
-            "GROUPLINE_GATEWAY_PORT": "0",
+            # Its own also while it is down: another program is not given it meanwhile.
+            "GROUPLINE_GATEWAY_PORT": str(free_port()),
             "GROUPLINE_GATEWAY_DEMO_PHONES": "false",
             **environment,
         }
@@ -214,7 +216,6 @@ class GatewayProcess:
         line = (await self._process.stdout.readline()).decode()
         assert " on http" in line, f"the gateway did not start: {line!r}"
         self.url = line.rsplit(" on ", 1)[1].strip()
-        self._environment["GROUPLINE_GATEWAY_PORT"] = self.url.rsplit(":", 1)[1]
         return self.url
 
     async def kill(self) -> None:
@@ -266,7 +267,7 @@ async def gateway_process(
 def client_session() -> aiohttp.ClientSession:
     """A client that presents the key of the tests."""
     return aiohttp.ClientSession(
-        headers={"X-API-Key": API_KEY}, timeout=aiohttp.ClientTimeout(total=20)
+        headers={"X-API-Key": API_KEY}, timeout=aiohttp.ClientTimeout(total=60)
     )
 
 
