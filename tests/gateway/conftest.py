@@ -23,6 +23,15 @@ async def timed_gateway(tmp_path: Path, clock: ManualClock) -> AsyncIterator[Run
 
 
 @pytest.fixture
+async def timed_telling_gateway(
+    tmp_path: Path, clock: ManualClock, receiver: Receiver
+) -> AsyncIterator[RunningGateway]:
+    """The same, and it sends its events to ``receiver``."""
+    async with running_gateway(tmp_path, clock=clock, webhook_url=receiver.url) as running:
+        yield running
+
+
+@pytest.fixture
 async def receiver() -> AsyncIterator[Receiver]:
     async with running_receiver() as running:
         yield running

@@ -90,9 +90,13 @@ async def test_no_answer_comes_after_the_send(gateway: RunningGateway) -> None:
     jid, *_ = await gateway.connect()
     await gateway.fault("no_answer", route="send", times=1)
     body = {"sessionId": "wa_1", "phone": jid, "message": "hello", "clientRef": "ref-1"}
-    with pytest.raises(TimeoutError):
-        await gateway.post("/send", body, timeout=aiohttp.ClientTimeout(total=0.5))
-    assert (await gateway.message_status("ref-1"))["status"] == "sent"
+    sending = asyncio.create_task(gateway.post("/send", body))
+    while (await gateway.message_status("ref-1")).get("status") != "sent":
+        pass
+    await asyncio.wait({sending}, timeout=0.5)
+    assert not sending.done()
+    sending.cancel()
+    await asyncio.wait({sending})
 
 
 async def test_a_held_request_ends_by_its_own_limit(gateway: RunningGateway) -> None:
@@ -103,7 +107,7 @@ async def test_a_held_request_ends_by_its_own_limit(gateway: RunningGateway) -> 
 
 
 async def test_a_held_request_does_not_hold_up_the_stop(tmp_path: Path) -> None:
-    async with asyncio.timeout(8), aiohttp.ClientSession() as outliving:
+    async with asyncio.timeout(50), aiohttp.ClientSession() as outliving:
         async with running_gateway(tmp_path) as gateway:
             await gateway.connect()
             await gateway.fault("no_answer", route="status")
@@ -131,14 +135,15 @@ async def test_a_delay_is_as_long_as_asked(
     assert (await asking)["status"] == "connected"
 
 
-async def test_faults_combine(gateway: RunningGateway) -> None:
-    jid, *_ = await gateway.connect()
-    await gateway.fault("delay", route="send", seconds=0.05)
-    await gateway.fault("unavailable", route="send")
-    loop = asyncio.get_running_loop()
-    start = loop.time()
-    await gateway.send(jid, expect=503)
-    assert loop.time() - start >= 0.05
+async def test_faults_combine(timed_gateway: RunningGateway, clock: ManualClock) -> None:
+    jid, *_ = await timed_gateway.connect()
+    await timed_gateway.fault("delay", route="send", seconds=30)
+    await timed_gateway.fault("unavailable", route="send")
+    sending = asyncio.create_task(timed_gateway.send(jid, expect=503))
+    await clock.sleepers(3)
+    assert not sending.done()
+    clock.advance(30)
+    await sending
 
 
 async def test_a_fault_strikes_only_whom_it_is_about(gateway: RunningGateway) -> None:
@@ -234,13 +239,20 @@ async def test_a_session_is_lost_by_a_request(
     assert (await gateway.get("/status/wa_1"))["reason"] == reason
 
 
-async def test_beyond_the_cap_connections_are_reset(gateway: RunningGateway) -> None:
+async def test_beyond_the_cap_connections_are_reset(
+    timed_gateway: RunningGateway, clock: ManualClock
+) -> None:
+    gateway = timed_gateway
     jid, *_ = await gateway.connect()
     await gateway.put("/sim/limits", {"inFlight": 3})
-    await gateway.fault("delay", route="send", seconds=0.2)
-    outcomes = await asyncio.gather(
-        *(gateway.send(jid, f"ref-{index}") for index in range(8)), return_exceptions=True
-    )
+    await gateway.fault("delay", route="send", seconds=30)
+    sending = [asyncio.create_task(gateway.send(jid, f"ref-{index}")) for index in range(8)]
+    while (await gateway.get("/sim/limits"))["resets"] < 5:
+        pass
+    # The housekeeping sleeps, the end of the pairing, and three requests.
+    await clock.sleepers(5)
+    clock.advance(30)
+    outcomes = await asyncio.gather(*sending, return_exceptions=True)
     failed = [one for one in outcomes if isinstance(one, aiohttp.ClientError)]
     assert len(failed) == 5
     assert len(await gateway.deliveries()) == 3
@@ -251,10 +263,17 @@ async def test_beyond_the_cap_connections_are_reset(gateway: RunningGateway) -> 
     await asyncio.gather(*(gateway.send(jid, f"more-{index}") for index in range(8)))
 
 
-async def test_sends_at_once_of_a_phone_are_counted(gateway: RunningGateway) -> None:
+async def test_sends_at_once_of_a_phone_are_counted(
+    timed_gateway: RunningGateway, clock: ManualClock
+) -> None:
+    gateway = timed_gateway
     jid, *_ = await gateway.connect()
-    await gateway.fault("accepted", callback="early", seconds=0.2)
-    await asyncio.gather(*(gateway.send(jid, f"ref-{index}") for index in range(4)))
+    await gateway.fault("accepted", callback="early", seconds=30)
+    sending = [asyncio.create_task(gateway.send(jid, f"ref-{index}")) for index in range(4)]
+    # The housekeeping sleeps, the end of the pairing, and four requests.
+    await clock.sleepers(6)
+    clock.advance(30)
+    await asyncio.gather(*sending)
     report = await gateway.get("/sim/limits")
     assert (report["peakSends"], report["peakSendsOfAPhone"]) == (4, 4)
 
@@ -304,13 +323,17 @@ async def _nothing_more(gateway: RunningGateway, receiver: Receiver, events: int
 
 
 async def test_an_early_callback_comes_before_the_answer(
-    telling_gateway: RunningGateway, receiver: Receiver
+    timed_telling_gateway: RunningGateway, receiver: Receiver, clock: ManualClock
 ) -> None:
-    jid, *_ = await telling_gateway.connect()
-    await telling_gateway.fault("accepted", callback="early", seconds=1, times=1)
-    sending = asyncio.create_task(telling_gateway.send(jid, "ref-1"))
+    gateway = timed_telling_gateway
+    jid, *_ = await gateway.connect()
+    await gateway.fault("accepted", callback="early", seconds=30, times=1)
+    sending = asyncio.create_task(gateway.send(jid, "ref-1"))
     await receiver.wait_for(1, "send-callback")
+    # The housekeeping sleeps, the end of the pairing, and the request.
+    await clock.sleepers(3)
     assert not sending.done()
+    clock.advance(30)
     assert (await sending)["accepted"] is True
 
 
@@ -367,12 +390,18 @@ async def test_events_can_come_late_twice_and_never(
 
 
 async def test_a_late_event_lets_newer_ones_pass(
-    telling_gateway: RunningGateway, receiver: Receiver
+    timed_telling_gateway: RunningGateway, receiver: Receiver, clock: ManualClock
 ) -> None:
-    gateway = telling_gateway
+    gateway = timed_telling_gateway
     await gateway.add_phone()
-    await gateway.fault("late", eventTypes=["status"], seconds=0.4, times=1)
-    await gateway.pair()
+    await gateway.fault("late", eventTypes=["status"], seconds=30, times=1)
+    await gateway.post("/connect", {"sessionId": "wa_1"})
+    clock.advance(1)
+    await gateway.post(f"/sim/phones/{STUDIO}/scan", {"sessionId": "wa_1"})
+    await receiver.wait_for(1)
+    # The housekeeping sleeps, the end of the pairing, and the late event.
+    await clock.sleepers(3)
+    clock.advance(30)
     events = await receiver.wait_for(2)
     assert [event.data["status"] for event in events] == ["connected", "qr_pending"]
     times = [event.data["timestamp"] for event in events]
@@ -380,13 +409,16 @@ async def test_a_late_event_lets_newer_ones_pass(
 
 
 async def test_reordered_events_all_arrive(
-    telling_gateway: RunningGateway, receiver: Receiver
+    timed_telling_gateway: RunningGateway, receiver: Receiver, clock: ManualClock
 ) -> None:
-    gateway = telling_gateway
+    gateway = timed_telling_gateway
     jids = await gateway.connect(groups=[{"name": f"Group {index}"} for index in range(8)])
-    await gateway.fault("accepted", callback="reordered", seconds=0.5)
+    await gateway.fault("accepted", callback="reordered", seconds=30)
     for jid in jids:
         await gateway.send(jid, jid)
+    while len([one for one in receiver.taken if one.type == "send-callback"]) < len(jids):
+        clock.advance(1)
+        await asyncio.sleep(0.01)  # a turn in which what is due goes out
     told = await receiver.wait_for(len(jids), "send-callback")
     order = [event.data["groupJid"] for event in told]
     assert sorted(order) == sorted(jids)

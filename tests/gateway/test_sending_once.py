@@ -6,6 +6,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from tests.support.clock import ManualClock
 from tests.support.gateway import GatewayClient, RunningGateway, gateway_process, running_gateway
 
 
@@ -44,12 +45,17 @@ async def test_a_reference_cannot_be_used_for_another_message(
     assert await gateway.copies() == {(jid, "ref-1"): 1}
 
 
-async def test_a_concurrent_duplicate_with_another_text_is_refused(gateway: RunningGateway) -> None:
+async def test_a_concurrent_duplicate_with_another_text_is_refused(
+    timed_gateway: RunningGateway, clock: ManualClock
+) -> None:
+    gateway = timed_gateway
     jid, *_ = await gateway.connect()
-    await gateway.fault("accepted", callback="early", seconds=0.3, times=1)
+    await gateway.fault("accepted", callback="early", seconds=30, times=1)
     first = asyncio.create_task(gateway.send(jid, "ref-1", text="one"))
     await _first_delivery(gateway)
     await gateway.send(jid, "ref-1", text="two", expect=409)
+    await _until_it_waits(clock)
+    clock.advance(30)
     assert (await first)["accepted"] is True
 
 
@@ -94,12 +100,17 @@ async def test_the_fate_of_a_message_is_told_exactly(gateway: RunningGateway) ->
     assert await gateway.message_status("ref-2") == {"found": False}
 
 
-async def test_a_message_on_its_way_is_pending(gateway: RunningGateway) -> None:
+async def test_a_message_on_its_way_is_pending(
+    timed_gateway: RunningGateway, clock: ManualClock
+) -> None:
+    gateway = timed_gateway
     jid, *_ = await gateway.connect()
-    await gateway.fault("accepted", callback="early", seconds=0.3, times=1)
+    await gateway.fault("accepted", callback="early", seconds=30, times=1)
     sending = asyncio.create_task(gateway.send(jid, "ref-1"))
     await _first_delivery(gateway)
     assert await gateway.message_status("ref-1") == {"found": True, "status": "pending"}
+    await _until_it_waits(clock)
+    clock.advance(30)
     await sending
     assert (await gateway.message_status("ref-1"))["status"] == "sent"
 
@@ -177,6 +188,11 @@ async def test_killed_at_any_moment_no_message_is_doubled_or_lost(tmp_path: Path
             answers = [await gateway.send(jid, ref) for ref, jid in refs.items()]
             assert len({answer["messageId"] for answer in answers}) == len(refs)
             assert Counter(await gateway.copies()) == {(jid, ref): 1 for ref, jid in refs.items()}
+
+
+async def _until_it_waits(clock: ManualClock) -> None:
+    """The housekeeping sleeps, the end of the pairing, and the request."""
+    await clock.sleepers(3)
 
 
 async def _first_delivery(gateway: GatewayClient) -> None:
