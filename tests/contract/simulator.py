@@ -44,13 +44,13 @@ class SimulatorProcess:
     def wait_until_dead(self) -> None:
         """It was told to crash; reap it."""
         assert self._process is not None
-        self._process.communicate(timeout=10)
+        self._process.communicate(timeout=60)
 
     def stop(self) -> None:
         assert self._process is not None
         if self._process.poll() is None:
             self._process.terminate()
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=60)
 
 
 @dataclass

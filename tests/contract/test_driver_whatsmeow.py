@@ -81,7 +81,7 @@ async def session(driver: GrouplineDriver, whatsapp: FakeWhatsApp) -> str:
 async def until(
     driver: GrouplineDriver, session_id: str, kind: type[SessionReading]
 ) -> SessionReading:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not isinstance(found := await driver.status(session_id), kind):  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # a driver is asked, it does not tell
     return found
@@ -221,7 +221,7 @@ async def test_a_crash_on_the_wire_is_uncertain_until_a_receipt_settles_it(
     message_id = whatsapp.held[0][1]
     facts = {"messageIds": [message_id], "chat": MORNING, "reader": "5000@lid", "at": None}
     whatsapp.clients[session].event("receipt", kind="delivered", **facts)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not isinstance(again := await send(driver, session, "ref-1"), Sent):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     assert again == Sent(message_id, existing=True)

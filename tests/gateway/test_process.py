@@ -49,7 +49,7 @@ def _run(data_dir: Path, *arguments: str, **environment: str) -> subprocess.Comp
         cwd=data_dir,
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=60,
         check=False,
     )
 
@@ -147,7 +147,7 @@ async def test_it_ends_with_its_parent(tmp_path: Path) -> None:
     assert any(" on http" in line for line in lines)
     parent.kill()
     # The gateway holds the other end of this pipe: it ends when the gateway does.
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await parent.stdout.read()
     await parent.wait()
 

@@ -100,7 +100,7 @@ class FakeWhatsApp:
     _waiting: list[tuple[Client, Json]] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def until(self, holds: Callable[[], object], seconds: float = 15.0) -> None:
+    async def until(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds), self._changed:
             await self._changed.wait_for(holds)
 

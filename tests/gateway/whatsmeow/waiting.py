@@ -9,9 +9,11 @@ from typing import Any
 from tests.support.gateway import GatewayClient
 
 ALIVE_STATES = frozenset("RSDI")
+DEADLINE = 60.0
+"""For whatever has to happen; generous, because the machine may be slow and shared."""
 
 
-async def until(holds: Callable[[], object], seconds: float = 15.0) -> None:
+async def until(holds: Callable[[], object], seconds: float = DEADLINE) -> None:
     async with asyncio.timeout(seconds):
         while not holds():  # noqa: ASYNC110 - nobody tells when a process is gone
             await asyncio.sleep(0.01)
@@ -21,7 +23,7 @@ async def until_status(
     gateway: GatewayClient, status: str, session_id: str = "wa_1", **facts: str
 ) -> Any:
     """The session once it is so."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(DEADLINE):
         while True:
             found = await gateway.get(f"/status/{session_id}")
             if {**found, **facts, "status": status} == found:
@@ -41,4 +43,4 @@ def is_alive(pid: int) -> bool:
 async def no_survivors(pids: Callable[[], set[int]]) -> AsyncIterator[None]:
     """After the block none of the processes that it had is left."""
     yield
-    await until(lambda: not any(map(is_alive, pids())), 10)
+    await until(lambda: not any(map(is_alive, pids())))
