@@ -1,7 +1,10 @@
 """Deliveries: signed, retried over a day, never in the way of each other."""
 
+import asyncio
 import json
+import socket
 from datetime import UTC, datetime, timedelta
+from typing import NoReturn
 from uuid import UUID
 
 import pytest
@@ -231,10 +234,18 @@ async def test_a_private_address_is_not_called(desk: Desk, url: str) -> None:
     assert desk.receiver.received == []
 
 
-async def test_what_goes_wrong_on_the_way_has_a_sentence(desk: Desk, caller: Caller) -> None:
+async def nobody_knows(host: str, *_: object, **__: object) -> NoReturn:
+    raise socket.gaierror(socket.EAI_NONAME, f"{host} is not known")
+
+
+async def test_what_goes_wrong_on_the_way_has_a_sentence(
+    desk: Desk, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert await caller.call(desk.receiver.url, b"{}", {}) == Delivered(204)
     closed = await caller.call("http://127.0.0.1:9/", b"{}", {})
     assert closed == NotDelivered("The receiver cannot be reached.")
+    # What this machine's resolver would say, and how long it would take, is not known here.
+    monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", nobody_knows)
     unknown = await caller.call("http://nobody.invalid/", b"{}", {})
     assert unknown == NotDelivered("The name of the receiver is not known.")
     desk.receiver.answers.clear()
