@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 from tests.contract.scripted import ScriptedGateway, answer
+from tests.integration.db.test_announcements import hearing
 from tests.integration.groups.conftest import Phone, connect_phone, listed, many
 from tests.support.clock import ManualClock
 
-from groupline.db import RESYNC, PostgresListener
 from groupline.groups.queries import list_groups
 from groupline.groups.schemas import GroupFilter
 from groupline.groups.sync import GroupSync
@@ -312,19 +312,12 @@ async def test_a_sync_is_journaled_with_its_answer(phone: Phone) -> None:
 
 
 async def test_open_pages_are_told_after_the_commit(phone: Phone) -> None:
-    runtime = phone.runtime
-    async with runtime.announcements.subscribe() as heard:
-        listener = asyncio.create_task(PostgresListener(runtime.database, runtime.clock).run())
-        if runtime.database.dialect == "postgresql":
-            assert await anext(heard) == RESYNC
-        else:
-            listener.cancel()
+    async with hearing(phone.runtime.database) as heard:
         await phone.synced(many(3))
         told = set()
         async for announcement in heard:
             told.add((announcement.topic, announcement.subject_id))
             if ("groups", phone.number_id) in told:
                 break
-        listener.cancel()
 
     assert ("numbers", phone.number_id) in told
