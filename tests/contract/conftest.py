@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator, Callable
 
 import pytest
 import uvloop
-from tests.contract.scripted import ScriptedGateway
+from tests.contract.scripted import ScriptedGateway, silence
 
 from groupline.gateways.drivers.base import AuthScheme, Endpoint, HttpPool, Limit, Limits
 from groupline.gateways.drivers.groupline import GrouplineDriver
@@ -13,14 +13,19 @@ KEY = "a-secret-key"
 NATIVE = Capabilities(
     frozenset({Capability.CLIENT_REF, Capability.PAIRING_CODE, Capability.SIMULATOR})
 )
-IMPATIENT = Limits(
-    connect_seconds=0.3,
-    **dict.fromkeys(
-        ("probe", "connect", "status", "disconnect", "participants", "invite", "send", "lookup"),
-        Limit(0.5, 64 * 1024),
-    ),
-    groups=Limit(2.0, 256 * 1024),
-)
+
+
+def limits_of(seconds: float) -> Limits:
+    calls = ("probe", "connect", "status", "disconnect", "participants", "invite", "send", "lookup")
+    return Limits(
+        connect_seconds=seconds,
+        **dict.fromkeys(calls, Limit(seconds, 64 * 1024)),
+        groups=Limit(seconds, 256 * 1024),
+    )
+
+
+PATIENT = limits_of(60)
+IMPATIENT = limits_of(1.5)
 
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
@@ -53,7 +58,14 @@ async def gateway() -> AsyncIterator[ScriptedGateway]:
 
 
 @pytest.fixture
-def make_driver(pool: HttpPool, gateway: ScriptedGateway) -> MakeDriver:
+def limits(request: pytest.FixtureRequest) -> Limits:
+    """Who meets silence gives up soon; everybody else waits as long as a busy machine takes."""
+    case = getattr(request.node, "callspec", None)
+    return IMPATIENT if case is not None and silence in case.params.values() else PATIENT
+
+
+@pytest.fixture
+def make_driver(pool: HttpPool, gateway: ScriptedGateway, limits: Limits) -> MakeDriver:
     def make(
         *,
         url: str | None = None,
@@ -61,9 +73,10 @@ def make_driver(pool: HttpPool, gateway: ScriptedGateway) -> MakeDriver:
         auth: AuthScheme = AuthScheme.API_KEY,
         capabilities: Capabilities = NATIVE,
         http: HttpPool = pool,
+        limits: Limits = limits,
     ) -> GrouplineDriver:
         endpoint = Endpoint(url or gateway.url, key, auth)
-        return GrouplineDriver(http, endpoint, capabilities, IMPATIENT)
+        return GrouplineDriver(http, endpoint, capabilities, limits)
 
     return make
 

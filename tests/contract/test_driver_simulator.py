@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator, Iterator
 
 import aiohttp
 import pytest
-from tests.contract.conftest import IMPATIENT
+from tests.contract.conftest import IMPATIENT, PATIENT
 from tests.contract.simulator import KEY, Simulator, SimulatorProcess
 
 from groupline.errors import GatewayRefused, GatewaySessionUnknown
-from groupline.gateways.drivers.base import Endpoint, HttpPool
+from groupline.gateways.drivers.base import Endpoint, HttpPool, Limits
 from groupline.gateways.drivers.groupline import GrouplineDriver
 from groupline.gateways.outcomes import (
     Accepted,
@@ -62,16 +62,22 @@ async def simulator(process: SimulatorProcess) -> AsyncIterator[Simulator]:
 
 
 @pytest.fixture
-async def driver(pool: HttpPool, simulator: Simulator) -> GrouplineDriver:
+def limits(request: pytest.FixtureRequest) -> Limits:
+    """Who gets no answer gives up soon; everybody else waits as long as a busy machine takes."""
+    return IMPATIENT if "no_answer" in request.node.name else PATIENT
+
+
+@pytest.fixture
+async def driver(pool: HttpPool, simulator: Simulator, limits: Limits) -> GrouplineDriver:
     """With the capabilities that the simulator lists itself."""
-    return await probed(pool, simulator)
+    return await probed(pool, simulator, limits)
 
 
-async def probed(pool: HttpPool, simulator: Simulator) -> GrouplineDriver:
+async def probed(pool: HttpPool, simulator: Simulator, limits: Limits = PATIENT) -> GrouplineDriver:
     endpoint = Endpoint(simulator.process.url, KEY)
-    probe = await GrouplineDriver(pool, endpoint, Capabilities(), IMPATIENT).probe()
+    probe = await GrouplineDriver(pool, endpoint, Capabilities(), limits).probe()
     assert probe.error is None
-    return GrouplineDriver(pool, endpoint, probe.capabilities, IMPATIENT)
+    return GrouplineDriver(pool, endpoint, probe.capabilities, limits)
 
 
 @pytest.fixture
@@ -189,7 +195,7 @@ async def test_what_is_not_there_is_refused_by_its_name(
 
 async def test_a_probe_tells_a_wrong_key(pool: HttpPool, simulator: Simulator) -> None:
     endpoint = Endpoint(simulator.process.url, "another-key-entirely")
-    probe = await GrouplineDriver(pool, endpoint, Capabilities(), IMPATIENT).probe()
+    probe = await GrouplineDriver(pool, endpoint, Capabilities(), PATIENT).probe()
     assert (probe.reachable, probe.authenticated) == (True, False)
 
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.contract.conftest import IMPATIENT
+from tests.contract.conftest import PATIENT
 from tests.support.fake_whatsapp import (
     COMMUNITY,
     MORNING,
@@ -60,7 +60,7 @@ async def real_phones(tmp_path: Path, whatsapp: FakeWhatsApp) -> AsyncIterator[R
 @pytest.fixture
 async def driver(pool: HttpPool, real_phones: RunningGateway) -> GrouplineDriver:
     endpoint = Endpoint(real_phones.url, API_KEY)
-    probe = await GrouplineDriver(pool, endpoint, Capabilities(), IMPATIENT).probe()
+    probe = await GrouplineDriver(pool, endpoint, Capabilities(), PATIENT).probe()
     assert probe.error is None
     assert probe.engine == "whatsmeow"
     assert Capability.CLIENT_REF in probe.capabilities
