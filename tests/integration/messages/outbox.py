@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import select, update
+from tests.integration.messages.holding import HoldingClock
 from tests.support.app import SECRET_KEY
 from tests.support.clock import ManualClock
 from tests.support.factories import (
@@ -72,10 +73,13 @@ class Outbox:
         gateway: GatewayClient,
         gateways: Gateways,
         vault: Vault,
+        *,
+        gateway_clock: HoldingClock,
     ) -> None:
         self.database = database
         self.clock = clock
         self.gateway = gateway
+        self.gateway_clock = gateway_clock
         self.gateways = gateways
         self.vault = vault
         self.policy = Policy()
@@ -206,7 +210,7 @@ class Outbox:
     async def work(self, worker: Dispatcher | None = None) -> None:
         """Turns until nothing is left to do at this moment."""
         worker = worker or self.dispatcher
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 worker.wake.clear()
                 if await worker.run_once():
@@ -216,11 +220,12 @@ class Outbox:
                 await worker.wake.wait()
 
     async def during(self, under_way: Awaitable[object], meanwhile: Awaitable[object]) -> None:
-        """Lets the second happen while the first waits for a delayed gateway."""
+        """Lets the second happen while the gateway holds the request of the first."""
         first = asyncio.ensure_future(under_way)
-        await asyncio.sleep(0.15)
-        assert not first.done()
+        await self.gateway_clock.holds()
         await meanwhile
+        assert not first.done()
+        self.gateway_clock.let_go()
         await first
 
     async def actions(self, message_id: UUID) -> list[str]:
@@ -242,12 +247,14 @@ class Outbox:
 async def open_outbox(
     database: Database, clock: ManualClock, data_dir: Path, **gateway: Any
 ) -> AsyncIterator[Outbox]:
-    vault = Vault(SECRET_KEY)
-    async with running_gateway(data_dir) as running, HttpPool() as pool:
+    vault, held = Vault(SECRET_KEY), HoldingClock()
+    async with running_gateway(data_dir, clock=held) as running, HttpPool() as pool:
         registry = DriverRegistry(pool, Limits())
-        outbox = Outbox(database, clock, running, Gateways(registry, vault), vault)
+        gateways = Gateways(registry, vault)
+        outbox = Outbox(database, clock, running, gateways, vault, gateway_clock=held)
         await outbox.prepare(**gateway)
         try:
             yield outbox
         finally:
+            held.let_go()
             await outbox.dispatcher.drain()

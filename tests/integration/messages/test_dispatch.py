@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox
 from tests.integration.messages.refusing import unstorable
 
@@ -233,7 +234,7 @@ async def test_the_cap_of_a_gateway_holds_across_workers(outbox: Outbox) -> None
     await outbox.change(Gateway, outbox.gateway_id, max_in_flight=3)
     senders = [await outbox.add_sender(groups=1) for _ in range(6)]
     ids = [await outbox.write(sender) for sender in senders]
-    await outbox.gateway.fault("delay", route="send", seconds=0.2)
+    await outbox.gateway.fault("delay", route="send", times=3, seconds=HELD)
     other = outbox.new_worker()
 
     await outbox.dispatcher.run_once()
@@ -241,6 +242,8 @@ async def test_the_cap_of_a_gateway_holds_across_workers(outbox: Outbox) -> None
     assert outbox.dispatcher.in_flight + other.in_flight == 3
     assert (await outbox.statuses(ids)).count("sending") == 3
 
+    await outbox.gateway_clock.holds(3)
+    outbox.gateway_clock.let_go()
     await outbox.work()
     await outbox.work(other)
     assert set(await outbox.statuses(ids)) == {"sent"}
@@ -249,11 +252,11 @@ async def test_the_cap_of_a_gateway_holds_across_workers(outbox: Outbox) -> None
 async def test_draining_finishes_what_runs_and_claims_nothing_new(outbox: Outbox) -> None:
     sender = await outbox.add_sender()
     first, second = [await outbox.write(sender, group) for group in (0, 1)]
-    await outbox.gateway.fault("delay", route="send", seconds=0.2)
+    await outbox.gateway.fault("delay", route="send", times=1, seconds=HELD)
     await outbox.dispatcher.run_once()
     assert await outbox.statuses([first]) == ["sending"]
 
-    await outbox.dispatcher.drain()
+    await outbox.during(outbox.dispatcher.drain(), asyncio.sleep(0))
 
     assert await outbox.statuses([first, second]) == ["sent", "pending"]
 
@@ -262,10 +265,10 @@ async def test_a_result_waits_for_others_but_not_for_a_slow_request(outbox: Outb
     slow, quick = await outbox.add_sender(groups=1), await outbox.add_sender(groups=1)
     ids = [await outbox.write(slow), await outbox.write(quick)]
     held_up = slow.gateway_session_id
-    await outbox.gateway.fault("delay", route="send", sessionId=held_up, seconds=4)
+    await outbox.gateway.fault("delay", route="send", sessionId=held_up, seconds=HELD)
     await outbox.dispatcher.run_once()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(25):  # the slow one would have failed by then
         while await outbox.statuses(ids) != ["sending", "sent"]:
             await outbox.dispatcher.wake.wait()
             outbox.dispatcher.wake.clear()

@@ -5,6 +5,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
+from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox, Sender
 
 from groupline.messages.feedback import (
@@ -196,14 +197,16 @@ async def test_a_callback_before_the_answer_decides_when_the_answer_says_nothing
     """The lane stays taken until the request has ended: one request of a number at a time."""
     sender = await outbox.add_sender()
     first, second = [await outbox.write(sender, group) for group in (0, 1)]
-    await outbox.gateway.fault("delay", route="send", times=1, seconds=0.4)
+    await outbox.gateway.fault("delay", route="send", times=1, seconds=HELD)
     await outbox.gateway.fault(fault, route="send", times=1)
     worker = outbox.new_worker()
     await worker.run_once()
+    await outbox.gateway_clock.holds()
     about = About(client_ref=await ref(outbox, first), message_id="3EB0")
 
     assert await callback(outbox, sender, about) == "applied"
     assert await outbox.statuses([first, second]) == ["sending", "pending"]
+    outbox.gateway_clock.let_go()
     await outbox.work(worker)
 
     message = await outbox.message(first)
@@ -341,15 +344,17 @@ async def test_evidence_of_a_fenced_worker_is_kept(outbox: Outbox) -> None:
     """A slow worker's lease ended, the message was given to another: the first answer counts."""
     sender = await outbox.add_sender()
     message_id = await outbox.write(sender)
-    await outbox.gateway.fault("delay", route="send", times=1, seconds=0.3)
+    await outbox.gateway.fault("delay", route="send", times=1, seconds=HELD)
     slow = outbox.new_worker()
     await slow.run_once()
+    await outbox.gateway_clock.holds()
     async with outbox.database.writing() as session:
         message = await session.get(ScheduledWhatsappMessage, message_id)
         assert message is not None
         message.status, message.claim_token = "pending", None
         message.next_attempt_at = outbox.clock.now() + timedelta(minutes=1)
 
+    outbox.gateway_clock.let_go()
     await outbox.work(slow)
 
     settled = await outbox.message(message_id)

@@ -1,11 +1,11 @@
 """No answer, lost workers, and finding out what happened: never a second copy."""
 
-import asyncio
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from sqlalchemy import update
+from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox
 
 from groupline.journal import Actor
@@ -121,14 +121,15 @@ async def test_the_late_answer_of_a_worker_that_was_only_slow_still_counts(
 ) -> None:
     sender = await outbox.add_sender()
     message_id = await outbox.write(sender)
-    await outbox.gateway.fault("delay", route="send", times=1, seconds=0.3)
+    await outbox.gateway.fault("delay", route="send", times=1, seconds=HELD)
     slow = outbox.new_worker()
     await slow.run_once()
-    await asyncio.sleep(0)  # the request starts
+    await outbox.gateway_clock.holds()
     outbox.clock.advance(61)
     await outbox.recoverer.run_once()
     assert (await outbox.message(message_id)).status == "uncertain"
 
+    outbox.gateway_clock.let_go()
     await outbox.work(slow)
 
     assert (await outbox.message(message_id)).status == "sent"
@@ -153,7 +154,7 @@ async def test_an_answer_about_an_earlier_attempt_changes_nothing(outbox: Outbox
     message_id = await outbox.write(sender)
     await outbox.gateway.fault("reset_after", route="send", times=1)
     await outbox.work()
-    await outbox.gateway.fault("delay", route="message-status", seconds=0.4, times=1)
+    await outbox.gateway.fault("delay", route="message-status", seconds=HELD, times=1)
     outbox.clock.advance(2)
 
     async def meanwhile() -> None:

@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import event, update
 from sqlalchemy.engine import Engine
+from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import PERSON, Outbox
 from tests.integration.messages.refusing import unstorable
 from tests.support.factories import make_campaign
@@ -35,21 +36,27 @@ async def test_three_workers_send_each_message_once_one_at_a_time_and_within_the
         for n in range(MESSAGES_EACH)
         for sender in senders
     ]
-    await outbox.gateway.fault("delay", route="send", seconds=0.01)
+    await outbox.gateway.fault("delay", route="send", times=CAP, seconds=HELD)
+    await outbox.gateway.fault("delay", route="send", skip=CAP, seconds=0.01)
     workers = [outbox.new_worker() for _ in range(3)]
 
-    await asyncio.gather(*(until_empty(outbox, worker) for worker in workers))
+    async def until_it_is_used_to_the_full() -> None:
+        await outbox.gateway_clock.holds(CAP)
+        outbox.gateway_clock.let_go()
+
+    working = [until_empty(outbox, worker) for worker in workers]
+    await asyncio.gather(*working, until_it_is_used_to_the_full())
 
     assert set(await outbox.statuses(ids)) == {"sent"}
     copies = await outbox.gateway.copies()
     assert (len(copies), set(copies.values())) == (len(ids), {1})
     limits = await outbox.gateway.get("/sim/limits")
-    assert limits["peakSends"] == CAP, "used to the full, and never beyond"
+    assert limits["peakSends"] <= CAP
     assert limits["peakSendsOfAPhone"] == 1
 
 
 async def until_empty(outbox: Outbox, worker: Dispatcher) -> None:
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         while await outbox.has_work():
             worker.wake.clear()
             if not await worker.run_once():
@@ -110,7 +117,7 @@ async def test_a_message_sent_now_leaves_without_waiting_for_the_next_look(
                 actor=PERSON,
                 now=outbox.clock.now(),
             )
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             async for _ in announcements:
                 if await outbox.statuses(ids) == ["sent"]:
                     break
