@@ -1,29 +1,58 @@
 """A message that changes between the moment it is seen and the moment it is locked."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import pytest
-from sqlalchemy import update
+from sqlalchemy import text, update
 from tests.integration.messages.outbox import Outbox, Sender
 from tests.support.factories import make_campaign
 
+from groupline.db import Database
 from groupline.messages import claim as claiming
 from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
 
-SEEN_AND_NOT_LOCKED = "FROM head\n    JOIN"
+SEEN_AND_NOT_LOCKED: Final = "FROM head\n    JOIN"
+GATE: Final = 7_067
+PASS: Final = f"pg_advisory_xact_lock({GATE})"
 
 
 @pytest.fixture
 def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same statement, with a pause where its snapshot is taken and no row is locked yet."""
+    """The same statement, with a gate where its snapshot is taken and no row is locked yet."""
     known = claiming.STATEMENTS["postgresql"]
     assert any(SEEN_AND_NOT_LOCKED in each for each in known)
-    paused = "FROM (SELECT head.*, pg_sleep(0.8) FROM head) head\n    JOIN"
+    paused = f"FROM (SELECT head.*, {PASS} FROM head) head\n    JOIN"
     statements = tuple(each.replace(SEEN_AND_NOT_LOCKED, paused) for each in known)
     monkeypatch.setitem(claiming.STATEMENTS, "postgresql", statements)
+
+
+@asynccontextmanager
+async def shut_gate(database: Database) -> AsyncIterator[None]:
+    """Until the end of the block no claim passes."""
+    async with database.writing() as session:
+        await session.execute(text(f"SELECT {PASS}"))
+        yield
+
+
+async def until_one_waits(database: Database, *, at_gate: bool, waiter: asyncio.Task[Any]) -> None:
+    """For the gate, or for what another transaction has locked."""
+    kind = f"locktype = 'advisory' AND objid = {GATE}" if at_gate else "locktype <> 'advisory'"
+    waiting = text(
+        "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
+        f" WHERE datname = current_database() AND NOT granted AND {kind}"
+    )
+    async with asyncio.timeout(60):
+        while True:
+            assert not waiter.done()
+            async with database.reading() as session:
+                if await session.scalar(waiting):
+                    return
+            await asyncio.sleep(0.01)
 
 
 async def claim(outbox: Outbox, now: datetime) -> list[claiming.Claim]:
@@ -54,14 +83,10 @@ async def test_what_has_changed_meanwhile_is_not_claimed(outbox: Outbox, what: s
     sender, other = await outbox.add_sender(), await outbox.add_sender()
     message_id = await outbox.write(sender)
     now = outbox.clock.now()
-    claimed = asyncio.create_task(claim(outbox, now))
-    await asyncio.sleep(0.4)
-    async with outbox.database.writing() as session:
-        await session.execute(
-            update(ScheduledWhatsappMessage)
-            .where(ScheduledWhatsappMessage.id == message_id)
-            .values(**changes(now, other)[what])
-        )
+    async with shut_gate(outbox.database):
+        claimed = asyncio.create_task(claim(outbox, now))
+        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        await outbox.change(ScheduledWhatsappMessage, message_id, **changes(now, other)[what])
 
     assert await claimed == []
     assert (await outbox.message(message_id)).status in ("pending", "cancelled")
@@ -93,9 +118,10 @@ async def test_a_campaign_paused_between_the_look_and_the_lock_sends_nothing(
     outbox: Outbox,
 ) -> None:
     campaign_id, message_id = await campaign_message(outbox)
-    claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
-    await asyncio.sleep(0.4)
-    await pause(outbox, campaign_id)
+    async with shut_gate(outbox.database):
+        claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
+        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        await pause(outbox, campaign_id)
 
     assert await claimed == []
     assert await outbox.statuses([message_id]) == ["pending"]
@@ -111,7 +137,7 @@ async def test_a_claim_does_not_wait_for_a_pause_that_is_under_way(outbox: Outbo
             .where(NotificationCampaign.id == campaign_id)
             .values(status="paused")
         )
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             claims = await claim(outbox, outbox.clock.now())
 
     assert [each.id for each in claims] == [other]
@@ -124,10 +150,13 @@ async def test_a_pause_waits_for_the_claim_before_it(
     """Whoever is told that the campaign is paused sees everything that has left, or will."""
     campaign_id, message_id = await campaign_message(outbox)
     *steps, load = claiming.STATEMENTS["postgresql"]
-    monkeypatch.setitem(claiming.STATEMENTS, "postgresql", (*steps, "SELECT pg_sleep(0.8)", load))
-    claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
-    await asyncio.sleep(0.4)
+    monkeypatch.setitem(claiming.STATEMENTS, "postgresql", (*steps, f"SELECT {PASS}", load))
+    async with shut_gate(outbox.database):
+        claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
+        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        pausing = asyncio.create_task(pause(outbox, campaign_id))
+        await until_one_waits(outbox.database, at_gate=False, waiter=pausing)
 
-    await pause(outbox, campaign_id)
+    await pausing
     assert await outbox.statuses([message_id]) == ["sending"]
     assert [each.id for each in await claimed] == [message_id]
