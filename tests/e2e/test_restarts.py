@@ -106,7 +106,10 @@ def _fired(simulator: Simulator, fault: int) -> bool:
 
 
 def test_a_killed_main_process_leaves_no_orphan_and_loses_nothing(working: Working) -> None:
+    delay = {"kind": "delay", "route": "send", "skip": 1, "times": 1, "seconds": 5}
+    fault = working.simulator.post("/sim/faults", delay, expect=201)["id"]
     sent = send(working.api, working.number_id, working.group_ids[:8], "eight groups")
+    until("the second is in flight", lambda: _fired(working.simulator, fault))
     working.process.kill()
     until("the gateway has followed its parent", lambda: working.process.members() == [])
     assert not answers(f"http://127.0.0.1:{working.place.gateway_port}/health")
