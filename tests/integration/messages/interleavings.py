@@ -108,6 +108,8 @@ class World(RuleBasedStateMachine):
         self.carried: set[tuple[UUID, str]] = set()
         self.ids: list[UUID] = []
         self.sessions: list[tuple[UUID, str]] = []
+        self.known: list[ScheduledWhatsappMessage] | None = None
+        """What was read of the messages since the last write."""
 
     def teardown(self) -> None:
         self.loop.run_until_complete(self.database.dispose())
@@ -119,13 +121,21 @@ class World(RuleBasedStateMachine):
             async with self.database.writing() as session:
                 return await work(session)
 
-        return self.loop.run_until_complete(in_transaction())
+        return self.carry_out(in_transaction())
+
+    def carry_out(self, work: Coroutine[Any, Any, T]) -> T:
+        self.known = None
+        return self.loop.run_until_complete(work)
 
     def rows(self) -> list[ScheduledWhatsappMessage]:
-        async def read(session: AsyncSession) -> list[ScheduledWhatsappMessage]:
-            return list(await session.scalars(select(ScheduledWhatsappMessage)))
+        async def read() -> list[ScheduledWhatsappMessage]:
+            statement = select(ScheduledWhatsappMessage).order_by(ScheduledWhatsappMessage.id)
+            async with self.database.reading() as session:
+                return list(await session.scalars(statement))
 
-        return self.write(read)
+        if self.known is None:
+            self.known = self.loop.run_until_complete(read())
+        return self.known
 
     @initialize(knows_references=st.tuples(st.booleans(), st.booleans()))
     def fill(self, knows_references: tuple[bool, bool]) -> None:
@@ -200,7 +210,7 @@ class World(RuleBasedStateMachine):
     def claim(self, fates: list[str]) -> None:
         """A worker takes what is due, and its requests start."""
         self.now += timedelta(seconds=1)  # two attempts never begin in the same second
-        claims = self.loop.run_until_complete(
+        claims = self.carry_out(
             claim(
                 self.database,
                 worker="w",
@@ -248,7 +258,7 @@ class World(RuleBasedStateMachine):
         self.write(lambda session: settle(session, [result], now=self.now, policy=POLICY))
 
     def store_sent(self, result: Result) -> bool:
-        return self.loop.run_until_complete(store_sent(self.database, [result], self.now))
+        return self.carry_out(store_sent(self.database, [result], self.now))
 
     def truthful(self, request: Request) -> list[SendOutcome]:
         unclear: list[SendOutcome] = [
