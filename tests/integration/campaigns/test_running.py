@@ -399,7 +399,7 @@ async def test_eight_campaigns_and_three_workers_make_one_copy_each(
             await loop.run_once()
         await worker.drain()
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         await asyncio.gather(*map(until_ended, workers, loops))
 
     copies = await outbox.gateway.copies()
@@ -434,7 +434,7 @@ async def test_pausing_cancelling_and_sending_at_once_never_wait_for_each_other(
             await asyncio.sleep(0.01)
         await running.act(actions.cancel, campaign_id)
 
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(100):
         sending = [asyncio.create_task(send(worker)) for worker in workers]
         await asyncio.gather(*map(disturb, made))
         stop.set()

@@ -41,7 +41,7 @@ async def no_such_host(host: str) -> Sequence[str]:
     raise OSError(f"{host} cannot be resolved")
 
 
-POLICY = MediaPolicy(resolve=no_such_host, seconds=1)
+POLICY = MediaPolicy(resolve=no_such_host)
 
 
 @pytest.fixture
