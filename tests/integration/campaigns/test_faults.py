@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
+import pytest
 from sqlalchemy import func, select
 from tests.integration.messages.fault_campaign import ROOT, SEED, Campaign
 from tests.integration.messages.outbox import OWN_CAPABILITIES, PERSON
@@ -151,6 +152,7 @@ async def until(database: Database, left: int) -> None:
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.timeout(300)
 async def test_each_group_gets_one_copy_and_the_end_is_told_once(
     database: Database, database_url: str, tmp_path: Path
 ) -> None:
