@@ -43,6 +43,8 @@ class ContractGateway:
     """What it says of them beside its sessions."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     """What ``POST /send`` was sent, for sessions that are connected."""
+    loop: asyncio.AbstractEventLoop | None = None
+    """In which it runs."""
 
     def says(self, sid: str, status: str, **more: Any) -> None:
         self.statuses[sid] = (200, {"status": status, **more})
@@ -55,6 +57,16 @@ class ContractGateway:
 
     def count(self, call: str, sid: str | None = None) -> int:
         return sum(1 for name, named in self.calls if name == call and sid in (None, named))
+
+    def do(self, *steps: Callable[[], object]) -> None:
+        """From another thread: all of them between two of its answers."""
+
+        async def take_them() -> None:
+            for step in steps:
+                step()
+
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(take_them(), self.loop).result()
 
     # --- the server
 
@@ -142,7 +154,7 @@ def _json(answer: tuple[int, Any]) -> web.Response:
 
 @asynccontextmanager
 async def contract_gateway() -> AsyncIterator[ContractGateway]:
-    gateway = ContractGateway()
+    gateway = ContractGateway(loop=asyncio.get_running_loop())
     gateway.answers.set()
     app = web.Application()
     app.router.add_get("/health", gateway._health)
