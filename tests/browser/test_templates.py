@@ -7,6 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 from tests.browser.conftest import Visit
 from tests.browser.house import House
+from tests.support.api import until
 from tests.support.browser import DESKTOP, PHONE, Visitor, overflow, violations
 
 pytestmark = pytest.mark.browser
@@ -151,18 +152,18 @@ def test_steps_are_moved_added_and_removed_without_javascript(
     me = operator(house, visit, javascript=False)
     page = me.go(f"/sequences/{sequence['id']}")
     page.get_by_role("button", name="Move “Hello” down").nth(0).click()
-    assert stored_order(house, sequence)[:2] == [
-        "10 minutes before the start",
-        "1 hour before the start",
-    ]
+    moved = ["10 minutes before the start", "1 hour before the start"]
+    until("the step is moved", lambda: stored_order(house, sequence)[:2] == moved)
     page.get_by_label("Template", exact=True).select_option("Hello")
     page.get_by_label("When", exact=True).select_option("At a time of day")
     page.get_by_label("Day", exact=True).select_option("The day before")
     page.get_by_label("Time", exact=True).fill("09:30")
     page.get_by_role("button", name="Add the step").click()
+    until("the step is added", lambda: len(stored_order(house, sequence)) == 4)
     assert stored_order(house, sequence)[3] == "the day before, at 09:30"
+    expect(page.get_by_role("button", name="Remove “Hello”")).to_have_count(4)
     page.get_by_role("button", name="Remove “Hello”").nth(3).click()
-    assert len(stored_order(house, sequence)) == 3
+    until("the step is removed", lambda: len(stored_order(house, sequence)) == 3)
 
     page = me.go("/templates/new")
     page.get_by_label("Text", exact=True).fill("*{event_title}*")
