@@ -67,7 +67,7 @@ async def test_after_a_kill_a_person_can_sync_again_within_seconds(
 async def test_after_a_kill_the_worker_syncs_by_itself_as_soon_as_it_can(
     phone: Phone, clock: ManualClock
 ) -> None:
-    await ask_for_sync(phone)
+    await ask_for_sync(phone, clock.now())
     loop = GroupSyncLoop(phone.runtime.database, phone.sync, clock)
     await turn(loop)
     assert await phone.saved() == {}

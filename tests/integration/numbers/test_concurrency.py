@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -28,7 +28,9 @@ async def report(desk: Desk, database_url: str, sessions: list[UUID]) -> None:
         )
         for _ in range(PROCESSES)
     ]
+    now = desk.clock.now() + timedelta(minutes=1)
     order = {
+        "ahead": (now - datetime.now(UTC)).total_seconds(),
         "organization": str(desk.organization_id),
         "gateway": str(desk.gateway_id),
         "phone": PHONE,
