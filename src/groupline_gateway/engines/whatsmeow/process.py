@@ -70,8 +70,22 @@ class WorkerProcess:
         cls, client: str, heard: Callable[[Frame], None], *, own_proxy: bool = False
     ) -> "WorkerProcess":
         """Always a fresh interpreter, never a fork of this one."""
+        starting = asyncio.ensure_future(cls._start(client, heard, own_proxy=own_proxy))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            # Half started it would belong to nobody.
+            with contextlib.suppress(OSError):
+                await (await starting).kill()
+            raise
+
+    @classmethod
+    async def _start(
+        cls, client: str, heard: Callable[[Frame], None], *, own_proxy: bool
+    ) -> "WorkerProcess":
         ours, theirs = socket.socketpair()
-        with theirs:
+        with contextlib.ExitStack() as until_started, theirs:
+            until_started.callback(ours.close)
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -86,6 +100,7 @@ class WorkerProcess:
                 # The interrupt key of a terminal is for the gateway, which then ends its workers.
                 start_new_session=True,
             )
+            until_started.pop_all()
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_FRAME)
         return cls(process, reader, writer, heard)
