@@ -99,6 +99,7 @@ class FakeWhatsApp:
     """The library cannot store what it sends."""
     _waiting: list[tuple[Client, Json]] = field(default_factory=list)
     _changed: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def until(self, holds: Callable[[], object], seconds: float = 60.0) -> None:
         async with asyncio.timeout(seconds), self._changed:
@@ -123,8 +124,16 @@ class FakeWhatsApp:
         """How many copies of a text WhatsApp got."""
         return sum(message["text"] == text for message in self.wire)
 
+    async def hang_up(self) -> None:
+        """Also on workers that are dead: nothing stays open for a later test to trip over."""
+        for writer in self._writers:
+            writer.close()
+        closed = [writer.wait_closed() for writer in self._writers]
+        await asyncio.gather(*closed, return_exceptions=True)
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         client: Client | None = None
+        self._writers.append(writer)
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 message = json.loads(line)
@@ -196,5 +205,4 @@ async def fake_whatsapp(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[FakeWh
             yield fake
         finally:
             server.close()
-            for client in list(fake.clients.values()):
-                client.writer.close()
+            await fake.hang_up()
