@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.support.processes import Installation
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PASSWORD = "a password typed by a test"
 

@@ -20,7 +20,7 @@ from tests.support.api import (
 )
 from tests.support.processes import Installation, Process, installation
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 PASSWORD = "a password typed by a test"
 TEXT = "We start in *ten minutes*, says the end-to-end test."

@@ -7,7 +7,7 @@ from tests.support.api import STUDIO, Api, Simulator, pair, sync, until
 from tests.support.evening import Evening, Json
 from tests.support.processes import Installation
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize("unlinked_first", [True, False], ids=["removed", "linked twice"])

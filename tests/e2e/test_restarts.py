@@ -25,7 +25,7 @@ from tests.support.processes import Installation, Process
 
 from groupline.models import ScheduledWhatsappMessage as Message
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 TRUE_MEANWHILE = {"gateway_unreachable", "verifying", "connected"}
 """Of a phone that stays linked; "verifying" where the last proof has become old."""

@@ -15,7 +15,7 @@ from tests.support.api import send, until
 from tests.support.factories import make_campaign, make_event
 from tests.support.scripted_gateway import Failure
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])

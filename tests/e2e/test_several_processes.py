@@ -10,7 +10,7 @@ from tests.support.databases import Postgres
 from tests.support.gateway import API_KEY, WEBHOOK_SECRET
 from tests.support.processes import Installation
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.fixture

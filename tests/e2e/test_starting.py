@@ -8,7 +8,7 @@ from tests.support.api import answers
 from tests.support.ports import free_port
 from tests.support.processes import Installation
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 
 
 @pytest.mark.parametrize(
