@@ -1,8 +1,10 @@
 """The same sends as jobs of two well-known queues on PostgreSQL, each as its documentation has it.
 
-``python -m bench._outbox_rivals pgqueuer|procrastinate GATEWAY MESSAGES`` prints the seconds.
+``python -m bench._outbox_rivals pgqueuer GATEWAY START_AT`` works off what ``enqueue MESSAGES`` put
+there, ``procrastinate GATEWAY MESSAGES`` does both. Each prints its seconds.
 """
 
+import asyncio
 import json
 import logging
 import os
@@ -23,28 +25,35 @@ from bench._outbox_child import IN_FLIGHT, post
 BATCH = 100  # the best of 10, 100 and 500
 
 
-async def pgqueuer(url: str, gateway_url: str, messages: int) -> float:
-    connection = await asyncpg.connect(url)
-    driver = AsyncpgDriver(connection)
-    queries = Queries(driver)
-    await queries.install()
-    await queries.enqueue(["send"] * messages, [b"{}"] * messages, [0] * messages)
-    queue = PgQueuer(driver)
-    async with _client() as session:
+async def enqueue(url: str, messages: int) -> float:
+    """For any number of pgqueuers."""
+    async with _connection(url) as connection:
+        queries = Queries(AsyncpgDriver(connection))
+        await queries.install()
+        await queries.enqueue(["send"] * messages, [b"{}"] * messages, [0] * messages)
+    return 0.0
+
+
+async def pgqueuer(url: str, gateway_url: str, start_at: float) -> float:
+    async with _connection(url) as connection, _client() as session:
+        queue = PgQueuer(AsyncpgDriver(connection))
 
         @queue.entrypoint("send")
         async def send(_job: Job) -> None:
             await post(session, gateway_url)
 
+        await asyncio.sleep(max(0.0, start_at - time.time()))
         started = time.perf_counter()
         await queue.run(
             batch_size=BATCH, mode=QueueExecutionMode.drain, max_concurrent_tasks=IN_FLIGHT * 2
         )
-        seconds = time.perf_counter() - started
-    left = await connection.fetchval("SELECT count(*) FROM pgqueuer")
-    await connection.close()
-    assert left == 0, "pgqueuer left jobs behind"
-    return seconds
+        return time.perf_counter() - started
+
+
+async def left(url: str) -> float:
+    """How many jobs of pgqueuer nobody has done."""
+    async with _connection(url) as connection:
+        return float(await connection.fetchval("SELECT count(*) FROM pgqueuer"))
 
 
 async def procrastinate(url: str, gateway_url: str, messages: int) -> float:
@@ -64,6 +73,15 @@ async def procrastinate(url: str, gateway_url: str, messages: int) -> float:
 
 
 @asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[asyncpg.Connection]:
+    connection = await asyncpg.connect(url)
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+@asynccontextmanager
 async def _client() -> AsyncIterator[aiohttp.ClientSession]:
     connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
     async with aiohttp.ClientSession(connector=connector) as session:
@@ -72,9 +90,18 @@ async def _client() -> AsyncIterator[aiohttp.ClientSession]:
 
 def main() -> float:
     logging.disable(logging.WARNING)  # what is measured is not the log
-    name, gateway_url, messages = sys.argv[1:]
-    rival = {"pgqueuer": pgqueuer, "procrastinate": procrastinate}[name]
-    return uvloop.run(rival(os.environ["BENCH_DATABASE_URL"], gateway_url, int(messages)))
+    kind, *given = sys.argv[1:]
+    url = os.environ["BENCH_DATABASE_URL"]
+    match kind:
+        case "enqueue":
+            return uvloop.run(enqueue(url, int(given[0])))
+        case "pgqueuer":
+            return uvloop.run(pgqueuer(url, given[0], float(given[1])))
+        case "left":
+            return uvloop.run(left(url))
+        case "procrastinate":
+            return uvloop.run(procrastinate(url, given[0], int(given[1])))
+    raise SystemExit(f"no such rival: {kind}")
 
 
 if __name__ == "__main__":

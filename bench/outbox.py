@@ -24,6 +24,7 @@ SLOW_MESSAGES = 2_000
 """Enough to know the rate of a queue that takes a millisecond a job."""
 TARGET_OF_FLOOR = 0.5
 TARGET_OF_TWO = 1.5
+_RIVALS = "bench._outbox_rivals"
 
 Opened = Callable[[], AbstractContextManager[str]]
 Round = Mapping[str, float]
@@ -46,6 +47,9 @@ def _measure() -> list[Figure]:
         _figure(rounds, "the same on PostgreSQL", one, "pgqueuer", 1.0),
         _figure(rounds, "the same on PostgreSQL", one, "procrastinate", 1.0),
         _figure(rounds, "two workers, PostgreSQL", "two workers", one, TARGET_OF_TWO),
+        _figure(
+            rounds, "what this machine gives to two of another queue", "two pgqueuers", "pgqueuer"
+        ),
     ]
 
 
@@ -58,23 +62,38 @@ def _round(gateway: str, server: Postgres) -> Round:
         "SQLite": _rate(sqlite_file, gateway),
         "PostgreSQL": _rate(postgres, gateway),
         "two workers": _rate(postgres, gateway, processes=2),
-        "pgqueuer": _rival("pgqueuer", server, gateway, MESSAGES),
-        "procrastinate": _rival("procrastinate", server, gateway, SLOW_MESSAGES),
+        "pgqueuer": _pgqueuer(server, gateway),
+        "two pgqueuers": _pgqueuer(server, gateway, processes=2),
+        "procrastinate": _procrastinate(server, gateway),
     }
 
 
-def _figure(rounds: list[Round], what: str, ours: str, against: str, limit: float) -> Figure:
+def _figure(
+    rounds: list[Round], what: str, ours: str, against: str, limit: float | None = None
+) -> Figure:
     by_ratio = sorted(rounds, key=lambda each: each[ours] / each[against])
     middle = by_ratio[len(by_ratio) // 2]
     return Figure(what, middle[ours], middle[against], "/s", against, limit, "above")
 
 
-def _rival(name: str, server: Postgres, gateway: str, messages: int) -> float:
+def _pgqueuer(server: Postgres, gateway: str, *, processes: int = 1) -> float:
     with server.empty() as url:
-        started = _start(
-            name, gateway, str(messages), module="bench._outbox_rivals", BENCH_DATABASE_URL=url
+        asked = {"module": _RIVALS, "BENCH_DATABASE_URL": url}
+        _finish(_start("enqueue", str(MESSAGES), **asked))
+        start_at = str(time.time() + 2.0)
+        running = [_start("pgqueuer", gateway, start_at, **asked) for _ in range(processes)]
+        seconds = max(_finish(each) for each in running)
+        if _finish(_start("left", **asked)) != 0:
+            raise AssertionError("pgqueuer left jobs behind")
+    return MESSAGES / seconds
+
+
+def _procrastinate(server: Postgres, gateway: str) -> float:
+    with server.empty() as url:
+        asked = {"module": _RIVALS, "BENCH_DATABASE_URL": url}
+        return SLOW_MESSAGES / _finish(
+            _start("procrastinate", gateway, str(SLOW_MESSAGES), **asked)
         )
-        return messages / _finish(started)
 
 
 def _rate(opened: Opened, gateway: str, *, processes: int = 1) -> float:
