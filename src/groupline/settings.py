@@ -5,7 +5,7 @@ import os
 import secrets
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, AnyHttpUrl, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -13,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 LogFormat = Literal["auto", "console", "json"]
 
 PREFIX = "GROUPLINE_"
+DEFAULT_PACE_SECONDS: Final = 1.0
 _SECRET_KEY_FILE = "secret_key"
 _DATABASE_SCHEMES = ("sqlite:", "postgresql:", "postgresql+psycopg:", "postgres:")
 
@@ -95,8 +96,9 @@ class Settings(BaseSettings):
         int, Field(ge=1, le=1000, description="Failed logins per 15 minutes before a pause")
     ] = 10
     pace_seconds: Annotated[
-        float, Field(ge=0, le=3600, description="Default pause between two messages of a number")
-    ] = 1.0
+        float,
+        Field(ge=0, le=3600, description="Pause between two messages of a new number"),
+    ] = DEFAULT_PACE_SECONDS
     verify_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How often each session is verified")
     ] = 60.0

@@ -101,7 +101,7 @@ def test_settings_and_version_tell_all_but_the_secrets(place: Installation) -> N
     assert shown["GROUPLINE_SECRET_KEY"] == "(set)"
     assert shown["GROUPLINE_GATEWAY_MAX_SESSIONS"] == "50"
     listed = place.run("settings")
-    assert "Default pause between two messages" in listed.out
+    assert "Pause between two messages of a new number" in listed.out
     assert secret not in listed.out + listed.err
     version = place.run("version", "--json").json
     assert version["build"].startswith(version["version"])

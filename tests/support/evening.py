@@ -10,7 +10,7 @@ from tests.support.api import Api, sendable_groups
 from tests.support.databases import in_database
 from tests.support.processes import Installation
 
-from groupline.models import NotificationCampaign, ScheduledWhatsappMessage, WhatsappNumber
+from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
 
 Json = Any
 
@@ -69,7 +69,7 @@ class Evening:
         return f"/campaigns/{made['id']}"
 
     def comes(self) -> None:
-        """What was planned is due, and neither number nor campaign takes its time any longer."""
+        """What was planned is due, and the campaign has no reason to wait any longer."""
         message, campaign = ScheduledWhatsappMessage, NotificationCampaign
 
         async def write(session: AsyncSession) -> None:
@@ -77,7 +77,6 @@ class Evening:
             now = datetime.now(UTC)
             await session.execute(update(message).where(*waits).values(scheduled_for=now))
             await session.execute(update(campaign).values(delay_seconds=0, next_send_at=None))
-            await session.execute(update(WhatsappNumber).values(pace_seconds=0))
 
         in_database(self.place.database_url, write)
 

@@ -47,7 +47,8 @@ async def _take(runtime: Runtime, gateway_id: UUID, report: Report) -> dict[str,
     async with runtime.database.writing() as session:
         event_id = await store.keep(session, gateway_id, report, now)
     if event_id is not None:
-        await process_event(runtime.database, event_id, now)
+        pace = runtime.settings.pace_seconds
+        await process_event(runtime.database, event_id, now, pace_seconds=pace)
     return {"success": True}
 
 

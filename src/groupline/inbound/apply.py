@@ -16,20 +16,29 @@ from groupline.messages.feedback import (
     apply_send_callback,
 )
 from groupline.models import InboundEvent, InboundKind, InboundOutcome, ReceiptKind
-from groupline.numbers.readings import apply_status_event
+from groupline.numbers.status_events import apply_status_event
 
 _Handler = Callable[[AsyncSession, InboundEvent, str, datetime], Awaitable[InboundOutcome]]
 
 
-async def apply_event(session: AsyncSession, event: InboundEvent, now: datetime) -> InboundOutcome:
-    """Applies the event to what is stored, in the caller's transaction."""
+async def apply_event(
+    session: AsyncSession, event: InboundEvent, now: datetime, *, pace_seconds: float
+) -> InboundOutcome:
+    """Applies the event to what is stored, in the caller's transaction. A number that is new by it
+    gets this pace."""
     if event.gateway_session_id is None:
         return "invalid"
+    if event.kind == "status":
+        return await _status(session, event, event.gateway_session_id, now, pace_seconds)
     return await _HANDLERS[event.kind](session, event, event.gateway_session_id, now)
 
 
 async def _status(
-    session: AsyncSession, event: InboundEvent, session_name: str, now: datetime
+    session: AsyncSession,
+    event: InboundEvent,
+    session_name: str,
+    now: datetime,
+    pace_seconds: float,
 ) -> InboundOutcome:
     word = text_of(event.payload, "status")
     if word is None:
@@ -47,6 +56,7 @@ async def _status(
         at=event.occurred_at or event.received_at,
         is_dated=event.occurred_at is not None,
         now=now,
+        pace_seconds=pace_seconds,
     )
 
 
@@ -130,7 +140,6 @@ async def _not_understood(
 _FATES: dict[str, Literal["sent", "failed"]] = {"message_sent": "sent", "message_failed": "failed"}
 _RECEIPTS: dict[str, ReceiptKind] = {"read": "read", "delivered": "delivered"}
 _HANDLERS: dict[InboundKind, _Handler] = {
-    "status": _status,
     "send_callback": _send_callback,
     "message_error": _message_error,
     "receipt": _receipt,

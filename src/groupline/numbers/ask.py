@@ -54,7 +54,8 @@ async def verify_session(
         else:
             await note_failed_session(context, target, reading)
         raise error_of(reading)
-    word = Word(reading, at, context.clock.now(), actor=actor)
+    now, pace = context.clock.now(), context.pace_seconds
+    word = Word(reading, at, now, actor=actor, pace_seconds=pace)
     applied = await apply_and_schedule(context, target, word)
     if applied.fresh_pairing is not None:
         await start_pairing(context, Target(applied.fresh_pairing, target.gateway))

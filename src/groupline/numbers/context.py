@@ -11,7 +11,7 @@ from typing import Protocol, Self
 from groupline.clock import Clock
 from groupline.db import Database
 from groupline.gateways.service import Gateways
-from groupline.settings import Settings
+from groupline.settings import DEFAULT_PACE_SECONDS, Settings
 from groupline.vault import Vault
 
 
@@ -37,6 +37,8 @@ class Context:
     vault: Vault
     clock: Clock
     verify_every: timedelta = timedelta(seconds=60)
+    pace_seconds: float = DEFAULT_PACE_SECONDS
+    """Of numbers that are new."""
     roll: Callable[[], float] = random.random
     """Jitter: between 0 and 1."""
 
@@ -48,4 +50,5 @@ class Context:
             vault=parts.vault,
             clock=parts.clock,
             verify_every=timedelta(seconds=parts.settings.verify_seconds),
+            pace_seconds=parts.settings.pace_seconds,
         )

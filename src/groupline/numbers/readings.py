@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal, assert_never
+from typing import assert_never
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.db import announce
-from groupline.gateways.drivers import groupline_session
 from groupline.gateways.outcomes import SessionConnected, SessionReading
 from groupline.ids import new_id
 from groupline.journal import Actor
@@ -34,6 +33,7 @@ from groupline.numbers.rules import (
 )
 from groupline.numbers.takeover import Report, Takeover, take_over
 from groupline.numbers.transitions import end_session, is_pending, leave_pairing, request_logout
+from groupline.settings import DEFAULT_PACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Word:
     source: StatusSource = "gateway"
     actor: Actor = GATEWAY
     knows_restrictions: bool = False
+    pace_seconds: float = DEFAULT_PACE_SECONDS
+    """Of a number that is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +191,7 @@ async def _connect(
         actor=word.actor,
         restriction=decision.restriction,
         knows_restrictions=word.knows_restrictions,
+        pace_seconds=word.pace_seconds,
     )
     done = await take_over(session, row.organization_id, row.id, report)
     return Applied(decision, done.session, takeover=done)
@@ -351,46 +354,3 @@ async def _announce(session: AsyncSession, row: WhatsappSession) -> None:
         await announce(
             session, "numbers", organization_id=organization_id, subject_id=row.number_id
         )
-
-
-# --- webhooks -------------------------------------------------------------------------------
-
-
-async def apply_status_event(
-    session: AsyncSession,
-    *,
-    gateway_id: UUID,
-    gateway_session_id: str,
-    status_word: str,
-    phone: str | None,
-    at: datetime,
-    now: datetime,
-    is_dated: bool = True,
-    reason: str | None = None,
-    detail: str | None = None,
-    restriction: object = None,
-    knows_restrictions: bool = False,
-) -> Literal["applied", "outdated", "unmatched", "ambiguous", "invalid"]:
-    """A status webhook. Unmatched: no session of that name is known (yet). Ambiguous: it does not
-    say when, so the gateway is asked.
-
-    The gateway's clock may be wrong: an event is never newer than its arrival.
-    """
-    row = await queries.session_by_gateway_id(session, gateway_id, gateway_session_id)
-    if row is None:
-        return "unmatched"
-    said = {"status": status_word, "phoneNumber": phone, "reason": reason, "detail": detail}
-    reading = groupline_session.reading({**said, "restriction": restriction})
-    if reading is None:
-        return "invalid"
-    word = Word(
-        reading, min(at, now), now, is_dated, "webhook", knows_restrictions=knows_restrictions
-    )
-    applied = await apply_reading(session, row.organization_id, row.id, word)
-    match applied.decision:
-        case Outdated():
-            return "outdated"
-        case Hint():
-            return "ambiguous"
-        case _:
-            return "applied"

@@ -24,6 +24,7 @@ from groupline.numbers import queries
 from groupline.numbers.account import note_restriction, record_end, record_of_number
 from groupline.numbers.rules import Pairing
 from groupline.numbers.transitions import end_session, leave_pairing, request_logout
+from groupline.settings import DEFAULT_PACE_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,8 @@ class Report:
     restriction: Restriction | None = None
     knows_restrictions: bool = False
     """Whether the absence of a restriction means that there is none."""
+    pace_seconds: float = DEFAULT_PACE_SECONDS
+    """Of a number that is new."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ async def take_over(
     phone = normalise_phone(report.phone)
     await queries.lock_phone(session, organization_id, phone)
     row = await queries.lock_session(session, organization_id, session_id)
-    number = await _number_of(session, row, phone, report.now)
+    number = await _number_of(session, row, phone, report)
     if row.number_id is not None and row.number_id != number.id:
         row = await _give_to_other_phone(session, row, number, report)
     others = await queries.other_sessions(session, row, number.id)
@@ -86,7 +89,7 @@ async def take_over(
 
 
 async def _number_of(
-    session: AsyncSession, row: WhatsappSession, phone: str, now: datetime
+    session: AsyncSession, row: WhatsappSession, phone: str, report: Report
 ) -> WhatsappNumber:
     """A number that is new is called as its pairing was."""
     number = await queries.find_number(session, row.organization_id, phone)
@@ -96,7 +99,8 @@ async def _number_of(
             organization_id=row.organization_id,
             phone_number=phone,
             display_name=row.label,
-            created_at=now,
+            pace_seconds=report.pace_seconds,
+            created_at=report.now,
         )
         session.add(number)
         await session.flush()

@@ -171,7 +171,8 @@ class Verifier:
         reading = await ask(self._context, target)
         if isinstance(reading, ReadingFailed):
             return reading
-        word = Word(reading, at, self._context.clock.now())
+        now, pace = self._context.clock.now(), self._context.pace_seconds
+        word = Word(reading, at, now, pace_seconds=pace)
         async with self._writes:
             applied = await apply_and_schedule(self._context, target, word)
         if applied.fresh_pairing is not None:

@@ -70,7 +70,7 @@ async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
 async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     """The loops on this runtime; leaving it lets them finish what they hold."""
     watch = GatewayWatch(runtime.database, runtime.gateways, runtime.clock)
-    replay = Replay(runtime.database, runtime.clock)
+    replay = Replay(runtime.database, runtime.clock, pace_seconds=runtime.settings.pace_seconds)
     housekeeping = Housekeeping(runtime.database, runtime.clock)
     preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
     numbers = Context.of(runtime)

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from groupline.db import Announcements, Database
 from groupline.gateways.outcomes import SessionConnected
-from groupline.numbers.readings import Word, apply_reading, apply_status_event
+from groupline.numbers.readings import Word, apply_reading
+from groupline.numbers.status_events import apply_status_event
 
 
 async def main(url: str) -> None:

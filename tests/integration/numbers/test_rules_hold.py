@@ -37,8 +37,8 @@ from groupline.gateways.drivers.base import HttpPool
 from groupline.models import Event, WhatsappSession
 from groupline.numbers import service
 from groupline.numbers.history import clean_up, delete_session
-from groupline.numbers.readings import apply_status_event
 from groupline.numbers.rules import Pairing
+from groupline.numbers.status_events import apply_status_event
 
 _T = TypeVar("_T")
 MakeDatabase = Callable[[], AbstractContextManager[str]]

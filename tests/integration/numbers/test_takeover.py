@@ -30,7 +30,8 @@ from groupline.models import (
     SessionStatus,
     WhatsappMembership,
 )
-from groupline.numbers.readings import Word, apply_reading, apply_status_event
+from groupline.numbers.readings import Word, apply_reading
+from groupline.numbers.status_events import apply_status_event
 from groupline.numbers.takeover import Report, Takeover, take_over
 
 COUNTS = {
