@@ -24,12 +24,23 @@ _POLICY: Final = Policy()
 
 _CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
 
-_DUE: Final = """m.status = 'pending' AND m.scheduled_for <= :now
-      AND (m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
+_OPEN: Final = """(m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
       AND (m.expires_at IS NULL OR m.expires_at > :now)"""
 
+# Of rows that were just written PostgreSQL knows nothing, and takes them for few: an index of all
+# that is due, or pending, then looks as good as the one that leads to a single row. So what is due
+# is asked in a way in which none of these is of use: of a row at hand with IS TRUE, and of a lane
+# as the end of a row. SQLite chooses without such guesses.
+_STILL_DUE: Final = f"""(m.status = 'pending' AND m.scheduled_for <= :now
+      AND {_OPEN}) IS TRUE"""
+_BY_NOW: Final = {
+    "sqlite": "m.scheduled_for <= :now",
+    "postgresql": "(m.number_id, m.priority, m.scheduled_for)"
+    " <= (lane.number_id, {priority}, :now)",
+}
+
 # An attempt that may still arrive is only repeated where its reference is known.
-_READY: Final = """{due}
+_READY: Final = f"""{_OPEN}
       AND (m.gateway_id IS NULL OR m.gateway_id = lane.gateway_id
            OR m.request_started_at <= :over)
       AND (m.campaign_id IS NULL OR NOT EXISTS (
@@ -41,14 +52,14 @@ _READY: Final = """{due}
 # being paused at this moment is left alone. So nothing is claimed once a pause is committed.
 _RUNNING: Final = """
     SELECT c.id FROM notification_campaigns c
-    WHERE c.id IN (SELECT m.campaign_id FROM ranked
-                   JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id)
+    WHERE c.id IN (SELECT campaign_id FROM ranked)
       AND c.status NOT IN ('draft', 'paused', 'cancelled') {sharing}"""
 
 # Asked per priority, so that each question is one look into the index of the lane: a queue of
 # later messages in front of a due one is never walked through.
 _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
-      WHERE m.number_id = lane.number_id AND m.priority = {priority} AND {ready}
+      WHERE m.number_id = lane.number_id AND m.priority = {priority}
+        AND m.status = 'pending' AND {by_now} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
 # A message may change between the snapshot and its lock: what can change is asked of the locked row
@@ -76,6 +87,7 @@ flying AS (
 ranked AS (
     SELECT head.message_id, head.number_id, head.session_id, head.gateway_id,
            head.gateway_session_id, head.carries_ref, m.priority, m.scheduled_for,
+           m.campaign_id,
            head.max_in_flight - COALESCE(flying.requests, 0) AS free,
            row_number() OVER (PARTITION BY head.gateway_id
                               ORDER BY m.priority, m.scheduled_for, m.id) AS place
@@ -88,7 +100,7 @@ picked AS MATERIALIZED (
     SELECT m.id AS message_id, ranked.session_id AS by_session, ranked.gateway_id AS to_gateway,
            ranked.gateway_session_id AS session_name, ranked.carries_ref
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
-    WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {due}
+    WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {still_due}
       AND (m.campaign_id IS NULL OR m.campaign_id IN (SELECT id FROM running))
     ORDER BY ranked.priority, ranked.scheduled_for, m.id
     LIMIT :limit {locking}
@@ -112,12 +124,15 @@ _KEEPS_REFS: Final = {
 
 def claim_sql(dialect: str) -> str:
     """The claim itself: its plan is tested on both databases."""
-    ready = _READY.format(due=_DUE)
-    first = ",\n    ".join(_FIRST.format(priority=each, ready=ready) for each in PRIORITIES)
+    by_now = _BY_NOW[dialect]
+    first = ",\n    ".join(
+        _FIRST.format(priority=each, by_now=by_now.format(priority=each), ready=_READY)
+        for each in PRIORITIES
+    )
     is_sqlite = dialect == "sqlite"
     return _CLAIM.format(
         first=first,
-        due=_DUE,
+        still_due=_STILL_DUE,
         keeps_refs=_KEEPS_REFS[dialect],
         running=_RUNNING.format(sharing="" if is_sqlite else "FOR SHARE SKIP LOCKED"),
         locking="" if is_sqlite else "FOR UPDATE OF m SKIP LOCKED",

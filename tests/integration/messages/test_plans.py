@@ -25,7 +25,7 @@ from groupline.db import Database, Statement
 from groupline.gateways.outcomes import Sent
 from groupline.ids import new_id
 from groupline.messages.changes import MESSAGES
-from groupline.messages.claim import claim, claiming, values_of
+from groupline.messages.claim import claim, claim_sql, claiming, values_of
 from groupline.messages.expire import expire
 from groupline.messages.outlook import outlook
 from groupline.messages.queries import list_views
@@ -41,7 +41,9 @@ pytestmark = pytest.mark.untouched_database
 NUMBERS, FINISHED_EACH, PENDING_EACH = 20, 500, 10
 
 
-async def fill(session: AsyncSession) -> UUID:
+async def fill(
+    session: AsyncSession, *, finished: int = FINISHED_EACH, pending: int = PENDING_EACH
+) -> UUID:
     organization = await make_organization(session)
     gateway = await make_gateway(session)
     rows = []
@@ -54,8 +56,8 @@ async def fill(session: AsyncSession) -> UUID:
             number_id=number.id,
             gateway_id=gateway.id,
         )
-        for n in range(FINISHED_EACH + PENDING_EACH):
-            done = n < FINISHED_EACH
+        for n in range(finished + pending):
+            done = n < finished
             at = NOW - timedelta(minutes=n) if done else NOW - timedelta(seconds=1)
             rows.append(
                 {
@@ -192,6 +194,27 @@ async def test_no_step_of_a_claim_walks_through_the_history(
     whole = "\n".join(plans)
     assert "ix_scheduled_whatsapp_messages_next" in whole, plans
     assert "uq_scheduled_whatsapp_messages_lane" in whole, plans
+
+
+async def test_a_claim_goes_lane_by_lane_while_nothing_is_known_of_new_messages(
+    database: Database,
+) -> None:
+    """A campaign that was just written is not in the statistics yet, for a minute."""
+    async with database.writing() as session:
+        await session.execute(text("ANALYZE"))
+    async with database.writing() as session:
+        await fill(session, finished=0, pending=200)
+    [plan] = await direct_plans(
+        database,
+        [
+            Statement(claim_sql(database.dialect), claim_values(new_id())),
+        ],
+    )
+    used = set(re.findall(r"\b(?:ix|uq)_scheduled_whatsapp_messages_\w+", plan))
+    assert used == {
+        "ix_scheduled_whatsapp_messages_next",
+        "uq_scheduled_whatsapp_messages_lane",
+    }, plan
 
 
 def test_no_index_of_all_messages_can_stand_in_for_that_of_the_next_ones() -> None:
