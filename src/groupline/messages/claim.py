@@ -29,10 +29,10 @@ _OPEN: Final = """(m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
 
 # Of rows that were just written PostgreSQL knows nothing, and takes them for few: an index of all
 # that is due, or pending, then looks as good as the one that leads to a single row. So what is due
-# is asked in a way in which none of these is of use: of a row at hand with IS TRUE, and of a lane
-# as the end of a row. SQLite chooses without such guesses.
-_STILL_DUE: Final = f"""(m.status = 'pending' AND m.scheduled_for <= :now
-      AND {_OPEN}) IS TRUE"""
+# is asked in a way in which none of these is of use, nor anything guessed: of a row at hand inside
+# a CASE, and of a lane as the end of a row. SQLite chooses without such guesses.
+_STILL_DUE: Final = f"""CASE WHEN m.status = 'pending' AND m.scheduled_for <= :now
+      AND {_OPEN} THEN TRUE ELSE FALSE END"""
 _BY_NOW: Final = {
     "sqlite": "m.scheduled_for <= :now",
     "postgresql": "(m.number_id, m.priority, m.scheduled_for)"
@@ -40,7 +40,7 @@ _BY_NOW: Final = {
 }
 
 # An attempt that may still arrive is only repeated where its reference is known.
-_READY: Final = f"""{_OPEN}
+_READY: Final = """{open}
       AND (m.gateway_id IS NULL OR m.gateway_id = lane.gateway_id
            OR m.request_started_at <= :over)
       AND (m.campaign_id IS NULL OR NOT EXISTS (
@@ -124,9 +124,9 @@ _KEEPS_REFS: Final = {
 
 def claim_sql(dialect: str) -> str:
     """The claim itself: its plan is tested on both databases."""
-    by_now = _BY_NOW[dialect]
+    by_now, ready = _BY_NOW[dialect], _READY.format(open=_OPEN)
     first = ",\n    ".join(
-        _FIRST.format(priority=each, by_now=by_now.format(priority=each), ready=_READY)
+        _FIRST.format(priority=each, by_now=by_now.format(priority=each), ready=ready)
         for each in PRIORITIES
     )
     is_sqlite = dialect == "sqlite"

@@ -97,6 +97,7 @@ class Dispatcher:
         self._drivers_until = 0.0
         self._looked_at = float("-inf")
         self._expects_more = False
+        self._lanes = float("inf")
         self._is_ripe = False
         self._ripening: asyncio.TimerHandle | None = None
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -165,9 +166,7 @@ class Dispatcher:
     async def _turn(self, room: int) -> bool:
         found = bool(self._results)
         claims = await self._store_and_claim(room)
-        self._expects_more = len(claims) == room > 0
-        if len(claims) < room:
-            self._looked_at = self._clock.monotonic()
+        self._note_claim(len(claims), room)
         drivers = await self._drivers_for({each.gateway_id for each in claims})
         for each in claims:
             if each.refusal is None:
@@ -175,6 +174,18 @@ class Dispatcher:
             else:
                 self._finish(each, each.refusal)
         return found or bool(claims)
+
+    def _note_claim(self, claimed: int, room: int) -> None:
+        """A claim that left room shows how many lanes there are. Once all of these are busy again,
+        nothing more is expected; one lane more, and the number is not known any longer."""
+        busy = len(self._requests) + len(self._results) + claimed
+        if claimed < room:
+            self._lanes = busy
+        elif busy > self._lanes:
+            self._lanes = float("inf")
+        self._expects_more = claimed == room > 0 and busy < self._lanes
+        if claimed < room or busy == self._lanes:
+            self._looked_at = self._clock.monotonic()
 
     def _take(self) -> list[Result]:
         taken = [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]

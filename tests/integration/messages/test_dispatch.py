@@ -8,6 +8,7 @@ from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox
 from tests.integration.messages.refusing import unstorable
 
+from groupline.db import Database
 from groupline.models import (
     Gateway,
     WhatsappGroup,
@@ -275,6 +276,39 @@ async def test_a_result_waits_for_others_but_not_for_a_slow_request(outbox: Outb
             await outbox.dispatcher.run_once()
 
     assert outbox.dispatcher.in_flight == 1
+
+
+async def test_nothing_is_claimed_while_every_lane_is_known_to_be_busy(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A claim that is full suggests another one, but not when it filled all lanes there are."""
+    senders = [await outbox.add_sender(groups=1) for _ in range(2)]
+    ids = [await outbox.write(sender) for sender in senders for _ in range(2)]
+    worker = outbox.new_worker(batch=2)
+    await worker.run_once()
+    await worker.run_once()
+    await worker.answers()
+    outbox.clock.advance(1)
+    await outbox.gateway.fault("delay", route="send", times=2, seconds=HELD)
+    await worker.run_once()
+    assert worker.in_flight == 2
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "carry_out", _unexpected)
+        assert not await worker.run_once()
+
+    later = await outbox.write(await outbox.add_sender(groups=1))
+    outbox.clock.advance(1)
+    await worker.run_once()
+    assert worker.in_flight == 3
+    await outbox.gateway_clock.holds(2)
+    outbox.gateway_clock.let_go()
+    await outbox.work(worker)
+    assert set(await outbox.statuses([*ids, later])) == {"sent"}
+
+
+async def _unexpected(*_: object) -> None:
+    raise AssertionError("it claimed")
 
 
 async def test_a_claim_that_fails_takes_no_result_with_it(outbox: Outbox) -> None:
