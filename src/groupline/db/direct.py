@@ -19,6 +19,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from psycopg import AsyncConnection, AsyncCursor
+from psycopg.errors import DivisionByZero
 
 _T = TypeVar("_T")
 
@@ -48,12 +49,6 @@ class Direct(Protocol):
         ...
 
     async def close(self) -> None: ...
-
-
-def _check(statements: Sequence[Statement], answers: Sequence[Answer]) -> None:
-    for statement, answer in zip(statements, answers, strict=True):
-        if statement.affects is not None and answer.affected != statement.affects:
-            raise Unexpected(f"{answer.affected} rows instead of {statement.affects}")
 
 
 # --- SQLite
@@ -90,7 +85,6 @@ class DirectSqlite:
         connection.execute("BEGIN IMMEDIATE")
         try:
             answers = [_ask(connection, each) for each in statements]
-            _check(statements, answers)
             connection.execute("COMMIT")
         except BaseException:
             connection.rollback()
@@ -100,7 +94,10 @@ class DirectSqlite:
 
 def _ask(connection: sqlite3.Connection, statement: Statement) -> Answer:
     cursor = connection.execute(statement.sql, sqlite_values(statement))
-    return Answer(cursor.fetchall(), cursor.rowcount)
+    answer = Answer(cursor.fetchall(), cursor.rowcount)
+    if statement.affects not in (None, answer.affected):
+        raise Unexpected(f"{answer.affected} rows instead of {statement.affects}")
+    return answer
 
 
 def sqlite_values(statement: Statement) -> dict[str, Any]:
@@ -123,8 +120,16 @@ def stored_instant(moment: datetime) -> str:
 
 # --- PostgreSQL
 
-_BEGIN: Final = Statement("BEGIN", {})
-_COMMIT: Final = Statement("COMMIT", {})
+# The database itself checks it, so that the commit need not wait until that is done here: the lanes
+# and locks of a transaction are held until then.
+_CHECKED: Final = """
+WITH changed AS ({sql} RETURNING 1)
+SELECT count(*) / CAST(count(*) = :expected AS integer) FROM changed
+"""
+_REPLAN: Final = Statement("DISCARD PLANS", {})
+PLAN_SECONDS: Final = 1.0
+"""A plan takes as long as many a statement. It is kept, but never for so long that a table which
+was empty when it was made has become a large one meanwhile."""
 
 
 class DirectPostgres:
@@ -134,6 +139,7 @@ class DirectPostgres:
         self._connect = connect
         self._connection: AsyncConnection[Any] | None = None
         self._turn = asyncio.Lock()
+        self._plans_until = 0.0
 
     async def carry_out(self, statements: Sequence[Statement]) -> list[Answer]:
         async with self._turn:
@@ -159,12 +165,13 @@ class DirectPostgres:
     async def _transaction(
         self, connection: AsyncConnection[Any], statements: Sequence[Statement]
     ) -> list[Answer]:
-        if all(each.affects is None for each in statements):
-            return await _together(connection, statements)
-        answers = (await _together(connection, [_BEGIN, *statements]))[1:]
-        _check(statements, answers)
-        await _together(connection, [_COMMIT])
-        return answers
+        """One pipeline is one transaction."""
+        now = asyncio.get_running_loop().time()
+        outdated = [_REPLAN] if now >= self._plans_until else []
+        answers = await _together(connection, [*outdated, *statements])
+        if outdated:
+            self._plans_until = now + PLAN_SECONDS
+        return answers[len(outdated) :]
 
 
 def _is_stale(connection: AsyncConnection[Any]) -> bool:
@@ -182,22 +189,31 @@ def _is_stale(connection: AsyncConnection[Any]) -> bool:
 async def _together(
     connection: AsyncConnection[Any], statements: Sequence[Statement]
 ) -> list[Answer]:
-    """One pipeline; what is not in a transaction yet is one by that alone."""
-    async with connection.pipeline():
-        cursors = [
-            await connection.execute(_for_psycopg(each.sql), each.values) for each in statements
-        ]
-    return [await _answer(each) for each in cursors]
+    try:
+        async with connection.pipeline():
+            cursors = [await connection.execute(*_for_psycopg(each)) for each in statements]
+    except DivisionByZero as error:
+        raise Unexpected("other rows than expected") from error
+    return [await _answer(*each) for each in zip(statements, cursors, strict=True)]
 
 
-async def _answer(cursor: AsyncCursor[Any]) -> Answer:
+async def _answer(statement: Statement, cursor: AsyncCursor[Any]) -> Answer:
+    if statement.affects is not None:
+        return Answer((), statement.affects)
     rows = await cursor.fetchall() if cursor.description else ()
     return Answer(rows, cursor.rowcount)
+
+
+def _for_psycopg(statement: Statement) -> tuple[bytes, Mapping[str, Any]]:
+    if statement.affects is None:
+        return _named(statement.sql), statement.values
+    values = {**statement.values, "expected": statement.affects}
+    return _named(_CHECKED.format(sql=statement.sql)), values
 
 
 _NAMES: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
 @cache
-def _for_psycopg(source: str) -> bytes:
+def _named(source: str) -> bytes:
     return _NAMES.sub(r"%(\1)s", source.replace("%", "%%")).encode()

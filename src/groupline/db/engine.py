@@ -171,12 +171,15 @@ def _notifying(announcements: Sequence[Announcement]) -> Statement:
 
 
 async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
-    return await AsyncConnection.connect(
+    connection = await AsyncConnection.connect(
         url.set(drivername="postgresql").render_as_string(hide_password=False),
-        autocommit=True,  # transactions begin and end with statements of their own
+        autocommit=True,  # a pipeline is a transaction
+        prepare_threshold=0,
         connect_timeout=_CONNECT_SECONDS,
         application_name="groupline",
     )
+    await connection.execute("SET plan_cache_mode = force_generic_plan")  # see DirectPostgres
+    return connection
 
 
 def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:

@@ -9,7 +9,7 @@ from sqlalchemy import URL, func, select
 from tests.integration.db.test_announcements import hearing
 from tests.support.clock import NOW
 
-from groupline.db import Announcement, Announcements, Database, Statement, Unexpected
+from groupline.db import Announcement, Announcements, Database, Statement, Unexpected, direct
 from groupline.ids import new_id
 from groupline.models import Lease
 
@@ -143,3 +143,20 @@ async def test_a_database_that_was_never_written_to_this_way_closes(database: Da
     )
     await other.ping()
     await other.dispose()
+
+
+@pytest.mark.parametrize(("seconds", "renewed"), [(0.0, True), (3600.0, False)])
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_plan_is_kept_but_not_for_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, *, renewed: bool
+) -> None:
+    """What was best for an empty table is not what is best for a full one."""
+    monkeypatch.setattr(direct, "PLAN_SECONDS", seconds)
+    await database.carry_out([Statement("SELECT count(*) FROM leases", {})])
+    asked = "SELECT name FROM pg_prepared_statements WHERE statement LIKE '%leases'"
+    [answer] = await database.carry_out([Statement(asked, {})])
+    [[name]] = answer.rows
+    await database.carry_out([Statement("SET enable_seqscan = off", {})])
+
+    [plan] = await database.carry_out([Statement(f"EXPLAIN EXECUTE {name}", {})])
+    assert ("Seq Scan" not in str(plan.rows)) is renewed, plan.rows

@@ -21,7 +21,7 @@ from tests.support.factories import (
     make_session,
 )
 
-from groupline.db import Database, Statement
+from groupline.db import Answer, Database, Statement
 from groupline.gateways.outcomes import Sent
 from groupline.ids import new_id
 from groupline.messages.changes import MESSAGES
@@ -177,12 +177,28 @@ async def test_nothing_hot_walks_through_the_history(
 
 async def direct_plans(database: Database, statements: Sequence[Statement]) -> list[str]:
     """One plan a statement, asked for on the way that the statements go."""
-    kind = "EXPLAIN QUERY PLAN" if database.dialect == "sqlite" else "EXPLAIN"
-    plans = []
-    for each in statements:
-        [answer] = await database.carry_out([Statement(f"{kind} {each.sql}", each.values)])
-        plans.append("\n".join(str(row[-1]).strip() for row in answer.rows))
-    return plans
+    ask = _ask_sqlite if database.dialect == "sqlite" else _ask_postgresql
+    answers = [await ask(database, each) for each in statements]
+    return ["\n".join(str(row[-1]).strip() for row in each.rows) for each in answers]
+
+
+async def _ask_sqlite(database: Database, statement: Statement) -> Answer:
+    asked = Statement(f"EXPLAIN QUERY PLAN {statement.sql}", statement.values)
+    return (await database.carry_out([asked]))[0]
+
+
+async def _ask_postgresql(database: Database, statement: Statement) -> Answer:
+    """The plan that is kept for a while, and so was made for no values in particular."""
+    name = re.compile(r"(?<![:\w]):([a-z_]+)")
+    names = [*dict.fromkeys(name.findall(statement.sql))]
+    numbered = name.sub(lambda found: f"${names.index(found[1]) + 1}", statement.sql)
+    nothing = f"({', '.join(['NULL'] * len(names))})" if names else ""
+    asked = (
+        f"PREPARE explained AS {numbered}",
+        f"EXPLAIN EXECUTE explained {nothing}",
+        "DEALLOCATE explained",
+    )
+    return (await database.carry_out([Statement(each, {}) for each in asked]))[1]
 
 
 async def test_no_step_of_a_claim_walks_through_the_history(
