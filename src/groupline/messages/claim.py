@@ -62,6 +62,9 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
         AND m.status = 'pending' AND {by_now} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
+# Busy lanes are left out by NOT IN, which PostgreSQL asks of a table in memory: as many as there are,
+# it takes them for one, and would else compare each number with each of them.
+#
 # A message may change between the snapshot and its lock: what can change is asked of the locked row
 # once more, where PostgreSQL looks at it as it is by then.
 _CLAIM: Final = """
@@ -75,8 +78,8 @@ WITH lane AS MATERIALIZED (
       AND (n.restricted_until IS NULL OR n.restricted_until <= :now)
       AND (n.lane_free_at IS NULL OR n.lane_free_at <= :now
            OR (n.lane_hold_reason = 'not_connected' AND s.connected_at > n.last_send_at))
-      AND NOT EXISTS (SELECT 1 FROM scheduled_whatsapp_messages f
-                      WHERE f.number_id = n.id AND f.status = 'sending')
+      AND n.id NOT IN (SELECT f.number_id FROM scheduled_whatsapp_messages f
+                       WHERE f.status = 'sending')
 ),
 head AS MATERIALIZED (SELECT lane.*, COALESCE({first}) AS message_id FROM lane),
 flying AS (
