@@ -38,7 +38,11 @@ _SETTINGS: Final = {
     "listen_addresses": "127.0.0.1",
     "autovacuum": "off",
 }
-_KEPT: Final = {"max_connections": "200", "listen_addresses": "127.0.0.1"}
+_KEPT: Final = {
+    "max_connections": "200",
+    "listen_addresses": "127.0.0.1",
+    "min_wal_size": "512MB",
+}
 _INITDB: Final = "-U postgres -A trust --encoding=UTF8 --no-locale --no-sync".split()
 _END_OTHERS: Final = """
     SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity
