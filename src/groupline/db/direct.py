@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
@@ -111,8 +111,10 @@ def _stored(value: Any) -> Any:
     return stored_instant(value) if isinstance(value, datetime) else value
 
 
+@lru_cache(maxsize=64)
 def stored_instant(moment: datetime) -> str:
-    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones."""
+    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones. What is stored together
+    happened at one time, mostly."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")

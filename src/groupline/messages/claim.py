@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -62,8 +63,8 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
         AND m.status = 'pending' AND {by_now} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
-# Busy lanes are left out by NOT IN, which PostgreSQL asks of a table in memory: as many as there are,
-# it takes them for one, and would else compare each number with each of them.
+# Busy lanes are left out by NOT IN, for which PostgreSQL makes a table in memory. It believes that
+# there is one of them, and would else compare each number with each busy lane.
 #
 # A message may change between the snapshot and its lock: what can change is asked of the locked row
 # once more, where PostgreSQL looks at it as it is by then.
@@ -285,6 +286,10 @@ def claiming(dialect: str, values: Mapping[str, Any]) -> list[Statement]:
     return [Statement(each, values) for each in STATEMENTS[dialect]]
 
 
+_recurring: Final = lru_cache(maxsize=4_096)(UUID)
+"""Reading one takes longer than remembering it: of these there are few."""
+
+
 def _loaded(answer: Answer) -> Sequence[Sequence[Any]]:
     loaded = answer.rows[0][0]
     rows: Sequence[Sequence[Any]] = json.loads(loaded) if isinstance(loaded, str) else loaded or []
@@ -303,9 +308,9 @@ def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> C
     )
     return Claim(
         id=UUID(message),
-        organization_id=UUID(organization),
-        number_id=UUID(number),
-        gateway_id=UUID(gateway),
+        organization_id=_recurring(organization),
+        number_id=_recurring(number),
+        gateway_id=_recurring(gateway),
         token=token,
         started_at=now,
         until=until,

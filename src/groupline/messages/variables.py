@@ -119,6 +119,8 @@ def scan(content: str) -> Scan:
 
 def fill(content: str, values: Mapping[str, str]) -> Filled:
     """Values go in as they are: braces in them are braces, whatever they look like."""
+    if _has_no_braces(content):
+        return Filled(content, (), ())
     found = scan(content)
     missing = tuple(name for name in found.names if name not in values)
     return Filled(_filled(content, values), missing, found.problems)
@@ -126,6 +128,8 @@ def fill(content: str, values: Mapping[str, str]) -> Filled:
 
 def plain(content: str) -> str:
     """What a reader sees: escapes are braces. Variables and mistakes stay as they stand."""
+    if _has_no_braces(content):
+        return content
     return "".join(
         part.text if isinstance(part, _Literal) else _source(part, content)
         for part in _parts(content)
@@ -144,6 +148,11 @@ def suggest(name: str, known: Iterable[str]) -> str | None:
 
 
 # --- reading --------------------------------------------------------------------------------
+
+
+def _has_no_braces(content: str) -> bool:
+    """As most texts that leave: there is nothing to find in them."""
+    return "{" not in content and "}" not in content
 
 
 def _parts(content: str) -> Iterator[_Part]:

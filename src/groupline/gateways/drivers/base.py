@@ -127,7 +127,9 @@ class Answer:
     @property
     def retry_after(self) -> float | None:
         """Seconds, from either form of the header."""
-        value = self.headers.get("Retry-After", "").strip()
+        if "Retry-After" not in self.headers:
+            return None
+        value = self.headers["Retry-After"].strip()
         if value.isascii() and value.isdigit():
             return min(float(value[:7]), 86_400.0)
         try:
@@ -217,6 +219,7 @@ class GatewayHttp:
         self._headers = endpoint.auth_headers()
         self._json_headers = {**self._headers, "Content-Type": "application/json"}
         self._urls: dict[str, URL] = {}
+        self._timeouts: dict[Limit, aiohttp.ClientTimeout] = {}
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -292,8 +295,12 @@ class GatewayHttp:
         return self._urls[route]
 
     def _timeout(self, limit: Limit) -> aiohttp.ClientTimeout:
-        connect = min(self._limits.connect_seconds, limit.seconds)
-        return aiohttp.ClientTimeout(total=limit.seconds, connect=connect, ceil_threshold=60)
+        if limit not in self._timeouts:
+            connect = min(self._limits.connect_seconds, limit.seconds)
+            self._timeouts[limit] = aiohttp.ClientTimeout(
+                total=limit.seconds, connect=connect, ceil_threshold=60
+            )
+        return self._timeouts[limit]
 
 
 async def _read(response: aiohttp.ClientResponse, max_bytes: int) -> bytes | None:
