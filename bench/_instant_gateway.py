@@ -1,4 +1,7 @@
-"""A gateway that answers at once: what is measured beside it is the cost of everything else."""
+"""A gateway that answers at once: what is measured beside it is the cost of everything else.
+
+``python -m bench._instant_gateway [SECONDS]``: or that answers so much later.
+"""
 
 import asyncio
 import itertools
@@ -13,6 +16,9 @@ _ids = itertools.count(1)
 class _Instant(asyncio.Protocol):
     """Reads requests with a Content-Length, and answers each with a new message id."""
 
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop has classes of its own
         self._buffer = b""
@@ -26,14 +32,24 @@ class _Instant(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            status, body = _answer(head)
-            self._transport.write(
-                b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s"
-                % (status, len(body), body)
-            )
+            answer = _answer(head)
+            if self._seconds:
+                loop = asyncio.get_running_loop()
+                loop.call_later(self._seconds, self._transport.write, answer)
+            else:
+                self._transport.write(answer)
 
 
-def _answer(head: bytes) -> tuple[bytes, bytes]:
+def _answer(head: bytes) -> bytes:
+    status, body = _said(head)
+    return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
+        status,
+        len(body),
+        body,
+    )
+
+
+def _said(head: bytes) -> tuple[bytes, bytes]:
     if head.startswith(b"post /send "):
         return b"200 OK", b'{"success":true,"messageId":"3EB0%012X"}' % next(_ids)
     if head.startswith(b"get /health "):
@@ -41,12 +57,13 @@ def _answer(head: bytes) -> tuple[bytes, bytes]:
     return b"404 Not Found", b'{"error":"Session not found"}'
 
 
-async def _serve() -> None:
-    server = await asyncio.get_running_loop().create_server(_Instant, "127.0.0.1", 0)
+async def _serve(seconds: float) -> None:
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(lambda: _Instant(seconds), "127.0.0.1", 0)
     print(server.sockets[0].getsockname()[1], flush=True)
     async with server:
         await server.serve_forever()
 
 
 if __name__ == "__main__":
-    sys.exit(uvloop.run(_serve()))
+    sys.exit(uvloop.run(_serve(float([*sys.argv, "0"][1]))))

@@ -60,7 +60,8 @@ async def floor(gateway_url: str, messages: int) -> float:
 
 async def prepare(url: str, gateway_url: str, messages: int, numbers: int) -> float:
     database = Database(url, announcements=Announcements())
-    await fill(database, gateway_url, numbers=numbers, messages=messages, max_in_flight=IN_FLIGHT)
+    most = max(IN_FLIGHT, numbers)
+    await fill(database, gateway_url, numbers=numbers, messages=messages, max_in_flight=most)
     await database.dispose()
     return 0.0
 

@@ -20,11 +20,17 @@ from tests.support.databases import Postgres, in_own_loop, migrated, postgres_se
 
 from bench.figures import Figure
 
-MESSAGES, NUMBERS, ROUNDS = 10_000, 200, 3
+MESSAGES, NUMBERS, ROUNDS = 10_000, 200, 5
 SLOW_MESSAGES = 2_000
 """Enough to know the rate of a queue that takes a millisecond a job."""
 TARGET_OF_FLOOR = 0.5
 TARGET_OF_TWO = 1.5
+ENOUGH_PROCESSORS = 4
+"""One worker, its database and the gateway keep almost two processors busy: on two of them, two
+workers could not be quicker than one, whatever they did."""
+SLOW_SECONDS, WAITING_MESSAGES, WAITING_NUMBERS = 0.2, 4_000, 800
+"""A gateway that takes its time. A worker waits for it, not for the processor: so it is seen whether
+two get into each other's way where there are few of these."""
 _LOG_FILES = 24
 """Of 16 MB: more than a round writes, less than the server removes."""
 _RIVALS = "bench._outbox_rivals"
@@ -39,19 +45,35 @@ async def run() -> list[Figure]:
 
 
 def _measure() -> list[Figure]:
-    with instant_gateway() as gateway, postgres_server(durable=True) as server:
-        rounds = [_round(gateway, server) for _ in range(ROUNDS)]
+    with (
+        instant_gateway() as gateway,
+        instant_gateway(SLOW_SECONDS) as slow,
+        postgres_server(durable=True) as server,
+    ):
+        rounds = [_round(gateway, slow, server) for _ in range(ROUNDS)]
     floor, one = "the HTTP client alone", "PostgreSQL"
     what = f"{MESSAGES:,} messages over {NUMBERS} numbers"
+    has_enough = (os.cpu_count() or 1) >= ENOUGH_PROCESSORS
     return [
         _figure(rounds, f"{what}, SQLite", "SQLite", floor, TARGET_OF_FLOOR),
         _figure(rounds, f"{what}, PostgreSQL", one, floor, TARGET_OF_FLOOR),
         _figure(rounds, "the same on SQLite", "SQLite", "pgqueuer", 1.0),
         _figure(rounds, "the same on PostgreSQL", one, "pgqueuer", 1.0),
         _figure(rounds, "the same on PostgreSQL", one, "procrastinate", 1.0),
-        _figure(rounds, "two workers, PostgreSQL", "two workers", one, TARGET_OF_TWO),
+        _figure(
+            rounds,
+            "two workers, PostgreSQL",
+            *("two workers", one),
+            TARGET_OF_TWO if has_enough else None,
+        ),
         _figure(
             rounds, "what this machine gives to two of another queue", "two pgqueuers", "pgqueuer"
+        ),
+        _figure(
+            rounds,
+            f"two workers, PostgreSQL, a gateway that takes {SLOW_SECONDS * 1000:.0f} ms",
+            *("two on a slow gateway", "one on a slow gateway"),
+            TARGET_OF_TWO,
         ),
     ]
 
@@ -65,7 +87,7 @@ def _age(server: Postgres) -> None:
         connection.execute("CHECKPOINT")
 
 
-def _round(gateway: str, server: Postgres) -> Round:
+def _round(gateway: str, slow: str, server: Postgres) -> Round:
     def postgres() -> AbstractContextManager[str]:
         return postgres_file(server)
 
@@ -75,6 +97,8 @@ def _round(gateway: str, server: Postgres) -> Round:
         "SQLite": _rate(sqlite_file, gateway),
         "PostgreSQL": _rate(postgres, gateway),
         "two workers": _rate(postgres, gateway, processes=2),
+        "one on a slow gateway": _slow_rate(postgres, slow),
+        "two on a slow gateway": _slow_rate(postgres, slow, processes=2),
         "pgqueuer": _pgqueuer(server, gateway),
         "two pgqueuers": _pgqueuer(server, gateway, processes=2),
         "procrastinate": _procrastinate(server, gateway),
@@ -109,16 +133,29 @@ def _procrastinate(server: Postgres, gateway: str) -> float:
         )
 
 
-def _rate(opened: Opened, gateway: str, *, processes: int = 1) -> float:
+def _slow_rate(opened: Opened, gateway: str, *, processes: int = 1) -> float:
+    size = (WAITING_MESSAGES, WAITING_NUMBERS)
+    return _rate(opened, gateway, size=size, processes=processes)
+
+
+def _rate(
+    opened: Opened,
+    gateway: str,
+    *,
+    size: tuple[int, int] = (MESSAGES, NUMBERS),
+    processes: int = 1,
+) -> float:
+    """With so many messages over so many numbers."""
+    messages, numbers = size
     with opened() as url:
         environment = {"BENCH_DATABASE_URL": url}
-        _child("prepare", gateway, str(MESSAGES), str(NUMBERS), **environment)
+        _child("prepare", gateway, str(messages), str(numbers), **environment)
         start_at = str(time.time() + 2.0)
         running = [_start("dispatch", start_at, **environment) for _ in range(processes)]
         seconds = max(_finish(each) for each in running)
-        if _child("check", **environment) != MESSAGES:
+        if _child("check", **environment) != messages:
             raise AssertionError("not every message was sent")
-    return MESSAGES / seconds
+    return messages / seconds
 
 
 def _child(*arguments: str, **environment: str) -> float:
@@ -143,9 +180,11 @@ def _finish(process: "subprocess.Popen[str]") -> float:
 
 
 @contextmanager
-def instant_gateway() -> Iterator[str]:
+def instant_gateway(seconds: float = 0.0) -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench._instant_gateway"], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench._instant_gateway", str(seconds)],
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert process.stdout is not None
     try:
