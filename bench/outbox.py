@@ -29,7 +29,7 @@ ENOUGH_PROCESSORS = 4
 """One worker, its database and the gateway keep almost two processors busy: on two of them, two
 workers could not be quicker than one, whatever they did."""
 SLOW_SECONDS, WAITING_MESSAGES, WAITING_NUMBERS = 0.2, 4_000, 800
-"""A gateway that takes its time. A worker waits for it, not for the processor: so it is seen whether
+"""A gateway that takes its time. A worker waits for it, not for the processor: here it is seen if
 two get into each other's way where there are few of these."""
 _LOG_FILES = 24
 """Of 16 MB: more than a round writes, less than the server removes."""
