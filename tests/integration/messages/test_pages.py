@@ -229,6 +229,35 @@ async def test_an_uncertain_message_offers_both_decisions(
     assert "A person has seen it in the group." in words(after)
 
 
+@pytest.mark.parametrize(
+    ("counts", "sentence"),
+    [
+        ({}, "It was sent; no receipts have come yet."),
+        ({"delivered_count": 2}, "It was sent, and delivered to 2."),
+        ({"anonymous_delivered_count": 3}, "It was sent, and delivered to 3."),
+        ({"delivered_count": 2, "read_count": 1}, "It was sent, delivered to 2 and read by 1."),
+        ({"anonymous_read_count": 4}, "It was sent, delivered to 4 and read by 4."),
+    ],
+    ids=["none yet", "delivered", "delivered without a name", "read", "only read"],
+)
+async def test_a_sent_message_counts_its_receipts_once_there_are_any(
+    *,
+    desk: Desk,
+    browser: httpx.AsyncClient,
+    database: Database,
+    counts: dict[str, int],
+    sentence: str,
+) -> None:
+    """Nobody is told of a 0 that only means that nothing is known yet."""
+    received = NOW if counts else None
+    async with database.writing() as session:
+        message_id = await put_message(session, desk, "sent", first_receipt_at=received, **counts)
+    for path in (f"/messages/{message_id}", "/messages?tab=sent"):
+        seen = words(await browser.get(path))
+        assert sentence in seen
+        assert ("delivered to" in seen) == bool(counts)
+
+
 async def test_failed_messages_are_sent_again_or_put_away(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
