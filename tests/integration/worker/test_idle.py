@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -15,8 +15,9 @@ from tests.support.app import open_test_runtime
 from tests.support.clock import ManualClock
 
 from groupline.clock import SystemClock
-from groupline.db import Announcements, Database, PostgresListener
+from groupline.db import Announcements, Answer, Database, PostgresListener, Statement
 from groupline.messages import service
+from groupline.messages.claim import STATEMENTS
 from groupline.messages.schemas import NewMessages
 from groupline.models import WhatsappSession
 from groupline.numbers.queries import ask_to_verify
@@ -77,17 +78,30 @@ async def working(outbox: Outbox) -> AsyncIterator[Worker]:
 
 @contextmanager
 def counted() -> Iterator[Counter[str]]:
-    """Statements by the loop that made them."""
+    """Statements by the loop that made them, whichever way they go to the database."""
     seen: Counter[str] = Counter()
+    carry_out = Database.carry_out
 
-    def count(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    def note(statement: str) -> None:
         task = asyncio.current_task()
         if not statement.startswith("BEGIN"):
             seen[task.get_name() if task else "?"] += 1
 
+    def count(_c: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        note(statement)
+
+    async def counting(
+        database: Database, statements: Sequence[Statement], *rest: Any, **options: Any
+    ) -> list[Answer]:
+        for each in statements:
+            note(each.sql)
+        return await carry_out(database, statements, *rest, **options)
+
     event.listen(Engine, "before_cursor_execute", count)
     try:
-        yield seen
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(Database, "carry_out", counting)
+            yield seen
     finally:
         event.remove(Engine, "before_cursor_execute", count)
 
@@ -101,6 +115,21 @@ async def test_an_idle_worker_asks_the_database_less_than_twice_a_second(outbox:
     rates = {name: count / SECONDS for name, count in seen.most_common()}
     assert sum(rates.values()) < PER_SECOND, rates
     assert max(rates.values()) < 0.5, rates
+
+
+async def test_a_dispatcher_looks_with_one_statement_and_claims_only_what_it_sees(
+    outbox: Outbox,
+) -> None:
+    sender = await outbox.add_sender()
+    await outbox.write(sender, status="sent")
+    with counted() as seen:
+        assert await outbox.dispatcher.run_once() is False
+    assert seen.total() == 1
+
+    await outbox.write(sender)
+    with counted() as seen:
+        assert await outbox.dispatcher.run_once() is True
+    assert seen.total() > len(STATEMENTS[outbox.database.dialect])
 
 
 async def test_a_message_sent_now_leaves_although_no_time_passes(outbox: Outbox) -> None:
