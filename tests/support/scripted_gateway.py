@@ -5,6 +5,7 @@ It keeps no rules of its own: a session has the status that was scripted, whatev
 
 import asyncio
 import threading
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -43,6 +44,12 @@ class ContractGateway:
     """What it says of them beside its sessions."""
     sent: list[dict[str, Any]] = field(default_factory=list)
     """What ``POST /send`` was sent, for sessions that are connected."""
+    send_seconds: float = 0.0
+    """How long it takes to send a message."""
+    under_way: Counter[str] = field(default_factory=Counter)
+    """The sends that it has not answered yet, by session."""
+    peak_sends: int = 0
+    peak_sends_of_a_session: int = 0
     loop: asyncio.AbstractEventLoop | None = None
     """In which it runs."""
 
@@ -105,9 +112,21 @@ class ContractGateway:
     async def _send(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.calls.append(("send", body["sessionId"]))
-        refused = await self._fail(request)
-        if refused is not None:
-            return refused
+        with self._counted(body["sessionId"]):
+            return await self._fail(request) or await self._carry_out(body)
+
+    @contextmanager
+    def _counted(self, sid: str) -> Iterator[None]:
+        self.under_way[sid] += 1
+        self.peak_sends = max(self.peak_sends, self.under_way.total())
+        self.peak_sends_of_a_session = max(self.peak_sends_of_a_session, self.under_way[sid])
+        try:
+            yield
+        finally:
+            self.under_way[sid] -= 1
+
+    async def _carry_out(self, body: dict[str, Any]) -> web.StreamResponse:
+        await asyncio.sleep(self.send_seconds)
         _, said = self.statuses.get(body["sessionId"], NOT_FOUND)
         if said.get("status") != "connected":
             return _json((503, {"error": "WhatsApp is not connected"}))

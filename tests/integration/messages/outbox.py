@@ -25,7 +25,7 @@ from tests.support.factories import (
 )
 from tests.support.gateway import API_KEY, GatewayClient, running_gateway
 
-from groupline.db import Database
+from groupline.db import Announcements, Database
 from groupline.gateways.drivers.base import AuthScheme, HttpPool, Limits
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways, write_credentials
@@ -89,8 +89,10 @@ class Outbox:
         self.recoverer = Recoverer(database, clock, self.policy)
         self.reconciler = Reconciler(database, gateways, clock, policy=self.policy)
 
-    def new_worker(self, **options: Any) -> Dispatcher:
-        return Dispatcher(self.database, self.gateways, self.clock, policy=self.policy, **options)
+    def new_worker(self, database: Database | None = None, **options: Any) -> Dispatcher:
+        """One that shares the connections of the others, unless it is given its own."""
+        own = database or self.database
+        return Dispatcher(own, self.gateways, self.clock, policy=self.policy, **options)
 
     async def prepare(self, **gateway: Any) -> None:
         async with self.database.writing() as session:
@@ -241,6 +243,17 @@ class Outbox:
     async def copies(self, jid: str) -> int:
         """How many messages reached the group."""
         return len(await self.gateway.deliveries(group=jid))
+
+
+@asynccontextmanager
+async def connected_again(database: Database) -> AsyncIterator[Database]:
+    """The same database over connections of its own, as another process has it."""
+    url = database.url.render_as_string(hide_password=False)
+    again = Database(url, announcements=Announcements())
+    try:
+        yield again
+    finally:
+        await again.dispose()
 
 
 @asynccontextmanager

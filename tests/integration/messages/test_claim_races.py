@@ -1,4 +1,4 @@
-"""A message that changes between the moment it is seen and the moment it is locked."""
+"""Claims that meet: each other, and changes between the moment a message is seen and its lock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text, update
-from tests.integration.messages.outbox import Outbox, Sender
+from tests.integration.messages.outbox import Outbox, Sender, connected_again
 from tests.support.factories import make_campaign
 
 from groupline.db import Database
 from groupline.messages import claim as claiming
-from groupline.models import NotificationCampaign, ScheduledWhatsappMessage
+from groupline.models import Gateway, NotificationCampaign, ScheduledWhatsappMessage
 
 SEEN_AND_NOT_LOCKED: Final = "FROM head\n    JOIN"
 GATE: Final = 7_067
@@ -39,25 +39,38 @@ async def shut_gate(database: Database) -> AsyncIterator[None]:
         yield
 
 
-async def until_one_waits(database: Database, *, at_gate: bool, waiter: asyncio.Task[Any]) -> None:
-    """For the gate, or for what another transaction has locked."""
-    kind = f"locktype = 'advisory' AND objid = {GATE}" if at_gate else "locktype <> 'advisory'"
+WAITS: Final = {
+    "gate": f"locktype = 'advisory' AND objid = {GATE}",
+    "claim": f"locktype = 'advisory' AND objid <> {GATE}",
+    "row": "locktype <> 'advisory'",
+}
+
+
+async def until_one_waits(database: Database, *, at: str, waiter: asyncio.Task[Any]) -> None:
+    """For the gate, for the end of another claim, or for what another transaction has locked."""
     waiting = text(
         "SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)"
-        f" WHERE datname = current_database() AND NOT granted AND {kind}"
+        f" WHERE datname = current_database() AND NOT granted AND {WAITS[at]}"
     )
     async with asyncio.timeout(60):
         while True:
-            assert not waiter.done()
+            assert not waiter.done(), "it went ahead"
             async with database.reading() as session:
                 if await session.scalar(waiting):
                     return
             await asyncio.sleep(0.01)
 
 
-async def claim(outbox: Outbox, now: datetime) -> list[claiming.Claim]:
+async def claim(
+    outbox: Outbox, now: datetime, database: Database | None = None
+) -> list[claiming.Claim]:
     return await claiming.claim(
-        outbox.database, worker="w", now=now, lease=timedelta(seconds=60), limit=10, roll=0.0
+        database or outbox.database,
+        worker="w",
+        now=now,
+        lease=timedelta(seconds=60),
+        limit=10,
+        roll=0.0,
     )
 
 
@@ -85,11 +98,45 @@ async def test_what_has_changed_meanwhile_is_not_claimed(outbox: Outbox, what: s
     now = outbox.clock.now()
     async with shut_gate(outbox.database):
         claimed = asyncio.create_task(claim(outbox, now))
-        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        await until_one_waits(outbox.database, at="gate", waiter=claimed)
         await outbox.change(ScheduledWhatsappMessage, message_id, **changes(now, other)[what])
 
     assert await claimed == []
     assert (await outbox.message(message_id)).status in ("pending", "cancelled")
+
+
+# --- two claims at once
+
+
+def stop_before_the_commit(patched: pytest.MonkeyPatch) -> None:
+    """A claim has taken what it takes, and nobody else sees it: there the gate stands."""
+    *steps, load = claiming.STATEMENTS["postgresql"]
+    patched.setitem(claiming.STATEMENTS, "postgresql", (*steps, f"SELECT {PASS}", load))
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_two_workers_that_claim_at_once_stay_within_the_cap(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second, with its own connection, finds others that are due, and sees nothing in flight
+    until the first has committed."""
+    cap = 3
+    await outbox.change(Gateway, outbox.gateway_id, max_in_flight=cap)
+    senders = [await outbox.add_sender(groups=1) for _ in range(2 * cap)]
+    early = [await outbox.write(each, priority=2) for each in senders[:cap]]
+    now = outbox.clock.now()
+    async with connected_again(outbox.database) as another:
+        async with shut_gate(outbox.database):
+            with monkeypatch.context() as patched:
+                stop_before_the_commit(patched)
+                first = asyncio.create_task(claim(outbox, now))
+                await until_one_waits(outbox.database, at="gate", waiter=first)
+            for each in senders[cap:]:
+                await outbox.write(each, priority=0)
+            second = asyncio.create_task(claim(outbox, now, another))
+            await until_one_waits(outbox.database, at="claim", waiter=second)
+        assert {each.id for each in await first} == set(early)
+        assert await second == []
 
 
 # --- a campaign that is being paused
@@ -120,7 +167,7 @@ async def test_a_campaign_paused_between_the_look_and_the_lock_sends_nothing(
     campaign_id, message_id = await campaign_message(outbox)
     async with shut_gate(outbox.database):
         claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
-        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        await until_one_waits(outbox.database, at="gate", waiter=claimed)
         await pause(outbox, campaign_id)
 
     assert await claimed == []
@@ -149,13 +196,12 @@ async def test_a_pause_waits_for_the_claim_before_it(
 ) -> None:
     """Whoever is told that the campaign is paused sees everything that has left, or will."""
     campaign_id, message_id = await campaign_message(outbox)
-    *steps, load = claiming.STATEMENTS["postgresql"]
-    monkeypatch.setitem(claiming.STATEMENTS, "postgresql", (*steps, f"SELECT {PASS}", load))
+    stop_before_the_commit(monkeypatch)
     async with shut_gate(outbox.database):
         claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
-        await until_one_waits(outbox.database, at_gate=True, waiter=claimed)
+        await until_one_waits(outbox.database, at="gate", waiter=claimed)
         pausing = asyncio.create_task(pause(outbox, campaign_id))
-        await until_one_waits(outbox.database, at_gate=False, waiter=pausing)
+        await until_one_waits(outbox.database, at="row", waiter=pausing)
 
     await pausing
     assert await outbox.statuses([message_id]) == ["sending"]

@@ -2,57 +2,111 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from itertools import product
 from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import event, select, update
 from sqlalchemy.engine import Engine
-from tests.integration.messages.holding import HELD
-from tests.integration.messages.outbox import PERSON, Outbox
+from tests.integration.messages.outbox import PERSON, Outbox, connected_again
 from tests.integration.messages.refusing import unstorable
-from tests.support.factories import make_campaign
+from tests.support.factories import make_campaign, make_message
+from tests.support.scripted_gateway import KEY, ContractGateway, contract_gateway
 
 from groupline.db import PostgresListener
+from groupline.gateways.drivers.base import AuthScheme
+from groupline.gateways.service import write_credentials
 from groupline.messages import dispatch, service
 from groupline.messages.dispatch import Dispatcher
 from groupline.messages.expire import Expirer
 from groupline.messages.schemas import NewMessages
-from groupline.models import Gateway, NotificationCampaign
+from groupline.models import Gateway, NotificationCampaign, ScheduledWhatsappMessage
 from groupline.worker.loop import Loop, keep_running
 
-MESSAGES_EACH, SENDERS, CAP = 24, 6, 4
+CAMPAIGNS, SENDERS, GROUPS, CAP, BATCH = 8, 16, 3, 8, 3
 
 
-async def test_three_workers_send_each_message_once_one_at_a_time_and_within_the_cap(
+async def test_three_workers_send_eight_campaigns_once_one_at_a_time_and_within_the_cap(
     outbox: Outbox,
 ) -> None:
-    await outbox.change(Gateway, outbox.gateway_id, max_in_flight=CAP)
-    senders = [await outbox.add_sender(groups=2) for _ in range(SENDERS)]
-    ids = [
-        await outbox.write(sender, n % 2, content=f"{n}", priority=n % 3)
-        for n in range(MESSAGES_EACH)
-        for sender in senders
-    ]
-    await outbox.gateway.fault("delay", route="send", times=CAP, seconds=HELD)
-    await outbox.gateway.fault("delay", route="send", skip=CAP, seconds=0.01)
-    workers = [outbox.new_worker() for _ in range(3)]
+    """The messages of a number come one after the other: what disregards a lane takes these."""
+    async with contract_gateway() as gateway, three_workers(outbox) as workers:
+        await eight_campaigns(outbox, gateway)
+        gateway.send_seconds = 0.005
+        gateway.answers.clear()
+        taken = await turns(workers)
+        assert sorted(taken) == [CAP - 2 * BATCH, BATCH, BATCH]
+        assert await turns(workers) == taken, "the gateway is used to the full"
+        await until_it_has(gateway, sum(taken))
+        gateway.answers.set()
+        await asyncio.gather(*(until_empty(outbox, each) for each in workers))
 
-    async def until_it_is_used_to_the_full() -> None:
-        await outbox.gateway_clock.holds(CAP)
-        outbox.gateway_clock.let_go()
+    async with outbox.database.reading() as session:
+        statuses = await session.scalars(select(ScheduledWhatsappMessage.status))
+    assert Counter(statuses) == {"sent": CAMPAIGNS * SENDERS * GROUPS}
+    copies = Counter((sent["phone"], sent["message"]) for sent in gateway.sent)
+    assert (len(copies), set(copies.values())) == (CAMPAIGNS * SENDERS * GROUPS, {1})
+    assert (gateway.peak_sends, gateway.peak_sends_of_a_session) == (CAP, 1)
 
-    working = [until_empty(outbox, worker) for worker in workers]
-    await asyncio.gather(*working, until_it_is_used_to_the_full())
 
-    assert set(await outbox.statuses(ids)) == {"sent"}
-    copies = await outbox.gateway.copies()
-    assert (len(copies), set(copies.values())) == (len(ids), {1})
-    limits = await outbox.gateway.get("/sim/limits")
-    assert limits["peakSends"] <= CAP
-    assert limits["peakSendsOfAPhone"] == 1
+@asynccontextmanager
+async def three_workers(outbox: Outbox) -> AsyncIterator[list[Dispatcher]]:
+    """As three processes on PostgreSQL, where each has its own connections; SQLite knows one."""
+    async with AsyncExitStack() as stack:
+        databases = [outbox.database] * 3
+        if outbox.database.dialect == "postgresql":
+            own = (connected_again(each) for each in databases)
+            databases = [await stack.enter_async_context(each) for each in own]
+        yield [outbox.new_worker(each, batch=BATCH) for each in databases]
+
+
+async def eight_campaigns(outbox: Outbox, gateway: ContractGateway) -> None:
+    """Each to all groups of all numbers, which are connected at this gateway."""
+    credentials = write_credentials(outbox.vault, KEY, AuthScheme.API_KEY)
+    facts = {"base_url": gateway.url, "credentials": credentials, "max_in_flight": CAP}
+    await outbox.change(Gateway, outbox.gateway_id, **facts)
+    senders = [await outbox.add_sender(groups=GROUPS) for _ in range(SENDERS)]
+    for each in senders:
+        gateway.connects(each.gateway_session_id, each.phone)
+    own: dict[str, Any] = {"organization_id": outbox.organization_id}
+    now = outbox.clock.now()
+    async with outbox.database.writing() as session:
+        campaigns = [
+            await make_campaign(
+                session, **own, number_id=each.number_id, status="sending", delay_seconds=0.0
+            )
+            for each in senders[:CAMPAIGNS]
+        ]
+        for place, sender in enumerate(senders):
+            for campaign, group_id in product(campaigns, sender.group_ids):
+                await make_message(
+                    session,
+                    **own,
+                    number_id=sender.number_id,
+                    group_id=group_id,
+                    campaign_id=campaign.id,
+                    content=campaign.name,
+                    priority=2,
+                    scheduled_for=now - timedelta(seconds=SENDERS - place),
+                    expires_at=now + timedelta(hours=1),
+                )
+
+
+async def turns(workers: Sequence[Dispatcher]) -> list[int]:
+    """One of each, at once; how many requests each of them has under way by then."""
+    await asyncio.gather(*(each.run_once() for each in workers))
+    return [each.in_flight for each in workers]
+
+
+async def until_it_has(gateway: ContractGateway, requests: int) -> None:
+    async with asyncio.timeout(60):
+        while gateway.under_way.total() < requests:  # noqa: ASYNC110 - a plain number
+            await asyncio.sleep(0.005)
 
 
 async def until_empty(outbox: Outbox, worker: Dispatcher) -> None:
