@@ -252,6 +252,14 @@ async def receipts_of(
     return (await session.scalars(statement)).all()
 
 
+async def count_receipts(session: AsyncSession, organization_id: UUID, message_id: UUID) -> int:
+    statement = select(func.count()).where(
+        MessageReceipt.organization_id == organization_id,
+        MessageReceipt.message_id == message_id,
+    )
+    return await session.scalar(statement) or 0
+
+
 # --- what a list can be narrowed to ---------------------------------------------------------
 
 

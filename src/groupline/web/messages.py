@@ -246,13 +246,16 @@ async def show(
 async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> dict[str, Any]:
     now = runtime.clock.now()
     known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
+    receipts = await queries.receipts_of(session, view.organization_id, view.id, limit=_RECEIPTS)
+    total = len(receipts)
+    if total == _RECEIPTS:
+        total = await queries.count_receipts(session, view.organization_id, view.id)
     return {
         "message": view,
         "state": shown(view, known.get(view.number_id), now),
         "story": await story_of(session, view),
-        "receipts": await queries.receipts_of(
-            session, view.organization_id, view.id, limit=_RECEIPTS
-        ),
+        "receipts": receipts,
+        "receipts_total": total,
         "text": whatsapp_html(plain(view.content)),
     }
 

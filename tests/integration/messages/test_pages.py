@@ -13,6 +13,7 @@ from tests.integration.messages.desk import Desk, put_message
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import NOW
+from tests.support.factories import make_receipt
 
 from groupline.db import Database
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
@@ -256,6 +257,21 @@ async def test_a_sent_message_counts_its_receipts_once_there_are_any(
         seen = words(await browser.get(path))
         assert sentence in seen
         assert ("delivered to" in seen) == bool(counts)
+
+
+@pytest.mark.parametrize(("count", "cut"), [(100, []), (103, ["The latest 100 of 103."])])
+async def test_receipts_that_are_not_shown_are_counted(
+    *, desk: Desk, browser: httpx.AsyncClient, database: Database, count: int, cut: list[str]
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(session, desk, "sent", anonymous_read_count=2)
+        for _ in range(count):
+            await make_receipt(session, organization_id=desk.organization_id, message_id=message_id)
+    page = await browser.get(f"/messages/{message_id}")
+    seen = words(page)
+    assert len(re.findall(r"<tr data-key=", page.text)) == 100
+    assert re.findall(r"The latest \d+ of \d+\.", seen) == cut
+    assert "Without a name: 2 read." in seen
 
 
 async def test_failed_messages_are_sent_again_or_put_away(
