@@ -130,8 +130,10 @@ async def send_again(
 ) -> None:
     """A new attempt of a message that failed or expired."""
     row = await _get(session, organization_id, message_id)
+    await refuse_called_off(
+        session, organization_id, [row.id], statuses=("failed", "expired", "uncertain")
+    )
     step = Step(row, rules.sent_again(row.facts()), {"by": "person"})
-    await refuse_called_off(session, organization_id, [row.id])
     await write(session, [step], actor=actor, now=now)
     await requeue(session, [row], now=now)
 

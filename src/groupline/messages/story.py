@@ -1,6 +1,6 @@
 """A message's whole story: who wrote it, what happened to it, and who got it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.gateways.phone import display_phone
+from groupline.messages.called_off import NOT_SENT_AGAIN
 from groupline.messages.schemas import MessageView
 from groupline.models import ApiKey, JournalEntry, User, WhatsappNumber
 
@@ -61,7 +62,8 @@ async def story_of(session: AsyncSession, view: MessageView) -> list[Chapter]:
         upstream=None,
         data={},
     )
-    return [first, *(_chapter(entry, phones) for entry in reversed(entries))]
+    called_off = {each.at for each in entries if each.data.get("reason") == NOT_SENT_AGAIN}
+    return [first, *(_chapter(entry, phones, called_off) for entry in reversed(entries))]
 
 
 async def _phones(
@@ -80,11 +82,13 @@ async def _phones(
     }
 
 
-def _chapter(entry: JournalEntry, phones: Mapping[str, str]) -> Chapter:
+def _chapter(
+    entry: JournalEntry, phones: Mapping[str, str], called_off: Collection[datetime]
+) -> Chapter:
     data = entry.data
     title = _TITLES.get(entry.action, entry.action)
     if entry.action == "message.resolved":
-        title = "It arrived" if data.get("outcome") == "arrived" else "Send again"
+        title = _decided(entry, called_off)
     return Chapter(
         at=entry.at,
         title=title,
@@ -94,6 +98,13 @@ def _chapter(entry: JournalEntry, phones: Mapping[str, str]) -> Chapter:
         upstream=data.get("upstream"),
         data=data,
     )
+
+
+def _decided(entry: JournalEntry, called_off: Collection[datetime]) -> str:
+    """What the person chose: what is called off at that moment is not sent again."""
+    if entry.data.get("outcome") == "arrived":
+        return "It arrived"
+    return "It did not arrive" if entry.at in called_off else "Send again"
 
 
 def _moved(data: Mapping[str, Any], phones: Mapping[str, str]) -> str:

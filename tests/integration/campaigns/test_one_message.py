@@ -89,8 +89,14 @@ async def test_an_uncertain_message_of_a_cancelled_campaign_is_only_settled(
     assert "Send again" not in words(page)
     assert "It did not arrive" in words(page)
 
+    refused = await client.post(f"{MESSAGES}/{first.id}/retry")
+    assert (refused.status_code, refused.json()["detail"]) == (409, CALLED_OFF)
+    assert "“It arrived” or “It did not arrive”" in refused.json()["hint"]
+
     settled = await client.post(f"{MESSAGES}/{first.id}/resolve", json={"outcome": "not_arrived"})
     assert (settled.json()["status"], settled.json()["actions"]) == ("cancelled", [])
+    titles = [each["title"] for each in settled.json()["history"]]
+    assert titles[-2:] == ["It did not arrive", "Cancelled"]
     said = await browser.post(f"/messages/{second.id}/resolve", data={"arrived": "false"})
     assert "It did not arrive. Its campaign was cancelled, so it is not sent again." in said.text
     assert {each.status for each in await messages(database, campaign)} == {"cancelled"}
