@@ -1,6 +1,7 @@
 """What the driver claims about a message, whatever happens on the wire."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 import uvloop
@@ -300,6 +301,51 @@ async def test_neither_outcome_nor_log_repeats_a_secret(
     for secret in (KEY, TEXT, "98765 43210", "919876543210"):
         assert secret not in repr(outcome)
         assert secret not in repr(logs)
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "text", "reason"),
+    [
+        (400, "WhatsApp has banned this number", "banned", NotSentReason.RESTRICTED),
+        (429, "This number is restricted", "restricted", NotSentReason.RESTRICTED),
+        (503, "The session is not connected", "not connected", NotSentReason.NOT_CONNECTED),
+        (400, "The session is not connected", "not connected", NotSentReason.NOT_CONNECTED),
+        (400, "It is not a member of the group", "not a member", NotSentReason.NOT_IN_GROUP),
+        (400, f"This number is banned by {KEY}", "banned", NotSentReason.RESTRICTED),
+    ],
+)
+async def test_what_a_message_says_does_not_change_what_the_answer_means(
+    make_driver: MakeDriver, status: int, error: str, text: str, reason: NotSentReason
+) -> None:
+    async with ScriptedGateway() as gateway:
+        gateway.says(answer(status, {"error": error}))
+        outcome = await make_driver(url=gateway.url).send("wa_1", JID, text)
+    assert isinstance(outcome, NotSent)
+    assert outcome.reason is reason
+    assert outcome.detail == error.replace(text, "•••").replace(KEY, "•••")
+
+
+async def test_the_words_of_a_plain_answer_are_understood_as_they_came(
+    driver: GrouplineDriver, gateway: ScriptedGateway
+) -> None:
+    gateway.says(answer(429, b"This number is restricted"))
+    outcome = await driver.send("wa_1", JID, "restricted")
+    assert isinstance(outcome, NotSent)
+    assert (outcome.reason, outcome.detail) == (NotSentReason.RESTRICTED, "This number is •••")
+
+
+@pytest.mark.parametrize("body", [lambda said: {"error": said}, lambda said: said.encode()])
+@pytest.mark.parametrize(
+    "text",
+    ["Bring a mat.\nBring  water.\n", "Our plan: " + "we walk and rest, " * 40, " \n \n \n"],
+)
+async def test_a_text_is_not_kept_on_one_line_or_cut_either(
+    driver: GrouplineDriver, gateway: ScriptedGateway, text: str, body: Callable[[str], object]
+) -> None:
+    gateway.says(answer(400, body(f"Bad text: {text}")))
+    outcome = await driver.send("wa_1", JID, text)
+    assert isinstance(outcome, NotSent)
+    assert outcome.detail == ("Bad text: •••" if text.strip() else "Bad text:")
 
 
 async def test_cancelling_a_send_cancels_it(

@@ -132,4 +132,5 @@ async def _note_gateways(session: AsyncSession, results: Sequence[Result], now: 
             failures[result.claim.gateway_id] = outcome
     for gateway_id, outcome in sorted(failures.items()):
         code = _GATEWAY_FAILED[outcome.reason]
-        await note_failure(session, gateway_id, code=code, detail=outcome.detail, now=now)
+        detail = rules.upstream_words(outcome.http_status, outcome.detail) or code
+        await note_failure(session, gateway_id, code=code, detail=detail, now=now)

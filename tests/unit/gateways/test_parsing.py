@@ -85,6 +85,26 @@ def test_secrets_and_whole_phone_numbers_are_taken_out_of_texts() -> None:
     assert redact(words, ["s3cr3t-key"]) == "key ••• refused for •••210 in 120363041234567890@g.us"
 
 
+@pytest.mark.parametrize(
+    ("words", "kept"),
+    [
+        ("bad text: bring a mat and water", "bad text: •••"),
+        ("bad text: bring a mat and…", "bad text: •••"),
+        ("bad text: brin…", "bad text: •••"),
+        ("bad text: something else…", "bad text: something else…"),
+        ("…", "…"),
+    ],
+)
+def test_a_text_is_taken_out_as_the_line_that_it_became_also_where_it_was_cut(
+    words: str, kept: str
+) -> None:
+    assert redact(words, ["bring a mat\nand  water\n"]) == kept
+
+
+def test_what_is_no_text_is_not_taken_out() -> None:
+    assert redact("not connected", ["", "not", " \n \n "]) == "not connected"
+
+
 def test_an_id_that_would_have_to_be_changed_is_no_id() -> None:
     assert identifier(" 3EB0 ") == "3EB0"
     assert identifier("3EB0\x00") is None

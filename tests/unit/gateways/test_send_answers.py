@@ -166,6 +166,54 @@ def test_a_status_that_does_not_say_whether_it_was_sent(status: int, document: o
     assert outcome.http_status == status
 
 
+@pytest.mark.parametrize(
+    ("status", "error", "message", "reason", "detail"),
+    [
+        (
+            400,
+            "WhatsApp has banned this number",
+            "banned",
+            NotSentReason.RESTRICTED,
+            "WhatsApp has ••• this number",
+        ),
+        (429, "WhatsApp restricts you", "restrict", NotSentReason.RESTRICTED, "WhatsApp •••s you"),
+        (400, "too many messages", "too many", NotSentReason.RATE_LIMITED, "••• messages"),
+        (200, "not a member", "a member", NotSentReason.NOT_IN_GROUP, "not •••"),
+        (403, "Only admins can post", "admins", NotSentReason.NOT_ALLOWED, "Only ••• can post"),
+        (404, "Session not found", "Session", NotSentReason.NOT_CONNECTED, "••• not found"),
+        (
+            503,
+            "The session is not connected",
+            "not connected",
+            NotSentReason.NOT_CONNECTED,
+            "The session is •••",
+        ),
+    ],
+)
+def test_a_text_that_is_in_the_gateways_words_changes_what_is_kept_and_not_what_it_means(
+    status: int, error: str, message: str, reason: NotSentReason, detail: str
+) -> None:
+    document = {"success": False, "error": error}
+    outcome = send_outcome(SendAnswer(status, document, lambda: error, secrets=(message,)))
+    assert isinstance(outcome, NotSent)
+    assert (outcome.reason, outcome.detail) == (reason, detail)
+
+
+def test_a_text_that_is_in_the_refusal_of_its_reference_is_looked_up_all_the_same() -> None:
+    document = {"error": "This clientRef was used before"}
+    answer = SendAnswer(409, document, lambda: document["error"], secrets=("clientRef",))
+    outcome = send_outcome(answer)
+    assert isinstance(outcome, Uncertain)
+    assert outcome.reason is UncertainReason.REFERENCE_USED
+    assert outcome.detail == "This ••• was used before"
+
+
+def test_a_refusal_without_words_says_that_there_were_none() -> None:
+    outcome = send_outcome(SendAnswer(400, {}, lambda: None))
+    assert isinstance(outcome, NotSent)
+    assert outcome.detail == "The gateway gave no explanation."
+
+
 def test_waiting_burns_no_attempt_and_a_verdict_on_the_message_does() -> None:
     burns = {
         reason

@@ -11,7 +11,7 @@ from groupline.gateways.drivers import groupline_messages as messages_wire
 from groupline.gateways.drivers import groupline_session as session_wire
 from groupline.gateways.drivers.base import Answer, Endpoint, GatewayHttp, HttpPool, Limits
 from groupline.gateways.drivers.failures import CallFailed, send_outcome
-from groupline.gateways.drivers.groupline_errors import no_reading, require_success, words_of
+from groupline.gateways.drivers.groupline_errors import no_reading, require_success, said_by
 from groupline.gateways.drivers.parsing import NO_JSON, JsonObject, as_object
 from groupline.gateways.outcomes import (
     FailureKind,
@@ -189,7 +189,8 @@ class GrouplineDriver:
             messages_wire.SendAnswer(
                 status=answer.status,
                 json=answer.json,
-                say=lambda: words_of(answer, (*self._http.secrets, message)),
+                say=lambda: said_by(answer),
+                secrets=(*self._http.secrets, message),
                 retry_after=answer.retry_after,
             )
         )

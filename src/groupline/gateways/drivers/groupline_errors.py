@@ -34,14 +34,18 @@ from groupline.gateways.drivers.parsing import (
 from groupline.gateways.outcomes import FailureKind, ReadingFailed, SessionUnknown
 
 
+def said_by(answer: Answer) -> str | None:
+    """The gateway's own words, bounded. They may repeat a secret: not for people."""
+    said = error_text(answer.json)
+    return body_words(answer.body) if said is None and answer.json is NO_JSON else said
+
+
 def words_of(answer: Answer, secrets: Iterable[str] = ()) -> str:
     """What the gateway said, for people: its own words, bounded and without secrets."""
-    said = error_text(answer.json)
-    if said is None and answer.json is NO_JSON:
-        said = body_words(answer.body)
+    said = said_by(answer)
     if said is None:
         return f"The gateway answered {answer.status} without an explanation."
-    return clean(redact(f"The gateway answered {answer.status}: {said}", secrets), MAX_DETAIL)
+    return clean(f"The gateway answered {answer.status}: {redact(said, secrets)}", MAX_DETAIL)
 
 
 def failure_of(answer: Answer) -> FailureKind | None:

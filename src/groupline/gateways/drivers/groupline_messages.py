@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from groupline.gateways.drivers.parsing import (
     NO_JSON,
@@ -18,6 +18,7 @@ from groupline.gateways.drivers.parsing import (
     error_text,
     identifier,
     moment,
+    redact,
     text,
 )
 from groupline.gateways.outcomes import (
@@ -67,13 +68,21 @@ class SendAnswer:
 
     status: int
     json: object
-    say: Callable[[], str]
-    """What it said, for people and without secrets. Most answers need no words."""
+    say: Callable[[], str | None]
+    """What it said, as it came. Most answers need no words."""
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What it may repeat and nobody keeps: the key and the text of the message."""
     retry_after: float | None = None
 
     @property
     def words(self) -> str:
-        return self.say()
+        """By these it is understood: a text cannot hide the word that tells the reason."""
+        return self.say() or ""
+
+    @property
+    def detail(self) -> str:
+        """For people: without secrets."""
+        return redact(self.words, self.secrets) or "The gateway gave no explanation."
 
 
 def says_not_connected(words: str) -> bool:
@@ -200,11 +209,13 @@ def _reason_of_words(
 
 
 def _not_sent(answer: SendAnswer, reason: NotSentReason) -> NotSent:
-    return not_sent(reason, answer.words, http_status=answer.status, retry_after=answer.retry_after)
+    return not_sent(
+        reason, answer.detail, http_status=answer.status, retry_after=answer.retry_after
+    )
 
 
 def _uncertain(answer: SendAnswer, reason: UncertainReason) -> Uncertain:
-    return Uncertain(reason=reason, http_status=answer.status, detail=answer.words)
+    return Uncertain(reason=reason, http_status=answer.status, detail=answer.detail)
 
 
 _PENDING = "pending"

@@ -173,12 +173,24 @@ def body_words(body: bytes) -> str | None:
     return text(stripped.decode("utf-8", "replace"), 100)
 
 
+_SHORTEST_SECRET = 4
 _NUMBER = re.compile(r"\+?\d(?:[ ()-]?\d){8,}(?!\d|@g\.us)")
 
 
 def redact(words: str, secrets: Iterable[str]) -> str:
-    """Without the given secrets and without whole phone numbers."""
+    """A clean line without the given secrets and without whole phone numbers."""
     for secret in secrets:
-        if len(secret) >= 4:
-            words = words.replace(secret, "•••")
+        words = _without(words, clean(secret, len(secret)))
     return _NUMBER.sub(lambda match: "•••" + match.group()[-3:], words)
+
+
+def _without(words: str, secret: str) -> str:
+    """`secret` as a clean line, for that is how it is repeated; the end of it may be cut off."""
+    if len(secret) < _SHORTEST_SECRET:
+        return words
+    words = words.replace(secret, "•••")
+    if not words.endswith("…"):
+        return words
+    tails = range(len(words) - _SHORTEST_SECRET)
+    cut = next((at for at in tails if secret.startswith(words[at:-1])), None)
+    return words if cut is None else words[:cut] + "•••"
