@@ -142,6 +142,12 @@ SECTIONS: Final[Mapping[str, tuple[str, tuple[str, ...]]]] = {
 """What the journal can be filtered by: a label, and the beginnings of the actions in it."""
 
 
+_OUTCOMES: Final[Mapping[str, str]] = {
+    "arrived": "it arrived",
+    "not_arrived": "it did not arrive",
+}
+
+
 def sentence_of(action: str, subject: str, data: Mapping[str, Any]) -> str:
     """For people. An action that this version does not know shows as its own words."""
     pattern = SENTENCES.get(action)
@@ -149,6 +155,8 @@ def sentence_of(action: str, subject: str, data: Mapping[str, Any]) -> str:
         words = action.replace("_", " ").replace(".", ": ")
         return f"{words[:1].upper()}{words[1:]} ({subject})"
     facts = {name: value for name, value in data.items() if isinstance(value, str | int | float)}
+    if action == "message.resolved":
+        facts["outcome"] = _OUTCOMES.get(str(facts.get("outcome")), "–")
     return pattern.format_map(_Facts(facts | {"subject": subject}))
 
 

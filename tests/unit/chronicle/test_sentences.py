@@ -79,6 +79,14 @@ def test_facts_are_filled_in() -> None:
     assert said == "The groups of Front desk were synced: 27 of 28 saved"
 
 
+@pytest.mark.parametrize(
+    ("outcome", "word"), [("arrived", "it arrived"), ("not_arrived", "it did not arrive")]
+)
+def test_what_a_person_decided_is_told_in_plain_words(outcome: str, word: str) -> None:
+    said = sentence_of("message.resolved", "Pottery", {"outcome": outcome})
+    assert said == f"The fate of the message to Pottery was decided: {word}"
+
+
 def test_an_action_of_another_version_shows_as_its_own_words() -> None:
     assert sentence_of("robot.was_fed", "Robbie", {}) == "Robot: was fed (Robbie)"
 
