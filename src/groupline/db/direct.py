@@ -31,7 +31,8 @@ class Statement:
     sql: str
     values: Mapping[str, Any]
     affects: int | None = None
-    """So many rows have to be changed by it, or nothing of the transaction happens."""
+    """So many rows have to be changed by it, or nothing of the transaction happens. It has no
+    RETURNING then."""
 
 
 class Answer(NamedTuple):
@@ -111,23 +112,23 @@ def _stored(value: Any) -> Any:
     return stored_instant(value) if isinstance(value, datetime) else value
 
 
-@lru_cache(maxsize=64)
 def stored_instant(moment: datetime) -> str:
-    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones. What is stored together
-    happened at one time, mostly."""
+    """In UTC, as ``UtcDateTime`` stores it where a database keeps no zones."""
     if moment.tzinfo is None:
         raise ValueError("a time without a zone cannot be stored")
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    return _written(moment.astimezone(UTC))
+
+
+@lru_cache(maxsize=64)
+def _written(moment: datetime) -> str:
+    """What is stored together has happened at one time, mostly."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S.%f")
 
 
 # --- PostgreSQL
 
-# The database itself checks it, so that the commit need not wait until that is done here: the lanes
-# and locks of a transaction are held until then.
-_CHECKED: Final = """
-WITH changed AS ({sql} RETURNING 1)
-SELECT count(*) / CAST(count(*) = :expected AS integer) FROM changed
-"""
+_BEGIN: Final = Statement("BEGIN", {})
+_COMMIT: Final = Statement("COMMIT", {})
 _REPLAN: Final = Statement("DISCARD PLANS", {})
 PLAN_SECONDS: Final = 1.0
 """A plan takes as long as many a statement. It is kept, but never for so long that a table which
@@ -167,13 +168,15 @@ class DirectPostgres:
     async def _transaction(
         self, connection: AsyncConnection[Any], statements: Sequence[Statement]
     ) -> list[Answer]:
-        """One pipeline is one transaction."""
+        """The commit leaves with the statements: their locks are held for as long as the database
+        needs, and not until a busy event loop has read its answers. After an error it is left out,
+        and what breaks off in the middle has never sent it."""
         now = asyncio.get_running_loop().time()
-        outdated = [_REPLAN] if now >= self._plans_until else []
-        answers = await _together(connection, [*outdated, *statements])
-        if outdated:
+        first = [_REPLAN, _BEGIN] if now >= self._plans_until else [_BEGIN]
+        answers = await _together(connection, [*first, *statements, _COMMIT])
+        if _REPLAN in first:
             self._plans_until = now + PLAN_SECONDS
-        return answers[len(outdated) :]
+        return answers[len(first) : -1]
 
 
 def _is_stale(connection: AsyncConnection[Any]) -> bool:
@@ -195,7 +198,7 @@ async def _together(
         async with connection.pipeline():
             cursors = [await connection.execute(*_for_psycopg(each)) for each in statements]
     except DivisionByZero as error:
-        raise Unexpected("other rows than expected") from error
+        raise Unexpected("a statement changed other rows than it had to") from error
     return [await _answer(*each) for each in zip(statements, cursors, strict=True)]
 
 
@@ -208,14 +211,24 @@ async def _answer(statement: Statement, cursor: AsyncCursor[Any]) -> Answer:
 
 def _for_psycopg(statement: Statement) -> tuple[bytes, Mapping[str, Any]]:
     if statement.affects is None:
-        return _named(statement.sql), statement.values
+        return _with_its_names(statement.sql), statement.values
     values = {**statement.values, "expected": statement.affects}
-    return _named(_CHECKED.format(sql=statement.sql)), values
+    return _with_its_names(counting(statement.sql)), values
+
+
+@cache
+def counting(sql: str) -> str:
+    """What is sent for a statement that ``affects`` so many rows: with another number it fails, by
+    a division by zero, which nothing else here can come to."""
+    return f"""
+        WITH changed AS ({sql} RETURNING 1)
+        SELECT count(*) / CAST(count(*) = :expected AS integer) FROM changed
+    """  # noqa: S608 - a statement of ours
 
 
 _NAMES: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
 @cache
-def _named(source: str) -> bytes:
+def _with_its_names(source: str) -> bytes:
     return _NAMES.sub(r"%(\1)s", source.replace("%", "%%")).encode()

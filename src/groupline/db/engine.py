@@ -178,7 +178,11 @@ async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
         connect_timeout=_CONNECT_SECONDS,
         application_name="groupline",
     )
-    await connection.execute("SET plan_cache_mode = force_generic_plan")  # see DirectPostgres
+    try:
+        await connection.execute("SET plan_cache_mode = force_generic_plan")  # see PLAN_SECONDS
+    except BaseException:
+        await connection.close()
+        raise
     return connection
 
 

@@ -14,6 +14,8 @@ from groupline.ids import new_id
 from groupline.models import Lease
 
 FAILS = Statement("INSERT INTO leases (name) VALUES (NULL)", {})
+UNSENDABLE = Statement("SELECT :object", {"object": object()})
+VALUE_REFUSED = (sqlite3.Error, psycopg.ProgrammingError)
 REFUSED = (sqlite3.IntegrityError, psycopg.errors.NotNullViolation)
 
 
@@ -93,6 +95,14 @@ async def test_a_cancelled_one_has_ended_before_anybody_else_writes(database: Da
 
     await database.carry_out([write("after")])
     assert len(await names(database)) in (1, 201), "all or nothing"
+
+
+async def test_what_cannot_be_sent_undoes_what_was(database: Database) -> None:
+    """The first statement has left by then, the other one never does."""
+    with pytest.raises(VALUE_REFUSED):
+        await database.carry_out([write("one", affects=1), write("two"), UNSENDABLE])
+    await database.carry_out([write("three")])
+    assert await names(database) == ["three"]
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
