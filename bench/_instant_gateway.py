@@ -1,6 +1,6 @@
 """A gateway that answers at once: what is measured beside it is the cost of everything else.
 
-``python -m bench._instant_gateway [SECONDS]``: or that answers so much later.
+``python -m bench._instant_gateway SECONDS``: or so much later.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class _Instant(asyncio.Protocol):
             if len(self._buffer) < end + 4 + length:
                 return
             self._buffer = self._buffer[end + 4 + length :]
-            answer = _answer(head)
+            answer = _http(*_answer_to(head))
             if self._seconds:
                 loop = asyncio.get_running_loop()
                 loop.call_later(self._seconds, self._transport.write, answer)
@@ -40,8 +40,7 @@ class _Instant(asyncio.Protocol):
                 self._transport.write(answer)
 
 
-def _answer(head: bytes) -> bytes:
-    status, body = _said(head)
+def _http(status: bytes, body: bytes) -> bytes:
     return b"HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (
         status,
         len(body),
@@ -49,7 +48,7 @@ def _answer(head: bytes) -> bytes:
     )
 
 
-def _said(head: bytes) -> tuple[bytes, bytes]:
+def _answer_to(head: bytes) -> tuple[bytes, bytes]:
     if head.startswith(b"post /send "):
         return b"200 OK", b'{"success":true,"messageId":"3EB0%012X"}' % next(_ids)
     if head.startswith(b"get /health "):
@@ -66,4 +65,4 @@ async def _serve(seconds: float) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(uvloop.run(_serve(float([*sys.argv, "0"][1]))))
+    sys.exit(uvloop.run(_serve(float(sys.argv[1]))))

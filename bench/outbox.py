@@ -31,8 +31,8 @@ workers could not be quicker than one, whatever they did."""
 SLOW_SECONDS, WAITING_MESSAGES, WAITING_NUMBERS = 0.2, 4_000, 800
 """A gateway that takes its time. A worker waits for it, not for the processor: here it is seen if
 two get into each other's way where there are few of these."""
-_LOG_FILES = 24
-"""Of 16 MB: more than a round writes, less than the server removes."""
+_LOG_FILES = 8
+"""Of 16 MB: more than a measurement writes."""
 _RIVALS = "bench._outbox_rivals"
 
 Opened = Callable[[], AbstractContextManager[str]]
@@ -63,7 +63,8 @@ def _measure() -> list[Figure]:
         _figure(
             rounds,
             "two workers, PostgreSQL",
-            *("two workers", one),
+            "two workers",
+            one,
             TARGET_OF_TWO if has_enough else None,
         ),
         _figure(
@@ -72,7 +73,8 @@ def _measure() -> list[Figure]:
         _figure(
             rounds,
             f"two workers, PostgreSQL, a gateway that takes {SLOW_SECONDS * 1000:.0f} ms",
-            *("two on a slow gateway", "one on a slow gateway"),
+            "two on a slow gateway",
+            "one on a slow gateway",
             TARGET_OF_TWO,
         ),
     ]
@@ -89,9 +91,9 @@ def _age(server: Postgres) -> None:
 
 def _round(gateway: str, slow: str, server: Postgres) -> Round:
     def postgres() -> AbstractContextManager[str]:
+        _age(server)
         return postgres_file(server)
 
-    _age(server)
     return {
         "the HTTP client alone": MESSAGES / _child("floor", gateway, str(MESSAGES)),
         "SQLite": _rate(sqlite_file, gateway),
@@ -114,6 +116,7 @@ def _figure(
 
 
 def _pgqueuer(server: Postgres, gateway: str, *, processes: int = 1) -> float:
+    _age(server)
     with server.empty() as url:
         asked = {"module": _RIVALS, "BENCH_DATABASE_URL": url}
         _finish(_start("enqueue", str(MESSAGES), **asked))
@@ -126,6 +129,7 @@ def _pgqueuer(server: Postgres, gateway: str, *, processes: int = 1) -> float:
 
 
 def _procrastinate(server: Postgres, gateway: str) -> float:
+    _age(server)
     with server.empty() as url:
         asked = {"module": _RIVALS, "BENCH_DATABASE_URL": url}
         return SLOW_MESSAGES / _finish(

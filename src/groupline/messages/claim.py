@@ -63,8 +63,8 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
         AND m.status = 'pending' AND {by_now} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
-# Busy lanes are left out by NOT IN, for which PostgreSQL makes a table in memory. It believes that
-# there is one of them, and would else compare each number with each busy lane.
+# PostgreSQL expects a single busy lane, and would compare each number with each of them. By NOT IN
+# they are looked up in a table in memory.
 #
 # A message may change between the snapshot and its lock: what can change is asked of the locked row
 # once more, where PostgreSQL looks at it as it is by then.
@@ -286,8 +286,8 @@ def claiming(dialect: str, values: Mapping[str, Any]) -> list[Statement]:
     return [Statement(each, values) for each in STATEMENTS[dialect]]
 
 
-_recurring: Final = lru_cache(maxsize=4_096)(UUID)
-"""Reading one takes longer than remembering it: of these there are few."""
+_known_id: Final = lru_cache(maxsize=4_096)(UUID)
+"""Of organizations, numbers and gateways, which are few: the same ones are read all the time."""
 
 
 def _loaded(answer: Answer) -> Sequence[Sequence[Any]]:
@@ -308,9 +308,9 @@ def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> C
     )
     return Claim(
         id=UUID(message),
-        organization_id=_recurring(organization),
-        number_id=_recurring(number),
-        gateway_id=_recurring(gateway),
+        organization_id=_known_id(organization),
+        number_id=_known_id(number),
+        gateway_id=_known_id(gateway),
         token=token,
         started_at=now,
         until=until,
