@@ -91,11 +91,25 @@ async def note_restriction(
     await session.refresh(number, with_for_update=True)  # a failed send may tell it just now
     news = _news(number, reason, until, now)
     number.restriction, number.restricted_until = reason, until
+    _hold_no_longer(number, now)
     await session.flush()
     if news is not None:
         data = {"restriction": reason, "until": None if until is None else until.isoformat()}
         await record_of_number(session, number, news, data, actor=actor, now=now)
     await announce(session, "numbers", organization_id=number.organization_id, subject_id=number.id)
+
+
+def _hold_no_longer(number: WhatsappNumber, now: datetime) -> None:
+    """A refused send does not say for how long: its lane waits for as long as one waits then. Now it
+    is known, and the lane waits until the restriction is over."""
+    if number.lane_hold_reason != "restricted":
+        return
+    if number.restriction is None:
+        number.lane_hold_reason = None
+    elif number.restricted_until is None:
+        return
+    paced = (number.last_send_at or now) + timedelta(seconds=number.pace_seconds)
+    number.lane_free_at = max(number.restricted_until or now, paced)
 
 
 def _news(

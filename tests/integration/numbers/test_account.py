@@ -11,7 +11,7 @@ from tests.support.factories import make_event, make_message
 
 from groupline.gateways.outcomes import Restriction
 from groupline.models import Gateway, WhatsappSession
-from groupline.numbers import service, views
+from groupline.numbers import queries, service, views
 from groupline.numbers.account import GATEWAY, restrict_number
 from groupline.numbers.ask import verify_session
 
@@ -187,6 +187,39 @@ async def test_a_webhook_tells_of_a_restriction_at_once(desk: Desk) -> None:
     assert await _webhook_says(desk, row, knows_restrictions=True) is None
     assert len(await desk.journal("number.restricted")) == 1
     assert len(await desk.journal("number.unrestricted")) == 1
+
+
+@pytest.mark.parametrize("minutes", [None, 3, 40], ids=["lifted", "soon over", "longer"])
+async def test_a_lane_waits_for_as_long_as_the_restriction(
+    desk: Desk, minutes: float | None
+) -> None:
+    """A refused send holds it for a quarter of an hour, because that is all that it knows."""
+    row = await desk.paired()
+    sent_at = desk.clock.now()
+    await _restricts_sends(desk, 15)
+    async with desk.database.writing() as session:
+        number = await queries.get_number(session, desk.organization_id, (await desk.number()).id)
+        number.lane_free_at, number.lane_hold_reason = sent_at + timedelta(minutes=15), "restricted"
+        number.last_send_at, number.pace_seconds = sent_at, 60.0
+    desk.clock.advance(30)
+    until = None if minutes is None else sent_at + timedelta(minutes=minutes)
+    said = {} if until is None else {"kind": "restricted", "until": until.isoformat()}
+    await _webhook_says(desk, row, restriction=said or None, knows_restrictions=True)
+
+    number = await desk.number()
+    assert number.lane_free_at == (until or sent_at + timedelta(seconds=60)), "and for its pace"
+    assert number.lane_hold_reason == ("restricted" if until else None)
+
+
+async def test_a_lane_that_waits_for_something_else_goes_on_waiting(desk: Desk) -> None:
+    row = await desk.paired()
+    free_at = desk.clock.now() + timedelta(minutes=5)
+    await _restricts_sends(desk, 15)
+    async with desk.database.writing() as session:
+        number = await queries.get_number(session, desk.organization_id, (await desk.number()).id)
+        number.lane_free_at, number.lane_hold_reason = free_at, "rate_limited"
+    await _webhook_says(desk, row, knows_restrictions=True)
+    assert (await desk.number()).lane_free_at == free_at
 
 
 async def test_the_same_restriction_in_other_words_is_no_news_and_a_ban_is(desk: Desk) -> None:
