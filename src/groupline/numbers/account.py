@@ -100,8 +100,8 @@ async def note_restriction(
 
 
 def _hold_no_longer(number: WhatsappNumber, now: datetime) -> None:
-    """A refused send does not say for how long: its lane waits for as long as one waits then. Now it
-    is known, and the lane waits until the restriction is over."""
+    """A refused send does not say for how long: its lane waits for as long as one waits then. Now
+    it is known, and the lane waits until the restriction is over."""
     if number.lane_hold_reason != "restricted":
         return
     if number.restriction is None:
