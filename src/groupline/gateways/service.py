@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -16,12 +16,12 @@ from groupline.db import announce
 from groupline.errors import Conflict, GrouplineError, InvalidInput, NotFound
 from groupline.gateways.drivers.base import AuthScheme, normalise_base_url, normalise_key
 from groupline.gateways.outcomes import FailureKind
-from groupline.gateways.port import Capabilities, GatewayDriver, Probe
+from groupline.gateways.port import Capabilities, Capability, GatewayDriver, Probe
 from groupline.gateways.registry import DriverRegistry, GatewayFacts, check_kind
 from groupline.gateways.webhook_secrets import put_new_secret, write_webhook_secrets
 from groupline.ids import new_id
 from groupline.journal import Actor
-from groupline.models import Gateway, InboundEvent, WhatsappSession
+from groupline.models import Gateway, InboundEvent, ScheduledWhatsappMessage, WhatsappSession
 from groupline.text import clean_line
 from groupline.vault import Vault
 
@@ -30,6 +30,8 @@ logger = structlog.get_logger()
 MAX_IN_FLIGHT = 50
 _MAX_NAME = 80
 _SECRET_FROM, _SECRET_TO = 16, 512
+_BETWEEN_LOOKS = timedelta(seconds=90)
+"""A gateway is looked at once a minute, and more often while it is away."""
 _MOST_IN_FLIGHT = 100  # as many connections as the pool keeps for one gateway
 
 
@@ -218,11 +220,28 @@ async def note_probe(session: AsyncSession, gateway_id: UUID, probe: Probe, now:
     gateway = await get_gateway(session, gateway_id)
     gateway.version, gateway.engine = probe.version, probe.engine
     capabilities = probe.capabilities.as_json()
+    if Capability.CLIENT_REF.value in set(gateway.capabilities) - set(capabilities):
+        await _doubt_references(session, gateway_id, now)
     if gateway.capabilities != capabilities:
         gateway.capabilities = capabilities
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
     await session.flush()
     await note_success(session, gateway_id, now)
+
+
+async def _doubt_references(session: AsyncSession, gateway_id: UUID, now: datetime) -> None:
+    """The gateway has lost its memory of our references some time after it was last looked at. What
+    it was sent since then may have reached it without one: what it says of that is no answer."""
+    message = ScheduledWhatsappMessage
+    await session.execute(
+        update(message)
+        .where(
+            message.gateway_id == gateway_id,
+            message.status.in_(("sending", "accepted", "uncertain")),
+            message.request_started_at > now - _BETWEEN_LOOKS,
+        )
+        .values(carried_ref=False)
+    )
 
 
 def error_of(probe: Probe) -> str:

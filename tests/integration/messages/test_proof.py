@@ -14,7 +14,7 @@ from tests.support.factories import make_gateway
 
 from groupline.gateways.drivers.base import HttpPool, Limit, Limits
 from groupline.gateways.registry import DriverRegistry
-from groupline.gateways.service import Gateways
+from groupline.gateways.service import Gateways, note_probe
 from groupline.messages import service
 from groupline.messages.dispatch import Dispatcher
 from groupline.messages.feedback import About, Source, apply_send_callback
@@ -66,6 +66,38 @@ async def test_a_gateway_that_learns_references_later_cannot_deny_what_came_befo
 
     assert (await outbox.message(message_id)).status == "uncertain"
     assert await outbox.copies(sender.jids[0]) == 1
+
+
+async def probed(outbox: Outbox) -> None:
+    """The watch looks at the gateway."""
+    async with outbox.database.reading() as session:
+        gateway = await session.get_one(Gateway, outbox.gateway_id)
+    probe = await outbox.gateways.probe(gateway)
+    async with outbox.database.writing() as session:
+        await note_probe(session, outbox.gateway_id, probe, outbox.clock.now())
+
+
+async def test_a_gateway_that_had_lost_its_references_cannot_deny_what_came_meanwhile(
+    outbox: Outbox,
+) -> None:
+    """For a while it is believed to know references, and ignores them."""
+    sender = await outbox.add_sender()
+    await probed(outbox)
+    before = await unanswered(outbox, sender)
+    outbox.clock.advance(100)
+    await outbox.gateway.put("/sim/dialect", {"ownParts": False})
+    message_id = await unanswered(outbox, sender, 1)
+    await probed(outbox)
+    await outbox.gateway.put("/sim/dialect", {})
+    await probed(outbox)
+
+    outbox.clock.advance(OVER)
+    await look(outbox)
+    await outbox.work()
+
+    assert (await outbox.message(message_id)).status == "uncertain"
+    assert await outbox.copies(sender.jids[1]) == 1
+    assert (await outbox.message(before)).status == "sent", "it was told that one's reference"
 
 
 async def test_an_attempt_keeps_where_it_went(outbox: Outbox) -> None:
