@@ -213,7 +213,10 @@ async def apikey_create(
     *,
     org: Org,
     scopes: Annotated[str, typer.Option(help="Of read, write, send, admin; with commas.")],
-    name: Annotated[str, typer.Option(help="Which program uses it.")] = "Command line",
+    name: Annotated[
+        str | None,
+        typer.Option(help="Which program uses it.", show_default="the beginning of the key"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Create an API key, and print it once."""

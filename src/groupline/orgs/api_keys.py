@@ -26,18 +26,19 @@ async def create_api_key(
     session: AsyncSession,
     principal: Principal,
     *,
-    name: str,
+    name: str | None,
     scopes: Iterable[Scope],
     now: datetime,
 ) -> NewApiKey:
-    """The key itself is in this answer and nowhere else."""
+    """The key itself is in this answer and nowhere else. Without a name it is called after it."""
     granted = check_grant(principal, scopes)
     secret = new_api_key()
+    prefix = shown_prefix(secret)
     api_key = ApiKey(
         id=new_id(),
         organization_id=principal.organization_id,
-        name=clean_name(name),
-        prefix=shown_prefix(secret),
+        name=f"Program {prefix}" if name is None else clean_name(name),
+        prefix=prefix,
         key_hash=digest(secret),
         scopes=[scope.value for scope in Scope if scope in granted],
         created_by=principal.actor.reference,

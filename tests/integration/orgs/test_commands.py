@@ -41,6 +41,16 @@ def test_an_organization_a_person_and_a_key_from_nothing() -> None:
     assert revoked["revokedAt"]
 
 
+@pytest.mark.parametrize("name", [None, "Reporting"])
+def test_a_key_without_a_name_is_told_apart_by_its_beginning(name: str | None) -> None:
+    """What it does is not to look as if the command line had done it."""
+    answer("org", "add", "One")
+    named = ("--name", name) if name else ()
+    key = answer("apikey", "create", "--org", "one", "--scopes", "read", *named)
+    revoked = run("apikey", "revoke", key["id"], "--org", "one")
+    assert f"The key {name or 'Program ' + key['key'][:10]} (" in revoked.stdout
+
+
 def test_a_password_that_is_given_is_not_printed() -> None:
     answer("org", "add", "One")
     secret = "a password from the pipe"
