@@ -1,0 +1,47 @@
+"""What a gateway says to a send, and what of it is kept: its words, once, and no text or key."""
+
+from tests.integration.messages.outbox import Outbox
+
+from groupline.gateways.drivers.base import AuthScheme
+from groupline.gateways.service import write_credentials
+from groupline.models import Gateway, ScheduledWhatsappMessage
+
+
+async def _sent_by_a_banned_number(outbox: Outbox, text: str) -> ScheduledWhatsappMessage:
+    sender = await outbox.add_sender(groups=1)
+    phone = (await outbox.number(sender)).phone_number
+    await outbox.gateway.put(f"/sim/phones/{phone}/restriction", {"kind": "banned"})
+    message_id = await outbox.write(sender, content=text)
+    await outbox.work()
+    assert await outbox.actions(message_id) == ["message.waiting"]
+    return await outbox.message(message_id)
+
+
+async def test_a_banned_number_waits_whatever_its_message_says(outbox: Outbox) -> None:
+    other = await _sent_by_a_banned_number(outbox, "We start at ten.")
+    same = await _sent_by_a_banned_number(outbox, "banned")
+
+    for message in (other, same):
+        assert (message.status, message.attempts) == ("pending", 0)
+        assert message.error_code == "restricted"
+    assert other.vps_error == "HTTP 400: WhatsApp has banned this number"
+    assert same.vps_error == "HTTP 400: WhatsApp has ••• this number"
+
+
+async def test_a_refused_key_is_told_at_the_gateway_with_its_status(outbox: Outbox) -> None:
+    sender = await outbox.add_sender(groups=1)
+    message_id = await outbox.write(sender)
+    key = "another-key-entirely"
+    credentials = write_credentials(outbox.vault, key, AuthScheme.API_KEY)
+    await outbox.change(Gateway, outbox.gateway_id, credentials=credentials)
+
+    await outbox.work()
+
+    message = await outbox.message(message_id)
+    async with outbox.database.reading() as session:
+        gateway = await session.get(Gateway, outbox.gateway_id)
+    assert gateway is not None
+    assert gateway.last_error_code == "auth"
+    assert gateway.last_error == message.vps_error
+    assert str(gateway.last_error).startswith("HTTP 401: ")
+    assert "The gateway answered" not in str(gateway.last_error)
