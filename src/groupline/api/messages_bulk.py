@@ -73,7 +73,8 @@ async def decide(
         organization_id = sender.organization_id
         matched = await bulk.count(session, organization_id, body.action, selection, now=now)
         if body.expected is not None and matched != body.expected:
-            raise Conflict(f"By now it is about {matched:,} messages.", state=str(matched))
+            noun = "message" if matched == 1 else "messages"
+            raise Conflict(f"By now it is about {matched:,} {noun}.", state=str(matched))
         if body.dry_run:
             return BulkOut(matched=matched, done=0, left=matched, called_off=0)
         decided = await bulk.decide(

@@ -102,7 +102,7 @@ class GroupsRefused(InvalidInput):
 
     def __init__(self, refused: Sequence[RefusedGroup]) -> None:
         first = refused[0]
-        more = f" and {len(refused) - 1} more" if len(refused) > 1 else ""
+        more = f" And {len(refused) - 1:,} more." if len(refused) > 1 else ""
         name = first.name or "a group"
         super().__init__(
             f"Nothing was scheduled. {name}: {first.reason}{more}",

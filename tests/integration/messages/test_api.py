@@ -142,6 +142,17 @@ async def test_a_group_that_cannot_be_written_to_refuses_the_whole(
     assert await count(database, desk) == 0
 
 
+@pytest.mark.parametrize(("more", "ending"), [(0, ""), (1, " And 1 more."), (2, " And 2 more.")])
+async def test_of_the_groups_that_are_refused_one_is_named_and_the_others_counted(
+    desk: Desk, client: httpx.AsyncClient, more: int, ending: str
+) -> None:
+    refused = [desk.admins_only, desk.community, desk.not_in][: more + 1]
+    response = await client.post(URL, json=body(desk, groupIds=[str(each) for each in refused]))
+    problem = response.json()
+    first = f"{problem['groups'][0]['name']}: {problem['groups'][0]['reason']}"
+    assert problem["detail"] == f"Nothing was scheduled. {first}{ending}"
+
+
 async def test_foreign_and_unknown_ids_are_not_found(
     desk: Desk, client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -170,6 +170,9 @@ async def test_a_dry_run_counts_and_the_count_can_be_held_to(
     assert await statuses(database, ids) == ["failed", "failed", "sent"]
     wrong = await client.post(URL, json=body | {"expected": 1})
     assert (wrong.status_code, wrong.json()["state"]) == (409, "2")
+    assert wrong.json()["detail"] == "By now it is about 2 messages."
+    only = {"action": "discard", "ids": [str(ids[0])], "expected": 2}
+    assert (await client.post(URL, json=only)).json()["detail"] == "By now it is about 1 message."
     done = await client.post(URL, json=body | {"expected": 2})
     assert done.json() == {"matched": 2, "done": 2, "left": 0, "calledOff": 0}
     assert await statuses(database, ids) == ["pending", "pending", "sent"]
