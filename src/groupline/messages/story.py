@@ -35,6 +35,14 @@ _TITLES: Final[Mapping[str, str]] = {
     _MOVED: "Given to the standby number",
 }
 
+_PROOFS: Final[Mapping[str, str]] = {
+    "look_up": "The gateway was asked, and had sent it.",
+    "callback": "The gateway reported that it was sent.",
+    "late_answer": "The answer of the gateway came late: it was sent.",
+    "receipt": "Somebody got it, so it was sent.",
+}
+"""How it is known that a message left, where the answer to its request did not say so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
@@ -94,10 +102,18 @@ def _chapter(
         title=title,
         by=entry.actor_label,
         state=str(data.get("status", "pending")),
-        text=_moved(data, phones) if entry.action == _MOVED else data.get("sentence"),
+        text=_text(entry, phones),
         upstream=data.get("upstream"),
         data=data,
     )
+
+
+def _text(entry: JournalEntry, phones: Mapping[str, str]) -> str | None:
+    if entry.action == _MOVED:
+        return _moved(entry.data, phones)
+    if entry.action in ("message.sent", "message.arrived"):
+        return _PROOFS.get(entry.data.get("by", ""))
+    return entry.data.get("sentence")
 
 
 def _decided(entry: JournalEntry, called_off: Collection[datetime]) -> str:

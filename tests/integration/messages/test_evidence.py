@@ -10,6 +10,8 @@ import pytest
 from tests.integration.messages.outbox import Outbox, Sender
 from tests.support.factories import make_campaign
 
+from groupline.messages.changes import MESSAGES, fetch, for_change
+from groupline.messages.evidence import Proof, store_evidence
 from groupline.messages.feedback import (
     About,
     Source,
@@ -17,6 +19,8 @@ from groupline.messages.feedback import (
     apply_receipt,
     apply_send_callback,
 )
+from groupline.messages.queries import get_view
+from groupline.messages.story import story_of
 from groupline.models import InboundOutcome
 
 ID = "3EB0"
@@ -66,6 +70,52 @@ async def test_the_strongest_word_decides_in_whatever_order_it_comes(
     strongest = next(word for word in ("receipt", "rejection", "callback") if word in order)
     message = await outbox.message(message_id)
     assert (message.status, message.gateway_message_id) == (TRUTHS[strongest], ID)
+
+
+async def last_words(outbox: Outbox, message_id: UUID) -> tuple[str, str | None]:
+    """What the story of the message ends with."""
+    async with outbox.database.reading() as session:
+        view = await get_view(session, outbox.organization_id, message_id)
+        assert view is not None
+        last = (await story_of(session, view))[-1]
+    return last.title, last.text
+
+
+@pytest.mark.parametrize(
+    ("by", "words"),
+    [
+        ("callback", "The gateway reported that it was sent."),
+        ("late_answer", "The answer of the gateway came late: it was sent."),
+        ("receipt", "Somebody got it, so it was sent."),
+    ],
+)
+async def test_the_story_says_how_it_is_known_that_an_uncertain_message_was_sent(
+    outbox: Outbox, by: Proof, words: str
+) -> None:
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender, status="uncertain", session_id=sender.session_id)
+    async with outbox.database.writing() as session:
+        (row,) = await fetch(session, for_change().where(MESSAGES.c.id == message_id))
+        await store_evidence(session, row, ID, by=by, now=outbox.clock.now())
+    assert await last_words(outbox, message_id) == ("Sent", words)
+
+
+async def test_the_story_says_that_the_gateway_was_asked(outbox: Outbox) -> None:
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    await outbox.gateway.fault("error", route="send", times=1, carriedOut=True)
+    await outbox.work()
+    outbox.clock.advance(2)
+    await outbox.reconciler.run_once()
+    asked = "The gateway was asked, and had sent it."
+    assert await last_words(outbox, message_id) == ("Sent", asked)
+
+
+async def test_what_is_sent_at_once_needs_no_words(outbox: Outbox) -> None:
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    await outbox.work()
+    assert await last_words(outbox, message_id) == ("Sent", None)
 
 
 async def test_a_rejection_that_comes_before_everything_else_keeps_the_id(outbox: Outbox) -> None:
