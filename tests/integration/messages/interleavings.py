@@ -80,6 +80,8 @@ class Request:
     answered: bool = False
     lost: bool = False
     """Its worker is gone: nobody hears the answer."""
+    reported: bool = False
+    """Before its answer there was a callback, a receipt or a rejection: its fate is known."""
 
 
 class World(RuleBasedStateMachine):
@@ -105,6 +107,7 @@ class World(RuleBasedStateMachine):
         self.numbers: list[UUID] = []
         self.groups: list[UUID] = []
         self.gateways: list[UUID] = []
+        self.caps: dict[UUID, int] = {}
         self.carried: set[tuple[UUID, str]] = set()
         self.ids: list[UUID] = []
         self.sessions: list[tuple[UUID, str]] = []
@@ -137,16 +140,20 @@ class World(RuleBasedStateMachine):
             self.known = self.loop.run_until_complete(read())
         return self.known
 
-    @initialize(knows_references=st.tuples(st.booleans(), st.booleans()))
-    def fill(self, knows_references: tuple[bool, bool]) -> None:
+    @initialize(
+        knows_references=st.tuples(st.booleans(), st.booleans()),
+        caps=st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    )
+    def fill(self, knows_references: tuple[bool, bool], caps: tuple[int, int]) -> None:
         """Two numbers that stand in for each other, two groups, two gateways."""
 
         async def make(session: AsyncSession) -> None:
             self.organization_id = (await make_organization(session)).id
-            for knows in knows_references:
+            for knows, cap in zip(knows_references, caps, strict=True):
                 capabilities = ["client_ref"] if knows else []
-                gateway = await make_gateway(session, capabilities=capabilities, max_in_flight=2)
+                gateway = await make_gateway(session, capabilities=capabilities, max_in_flight=cap)
                 self.gateways.append(gateway.id)
+                self.caps[gateway.id] = cap
             own: dict[str, Any] = {"organization_id": self.organization_id}
             for n in range(NUMBERS):
                 number = await make_number(session, **own, pace_seconds=float(n))
@@ -199,6 +206,17 @@ class World(RuleBasedStateMachine):
 
     def open(self) -> list[Request]:
         return [each for each in self.requests if not each.answered and not each.lost]
+
+    def under_way(self) -> list[Request]:
+        """What gateways are still busy with as far as anybody knows, whether or not its worker
+        lives."""
+        return [
+            each
+            for each in self.requests
+            if not each.answered
+            and not each.reported
+            and each.claim.started_at + ARRIVES_WITHIN >= self.now
+        ]
 
     # --- workers
 
