@@ -308,7 +308,6 @@ async def test_neither_outcome_nor_log_repeats_a_secret(
     [
         (400, "WhatsApp has banned this number", "banned", NotSentReason.RESTRICTED),
         (429, "This number is restricted", "restricted", NotSentReason.RESTRICTED),
-        (503, "The session is not connected", "not connected", NotSentReason.NOT_CONNECTED),
         (400, "The session is not connected", "not connected", NotSentReason.NOT_CONNECTED),
         (400, "It is not a member of the group", "not a member", NotSentReason.NOT_IN_GROUP),
         (400, f"This number is banned by {KEY}", "banned", NotSentReason.RESTRICTED),

@@ -181,13 +181,6 @@ def test_a_status_that_does_not_say_whether_it_was_sent(status: int, document: o
         (200, "not a member", "a member", NotSentReason.NOT_IN_GROUP, "not •••"),
         (403, "Only admins can post", "admins", NotSentReason.NOT_ALLOWED, "Only ••• can post"),
         (404, "Session not found", "Session", NotSentReason.NOT_CONNECTED, "••• not found"),
-        (
-            503,
-            "The session is not connected",
-            "not connected",
-            NotSentReason.NOT_CONNECTED,
-            "The session is •••",
-        ),
     ],
 )
 def test_a_text_that_is_in_the_gateways_words_changes_what_is_kept_and_not_what_it_means(
@@ -197,6 +190,26 @@ def test_a_text_that_is_in_the_gateways_words_changes_what_is_kept_and_not_what_
     outcome = send_outcome(SendAnswer(status, document, lambda: error, secrets=(message,)))
     assert isinstance(outcome, NotSent)
     assert (outcome.reason, outcome.detail) == (reason, detail)
+
+
+@pytest.mark.parametrize(
+    "message", ["not connected", "We are not connected to anybody, and are banned."]
+)
+def test_a_failure_that_repeats_the_text_does_not_say_that_it_was_not_sent(message: str) -> None:
+    error = f'Failed: "{message}"'
+    answer = SendAnswer(500, {"error": error}, lambda: error, secrets=(message,))
+    outcome = send_outcome(answer)
+    assert isinstance(outcome, Uncertain)
+    assert outcome.detail == 'Failed: "•••"'
+
+
+def test_a_refusal_that_repeats_the_text_is_not_understood_by_it() -> None:
+    message = "You will be banned if you come too late!"
+    error = f"Cannot send {message}"
+    answer = SendAnswer(400, {"error": error}, lambda: error, secrets=(message,))
+    outcome = send_outcome(answer)
+    assert isinstance(outcome, NotSent)
+    assert outcome.reason is NotSentReason.BAD_REQUEST
 
 
 def test_a_text_that_is_in_the_refusal_of_its_reference_is_looked_up_all_the_same() -> None:

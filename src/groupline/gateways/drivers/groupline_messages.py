@@ -20,6 +20,7 @@ from groupline.gateways.drivers.parsing import (
     moment,
     redact,
     text,
+    without,
 )
 from groupline.gateways.outcomes import (
     Accepted,
@@ -62,6 +63,9 @@ _REFERENCE = re.compile(r"client.?ref", re.IGNORECASE)
 _TIME = re.compile(r"timed?[ -]?out", re.IGNORECASE)
 
 
+_LONG_TEXT = 16
+
+
 @dataclass(frozen=True, slots=True)
 class SendAnswer:
     """What came back for a send."""
@@ -76,13 +80,18 @@ class SendAnswer:
 
     @property
     def words(self) -> str:
-        """By these it is understood: a text cannot hide the word that tells the reason."""
-        return self.say() or ""
+        """By these it is understood. A text of a word or two may be the gateway's own word for the
+        reason; one that is longer, and in the answer, is repeated by it and says nothing."""
+        return without(self._said, self.secrets, shortest=_LONG_TEXT)
 
     @property
     def detail(self) -> str:
         """For people: without secrets."""
-        return redact(self.words, self.secrets) or "The gateway gave no explanation."
+        return redact(self._said, self.secrets) or "The gateway gave no explanation."
+
+    @property
+    def _said(self) -> str:
+        return self.say() or ""
 
 
 def says_not_connected(words: str) -> bool:
@@ -168,7 +177,8 @@ def _refused(answer: SendAnswer) -> NotSent | Uncertain:
 def _server_error(answer: SendAnswer) -> SendOutcome:
     """5xx and oddities: not sent only if the body says so in words that cannot mean else."""
     document = as_object(answer.json)
-    error = error_text(answer.json) or ""
+    # Nor in words that may be the message's: a "not connected" of these would send it twice.
+    error = redact(error_text(answer.json) or "", answer.secrets)
     if document is not None and _UNCONFIRMED.search(error):
         return _uncertain(answer, UncertainReason.UNCONFIRMED)
     if document is None or _message_id(document) is not None:

@@ -179,9 +179,16 @@ _NUMBER = re.compile(r"\+?\d(?:[ ()-]?\d){8,}(?!\d|@g\.us)")
 
 def redact(words: str, secrets: Iterable[str]) -> str:
     """A clean line without the given secrets and without whole phone numbers."""
-    for secret in secrets:
-        words = _without(words, clean(secret, len(secret)))
+    words = without(words, secrets, shortest=_SHORTEST_SECRET)
     return _NUMBER.sub(lambda match: "•••" + match.group()[-3:], words)
+
+
+def without(words: str, texts: Iterable[str], *, shortest: int) -> str:
+    """Without repetitions of the given texts, as far as these are so long."""
+    for each in texts:
+        if len(each) >= shortest:
+            words = _without(words, clean(each, len(each)))
+    return words
 
 
 def _without(words: str, secret: str) -> str:
