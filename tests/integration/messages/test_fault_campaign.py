@@ -80,8 +80,9 @@ def is_final(message: ScheduledWhatsappMessage) -> bool:
     return message.error_code == "rejected_later"
 
 
-@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
-@pytest.mark.parametrize("seed", [SEED, SEED + 1])
+@pytest.mark.parametrize(
+    ("dialect", "seed"), [("sqlite", SEED), ("postgresql", SEED + 1)], indirect=["dialect"]
+)
 async def test_callbacks_in_any_order_settle_each_message_as_it_was(
     database: Database, database_url: str, tmp_path: Path, seed: int
 ) -> None:
