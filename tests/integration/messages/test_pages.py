@@ -13,7 +13,7 @@ from tests.integration.messages.desk import Desk, put_message
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import NOW
-from tests.support.factories import make_event, make_receipt
+from tests.support.factories import make_campaign, make_event, make_receipt
 
 from groupline.db import Database
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
@@ -209,17 +209,22 @@ async def test_a_message_says_why_it_waits(
     assert "is not connected" in words(await browser.get("/send"))
 
 
-async def test_a_message_of_no_event_says_nothing_of_events(
+async def test_a_message_says_nothing_of_what_it_does_not_come_from(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
+    own = {"organization_id": desk.organization_id}
     async with database.writing() as session:
         message_id = await put_message(session, desk, "sent")
-        event = await make_event(session, organization_id=desk.organization_id, kind="webinar")
+        event = await make_event(session, **own, kind="webinar")
+        campaign = await make_campaign(session, **own, number_id=desk.number_id)
         of_event = await put_message(session, desk, "sent", event_id=event.id)
-    alone, about = [await browser.get(f"/messages/{each}") for each in (message_id, of_event)]
-    assert f"Webinar {event.title}" in words(about)
-    facts = [re.findall(r"<dt>(\w+)</dt>", page.text) for page in (alone, about)]
-    assert facts[0] == [each for each in facts[1] if each != "Webinar"] != facts[1]
+        of_campaign = await put_message(session, desk, "sent", campaign_id=campaign.id)
+    pages = [await browser.get(f"/messages/{each}") for each in (message_id, of_event, of_campaign)]
+    assert f"Webinar {event.title}" in words(pages[1])
+    assert f"Campaign {campaign.name}" in words(pages[2])
+    facts = [re.findall(r"<dt>(\w+)</dt>", page.text) for page in pages]
+    origins = [[each for each in found if each in ("Webinar", "Campaign")] for found in facts]
+    assert origins == [[], ["Webinar"], ["Campaign"]]
 
 
 async def test_an_uncertain_message_offers_both_decisions(
