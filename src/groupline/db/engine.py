@@ -173,7 +173,7 @@ def _notifying(announcements: Sequence[Announcement]) -> Statement:
 async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
     connection = await AsyncConnection.connect(
         url.set(drivername="postgresql").render_as_string(hide_password=False),
-        autocommit=True,  # a pipeline is a transaction
+        autocommit=True,  # transactions begin and end with statements of their own
         prepare_threshold=0,
         connect_timeout=_CONNECT_SECONDS,
         application_name="groupline",

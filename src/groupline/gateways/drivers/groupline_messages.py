@@ -61,8 +61,7 @@ _SESSION = re.compile(r"session", re.IGNORECASE)
 _OTHER_THING = re.compile(r"\b(?:group|phone|number|participant)s?\b", re.IGNORECASE)
 _REFERENCE = re.compile(r"client.?ref", re.IGNORECASE)
 _TIME = re.compile(r"timed?[ -]?out", re.IGNORECASE)
-
-
+# A text of so many characters is in an answer because it is repeated there, not by chance.
 _LONG_TEXT = 16
 
 
