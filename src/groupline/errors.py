@@ -110,9 +110,9 @@ class RateLimited(GrouplineError):
 
 
 class DatabaseFailed(GrouplineError):
-    """The database refused or lost a write; what it belongs to was rolled back whole."""
+    """The database refused or was lost; a write and what belongs to it was rolled back whole."""
 
-    status, code, title = 500, "db_failed", "The database could not save this"
+    status, code, title = 500, "db_failed", "The database failed"
 
     def __init__(self, detail: str, *, hint: str | None = None, **extra: Any) -> None:
         super().__init__(detail, hint=hint, upstream="db", **extra)

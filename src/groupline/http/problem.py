@@ -1,7 +1,7 @@
 """Every error leaves as ``application/problem+json``, or as a page where a person asked for one."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
+from typing import Final
 
 import structlog
 from fastapi import FastAPI, Request
@@ -23,9 +23,12 @@ from groupline.errors import (
     Unauthenticated,
 )
 from groupline.http.context import path_for_logs
+from groupline.http.invalid import from_validation
 
 logger = structlog.get_logger()
 
+_NOT_SAVED: Final = "The database could not save this; nothing was changed."
+_NOT_ANSWERED: Final = "The database could not answer."
 PROBLEM_JSON = "application/problem+json"
 PageRenderer = Callable[[Request, GrouplineError], Response]
 
@@ -44,7 +47,7 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(request, from_validation(error.errors()))
+        return answer(request, from_validation(error.errors(), changes=_changes(request)))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
@@ -53,14 +56,15 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
     async def database(request: Request, error: Exception) -> Response:
         assert isinstance(error, SQLAlchemyError)
         logger.error("db.failed", path=path_for_logs(request.url.path), exc_info=error)
-        return answer(request, from_database(error))
+        return answer(request, from_database(error, changes=_changes(request)))
 
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request.crashed", path=path_for_logs(request.url.path), exc_info=error)
+        kept = " Nothing of this request was saved." if _changes(request) else ""
         return answer(
             request,
             GrouplineError(
-                "Groupline failed unexpectedly. Nothing of this request was saved.",
+                f"Groupline failed unexpectedly.{kept}",
                 hint="The server's log has the details under this time and path.",
             ),
         )
@@ -89,25 +93,19 @@ def problem_response(error: GrouplineError) -> Response:
     )
 
 
-def from_validation(errors: Sequence[Any]) -> GrouplineError:
-    """Pydantic's findings, by the name of the field as the caller wrote it."""
-    if any(error["type"] == "json_invalid" for error in errors):
-        return MalformedRequest("The body is not valid JSON.")
-    fields: dict[str, str] = {}
-    for error in errors:
-        path = [str(part) for part in error["loc"] if part not in ("body", "query", "path")]
-        fields.setdefault(".".join(path) or "body", error["msg"].removeprefix("Value error, "))
-    named = ", ".join(f"{name}: {reason}" for name, reason in fields.items())
-    return InvalidInput(f"Nothing was saved. {named}", fields=fields)
+def _changes(request: Request) -> bool:
+    """Who only wanted to look need not hear what became of it."""
+    return request.method not in ("GET", "HEAD", "OPTIONS")
 
 
-def from_database(error: SQLAlchemyError) -> DatabaseFailed:
+def from_database(error: SQLAlchemyError, *, changes: bool = True) -> DatabaseFailed:
     """What the database said, without the statement and its values."""
+    said = _NOT_SAVED if changes else _NOT_ANSWERED
     if not isinstance(error, DBAPIError) or error.orig is None:
-        return DatabaseFailed("The database could not save this; nothing was changed.")
+        return DatabaseFailed(said)
     code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
     return DatabaseFailed(
-        "The database could not save this; nothing was changed.",
+        said,
         upstreamCode=code or type(error.orig).__name__,
         details=str(error.orig).splitlines()[0][:300] if str(error.orig) else "",
     )

@@ -100,3 +100,28 @@ async def test_parameters_that_exist_are_taken_wherever_they_are_declared(
     async with await running.client_of(cast.owner) as client:
         for path in ("/messages?status=failed&status=sent&limit=3", "/groups?q=a&sendable=true"):
             assert (await client.get(API + path)).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "detail"),
+    [
+        ("/messages?limit=ten", "limit must be a whole number."),
+        ("/messages?limit=0&numberId=7", "numberId is not a valid id; limit must be at least 1."),
+        ("/messages?cursor=" + "x" * 501, "cursor takes at most 500 characters."),
+        ("/messages?cursor=nonsense", "This cursor is not one of ours."),
+    ],
+)
+async def test_who_only_looks_is_told_nothing_of_saving(
+    running: RunningApp, cast: Cast, path: str, detail: str
+) -> None:
+    async with await running.client_of(cast.owner) as client:
+        answer = await client.get(API + path)
+    assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+
+async def test_who_would_have_changed_something_is_told_that_nothing_was_saved(
+    running: RunningApp, cast: Cast
+) -> None:
+    async with await running.client_of(cast.owner) as client:
+        answer = await client.post(f"{API}/sessions", json={"label": 7})
+    assert answer.json()["detail"] == "Nothing was saved: label must be a text."
