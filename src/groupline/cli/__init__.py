@@ -1,5 +1,9 @@
 """The command line."""
 
-from groupline.cli.main import main
+from groupline.cli.interpreter import loading
 
-__all__ = ["main"]
+
+def main() -> None:
+    with loading():
+        from groupline.cli.main import app  # noqa: PLC0415 - slow to import otherwise
+    app()

@@ -35,7 +35,3 @@ app.add_typer(database.app, name="db")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(gateways.app, name="gateways")
 app.add_typer(events.app, name="events")
-
-
-def main() -> None:
-    app()

@@ -9,6 +9,7 @@ import typer
 import uvloop
 
 from groupline.build import current_build
+from groupline.cli.interpreter import loading
 from groupline.cli.output import WRONG_USAGE, fail
 from groupline.logs import configure_logging
 from groupline.settings import Settings, SettingsError, load_settings
@@ -21,21 +22,24 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Everything on this machine: web, worker and the built-in gateway. Prints a link to open."""
-    from groupline.cli.up import run_everything  # noqa: PLC0415 - other commands start without it
+    with loading():
+        from groupline.cli.up import run_everything  # noqa: PLC0415 - the others start without it
 
     _run(run_everything)
 
 
 def web() -> None:
     """Only the dashboard and the API."""
-    from groupline.cli.serve import Parts, serve  # noqa: PLC0415
+    with loading():
+        from groupline.cli.serve import Parts, serve  # noqa: PLC0415
 
     _run(lambda settings: serve(settings, Parts(web=True, worker=False)))
 
 
 def worker() -> None:
     """Only the worker: sends, verifies, reconciles."""
-    from groupline.cli.serve import Parts, serve  # noqa: PLC0415
+    with loading():
+        from groupline.cli.serve import Parts, serve  # noqa: PLC0415
 
     _run(lambda settings: serve(settings, Parts(web=False, worker=True)))
 

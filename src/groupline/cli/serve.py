@@ -13,10 +13,10 @@ import structlog
 import uvicorn
 
 from groupline.app import create_app
+from groupline.cli import interpreter
 from groupline.db import migrate
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import PREFIX, Settings, SettingsError
-from groupline.worker import interpreter
 from groupline.worker.loops import loops_of
 from groupline.worker.supervisor import Supervisor
 
@@ -121,9 +121,11 @@ async def _run_web(
     async def opened() -> AsyncIterator[Runtime]:
         yield runtime
 
+    with interpreter.loading():
+        app = create_app(opened)
     server = _Server(
         uvicorn.Config(
-            create_app(opened),
+            app,
             log_config=None,
             access_log=False,
             server_header=False,

@@ -1,14 +1,30 @@
-"""The settings of the interpreter of a process that sends, or serves."""
+"""How the interpreter collects garbage and switches threads, in commands and in long-running
+processes."""
 
 import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 _NEW_OBJECTS: Final = 50_000
 _TURN_SECONDS: Final = 0.0003
 
 
+@contextmanager
+def loading() -> Iterator[None]:
+    """Of what is imported and built here next to nothing is garbage. The collector does not look
+    for it, which would take a third of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
 def tune() -> None:
+    """For a process that sends, or serves, from now on."""
     _look_at_new_objects()
     _let_others_in()
 
