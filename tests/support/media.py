@@ -13,11 +13,13 @@ from groupline.messages.media import MediaPolicy
 from groupline.net import IPAddress
 
 FILES = {
-    "png": b"\x89PNG\r\n\x1a\n" + bytes(1_000),
-    "jpg": b"\xff\xd8\xff\xe0" + bytes(1_000),
-    "mp4": b"\x00\x00\x00\x18ftypmp42" + bytes(1_000),
-    "pdf": b"%PDF-1.7\n" + bytes(1_000),
+    "png": b"\x89PNG\r\n\x1a\n" + bytes(4_000),
+    "jpg": b"\xff\xd8\xff\xe0" + bytes(4_000),
+    "mp4": b"\x00\x00\x00\x18ftypmp42" + bytes(4_000),
+    "pdf": b"%PDF-1.7\n" + bytes(4_000),
     "html": b"<!doctype html><title>Log in</title>",
+    "page": b"\n<!-- " + b"padding " * 100 + b"-->\n<!DOCTYPE html><title>Log in</title>",
+    "error": b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>",
     "empty": b"",
 }
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "mp4": "video/mp4", "pdf": "application/pdf"}
@@ -51,7 +53,7 @@ class MediaServer:
 
     async def moved(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(str(request.rel_url))
-        raise web.HTTPFound(request.query["to"])
+        return web.Response(status=302, headers={"Location": request.query["to"]})
 
     async def gone(self, _: web.Request) -> web.StreamResponse:
         raise web.HTTPGone

@@ -21,7 +21,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from groupline.errors import InvalidInput
-from groupline.messages.media_kinds import LARGEST, MEGABYTE, is_web_page, kind_of
+from groupline.messages.media_kinds import LARGEST, MEGABYTE, kind_of, page_of
 from groupline.models import MediaType
 from groupline.net import Allows, ForbiddenAddress, IPAddress, is_public, is_public_or_private
 
@@ -31,8 +31,9 @@ MAX_URL: Final = 2_000
 _MAX_HOST: Final = 253
 _LABEL: Final = re.compile(r"(?!-)[\w-]{1,63}(?<!-)")
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
-_BEGINNING: Final = 512
-"""So many bytes tell what a file is, whatever its server calls it."""
+_BEGINNING: Final = 2_048
+"""So many bytes tell what a file is, whatever its server calls it, and pages that begin with a
+comment or with blank lines."""
 _PORTION: Final = 64 * 1024
 _A: Final[Mapping[MediaType, str]] = {
     "image": "an image",
@@ -199,7 +200,7 @@ async def _look(
         async with client.get(target, allow_redirects=False) as answer:
             location = answer.headers.get("Location")
             if answer.status in _MOVED and location:
-                here = urljoin(here, location)
+                here = _redirected(here, location)
                 continue
             if answer.status != HTTPStatus.OK:
                 raise _refused(f"is answered with {answer.status}")
@@ -207,9 +208,24 @@ async def _look(
     raise _refused("is redirected too often")
 
 
+def _redirected(here: str, location: str) -> str:
+    """Where it goes on. What is wrong with that address is not wrong with the one that was given."""
+    try:
+        there = urljoin(here, location)
+        check_media_url(there)
+    except ValueError as error:
+        raise _refused("is redirected to something that is not a URL") from error
+    except InvalidInput as error:
+        scheme = urlsplit(there).scheme
+        if scheme not in ("http", "https"):
+            why = f"is redirected to {scheme}:, and only https: and http: can be fetched"
+            raise _refused(why) from error
+        raise _refused(f"is redirected to an address that {error.fields['mediaUrl']}") from error
+    return there
+
+
 def _target(url: str, policy: MediaPolicy) -> URL:
     """A literal address never goes through a resolver, so it is looked at here."""
-    check_media_url(url)
     target = URL(url)
     try:
         literal = ipaddress.ip_address((target.host or "").partition("%")[0])
@@ -224,8 +240,8 @@ async def _media(answer: aiohttp.ClientResponse, url: str, kind: MediaType | Non
     beginning = await _read(answer, _BEGINNING)
     if not beginning:
         raise _refused("leads to an empty file")
-    if is_web_page(content_type, beginning):
-        raise _refused("leads to a web page, not to a file")
+    if page := page_of(content_type, beginning):
+        raise _refused(f"leads to {page}, not to a file")
     actual = kind_of(beginning)
     if kind not in (None, "document", actual):
         raise _refused(f"leads to {_A[actual]}, not to {_A[kind or actual]}")

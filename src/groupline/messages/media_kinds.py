@@ -1,9 +1,12 @@
 """Which kind of media a file is by its first bytes, and how large WhatsApp lets it be. Pure.
 
 A server's word for the type is not asked for: half of them call everything an octet-stream, and
-a login page in place of an image is an image by name.
+a login page in place of an image is an image by name. Only where it says itself that this is a web
+page it is believed: a page is never what somebody wants to send, whatever it is called.
 """
 
+import codecs
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -21,6 +24,19 @@ _IMAGES: Final = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
 _VIDEO_BRANDS: Final = (b"iso", b"mp4", b"avc1", b"M4V", b"qt", b"3gp", b"3g2", b"dash", b"MSNV")
 """Files in this container that are no video, like HEIC and M4A, are documents to WhatsApp."""
 _HTML: Final = frozenset({"text/html", "application/xhtml+xml"})
+_ENCODINGS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+_BEFORE_THE_CONTENT: Final = re.compile(r"(?:\s|<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z))*", re.DOTALL)
+_PAGE: Final = re.compile(
+    r"<!doctype\s+html|<(?:html|head|body|title|meta|link|script|style|iframe|h1|div|center|font"
+    r"|table|a|b|br|p)[\s/>]"
+)
+"""How browsers know one that nobody calls so, and how the error pages of old servers begin."""
+_ERROR: Final = re.compile(r"<error[\s/>]")
+"""How stores of files answer when there is nothing, or nothing for everybody."""
 
 
 def kind_of(beginning: bytes) -> MediaType:
@@ -33,6 +49,21 @@ def kind_of(beginning: bytes) -> MediaType:
     return "video" if beginning[4:8] == b"moov" else "document"
 
 
-def is_web_page(content_type: str, beginning: bytes) -> bool:
-    start = beginning.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    return content_type in _HTML or start.startswith((b"<!doctype html", b"<html"))
+def page_of(content_type: str, beginning: bytes) -> str | None:
+    """What stands there in place of a file, if something does."""
+    text = _text(beginning)
+    opening = _BEFORE_THE_CONTENT.match(text)
+    start = opening.end() if opening else 0
+    if content_type in _HTML or _PAGE.match(text, start):
+        return "a web page"
+    if _ERROR.match(text, start):
+        return "an error message"
+    is_unfinished = start == len(text) and text.lstrip().startswith("<!--")
+    return "a web page" if is_unfinished else None  # as browsers take it
+
+
+def _text(beginning: bytes) -> str:
+    for mark, encoding in _ENCODINGS:
+        if beginning.startswith(mark):
+            return beginning.removeprefix(mark).decode(encoding, errors="replace").lower()
+    return beginning.decode("latin-1").lower()

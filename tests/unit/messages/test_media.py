@@ -6,7 +6,7 @@ import pytest
 
 from groupline.errors import InvalidInput
 from groupline.messages.media import check_media_url
-from groupline.messages.media_kinds import is_web_page, kind_of
+from groupline.messages.media_kinds import kind_of, page_of
 from groupline.net import is_public, is_public_or_private
 
 PUBLIC = ["93.184.216.34", "8.8.8.8", "2606:2800:220:1:248:1893:25c8:1946", "64:ff9b::808:808"]
@@ -105,17 +105,61 @@ def test_the_kind_is_what_the_bytes_are(beginning: bytes, kind: str) -> None:
     assert kind_of(beginning) == kind
 
 
+PAGE = "<!doctype html><title>Log in</title>"
+
+
 @pytest.mark.parametrize(
-    ("content_type", "beginning", "is_page"),
+    ("content_type", "beginning"),
     [
-        ("text/html", b"anything", True),
-        ("image/png", b"\xef\xbb\xbf\n<!DOCTYPE html>", True),
-        ("image/png", b"<HTML><body>", True),
-        ("application/pdf", b"%PDF-1.7", False),
-        ("image/png", b"\x89PNG\r\n\x1a\n", False),
+        ("text/html", b"anything"),
+        ("application/xhtml+xml", b"anything"),
+        ("image/png", b"\xef\xbb\xbf\n<!DOCTYPE html>"),
+        ("image/png", b"<HTML><body>"),
+        ("", b"\n\x0c \t" * 300 + b"<html lang=en>"),
+        ("", b"<!-- a -- b -->\n<!---->  <!doctype html>"),
+        ("", b"<!-- padded for an old browser " + b"." * 4_000),
+        ("", b"<?xml version='1.0'?>\n<!-- x --><!DOCTYPE html PUBLIC '-//W3C//DTD'>"),
+        ("", b'<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml">'),
+        ("", b"<head><title>302 Found</title>"),
+        ("", b"<title>Moved</title>"),
+        ("", b"<h1>Not Found</h1>"),
+        ("", b"<script>location = '/login'</script>"),
+        ("", b"<meta http-equiv=refresh content=0>"),
+        ("", b"\xef\xbb\xbf" + PAGE.encode()),
+        ("", PAGE.encode("utf-16")),
+        ("", b"\xfe\xff" + PAGE.encode("utf-16-be")),
     ],
 )
-def test_a_web_page_by_its_type_or_its_first_words(
-    content_type: str, beginning: bytes, is_page: bool
-) -> None:
-    assert is_web_page(content_type, beginning) is is_page
+def test_a_web_page_by_its_type_or_its_first_words(content_type: str, beginning: bytes) -> None:
+    assert page_of(content_type, beginning) == "a web page"
+
+
+@pytest.mark.parametrize(
+    "beginning",
+    [
+        b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>AccessDenied</Code>',
+        b"<Error><Code>NoSuchKey</Code></Error>",
+        b"\xef\xbb\xbf<?xml version='1.0'?><error xmlns='x'>",
+    ],
+)
+def test_an_error_that_came_as_xml(beginning: bytes) -> None:
+    assert page_of("application/xml", beginning) == "an error message"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "beginning"),
+    [
+        ("application/pdf", b"%PDF-1.7"),
+        ("image/png", b"\x89PNG\r\n\x1a\n"),
+        ("image/svg+xml", b"<?xml version='1.0'?><!-- drawn --><svg>"),
+        ("application/gpx+xml", b"<?xml version='1.0'?><gpx>"),
+        ("text/plain", b"In <html> there are tags"),
+        ("text/plain", b"<errors-and-omissions>"),
+        ("text/plain", b"<headline>"),
+        ("text/markdown", b"<!-- hidden -->\n# Title"),
+        ("application/octet-stream", b"\xff\xfe\x00"),
+        ("text/plain", b" \n"),
+    ],
+)
+def test_a_file_is_no_page(content_type: str, beginning: bytes) -> None:
+    assert page_of(content_type, beginning) is None
