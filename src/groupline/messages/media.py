@@ -212,11 +212,12 @@ def _redirected(here: str, location: str) -> str:
     """Where it goes on. What is wrong with that address is not wrong with the one that was given."""
     try:
         there = urljoin(here, location)
-        check_media_url(there)
     except ValueError as error:
         raise _refused("is redirected to something that is not a URL") from error
+    try:
+        check_media_url(there)
     except InvalidInput as error:
-        scheme = urlsplit(there).scheme
+        scheme = there.partition(":")[0].lower()
         if scheme not in ("http", "https"):
             why = f"is redirected to {scheme}:, and only https: and http: can be fetched"
             raise _refused(why) from error
