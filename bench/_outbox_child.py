@@ -15,6 +15,7 @@ import uvloop
 from sqlalchemy import func, select
 
 from bench._outbox_rows import SECRET_KEY, fill
+from groupline.cli import interpreter
 from groupline.clock import SystemClock
 from groupline.db import Announcements, Database
 from groupline.gateways.drivers.base import HttpPool
@@ -24,7 +25,6 @@ from groupline.logs import configure_logging
 from groupline.messages.dispatch import Dispatcher
 from groupline.models import ScheduledWhatsappMessage
 from groupline.vault import Vault
-from groupline.worker import interpreter
 
 IN_FLIGHT = 200
 

@@ -23,12 +23,12 @@ from sqlalchemy.engine import Engine
 
 from bench._outbox_child import IN_FLIGHT, post
 from bench._outbox_rows import SECRET_KEY, add_messages, fill
+from groupline.cli import interpreter
 from groupline.db import Announcements, Database, Statement
 from groupline.logs import configure_logging
 from groupline.messages.changes import MESSAGES
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import Settings
-from groupline.worker import interpreter
 from groupline.worker.loops import loops_of
 from groupline.worker.supervisor import Supervisor
 

@@ -24,11 +24,11 @@ from tests.support.databases import in_own_loop, migrated, postgres_server
 from tests.support.factories import make_number
 
 from bench.figures import Figure
+from groupline.cli import interpreter
 from groupline.db import Announcements, Database
 from groupline.ids import new_id
 from groupline.models import ScheduledWhatsappMessage, WhatsappGroup, WhatsappMembership
 from groupline.orgs.rules import Scope
-from groupline.worker import interpreter
 
 GROUPS: Final = 3_000
 RUNS: Final = 7
