@@ -209,7 +209,7 @@ async def _look(
 
 
 def _redirected(here: str, location: str) -> str:
-    """Where it goes on. What is wrong with that address is not wrong with the one that was given."""
+    """Where it goes on. What is wrong with that address is not wrong with the given one."""
     try:
         there = urljoin(here, location)
     except ValueError as error:
