@@ -49,6 +49,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "message.requeued": "The message to {subject} is sent again",
     "message.arrived": "The message to {subject} arrived although it was called off",
     "message.superseded": "The message to {subject} had been replaced by another",
+    "message.report_ambiguous": "A report came that may be about the message to {subject}",
     "message.moved": "The message to {subject} was moved to another number",
     # Campaigns
     "campaign.created": "The campaign {subject} was created for {groups} groups",

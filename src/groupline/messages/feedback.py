@@ -1,12 +1,14 @@
 """What gateways report by themselves: callbacks, late rejections, receipts.
 
 A report is matched by our reference, by the id of the message, or by being about the only message
-in flight to its group. Otherwise it is left alone: nothing is ever guessed. The words that these
+in flight to its group. Otherwise it decides nothing: nothing is ever guessed, and the messages that
+it may be about are told of it. The words that these
 functions answer with are those of the stored event: an ``unmatched`` one is tried again later,
 because the answer that it overtook may still be on its way.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal
@@ -24,6 +26,7 @@ from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
 from groupline.messages.rules import IN_FLIGHT, Change, Policy
 from groupline.messages.settle import overtake
+from groupline.messages.unclear import CANDIDATES, Heard, tell_candidates
 from groupline.messages.words import REJECTED_LATER
 from groupline.models import (
     InboundOutcome,
@@ -62,6 +65,11 @@ class _Match:
     """By our reference or the message's id, not only by being alone in flight."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Several:
+    rows: Sequence[MessageRow]
+
+
 async def apply_send_callback(
     session: AsyncSession,
     source: Source,
@@ -74,16 +82,13 @@ async def apply_send_callback(
     policy: Policy = _POLICY,
 ) -> InboundOutcome:
     """The gateway says what became of a message that it had accepted."""
+    heard = Heard(event, error, about.message_id, at)
     match = await _match(session, source, about)
     if not isinstance(match, _Match):
-        return match
-    if event == "failed" and not match.exact:
-        doubt = _may_be_of_an_earlier_attempt(match.row, at)
-        if doubt is not None:
-            return doubt
-    if (event == "failed" or not match.exact) and _is_older(match.row, at):
-        return "outdated"
-    if match.exact and _can_be_asked(match.row) and _is_of_the_attempt_before(match.row, at):
+        return await _undecided(session, match, heard, now)
+    if event == "failed" and not match.exact and at is None:  # of this attempt, or an earlier one
+        return await _undecided(session, _Several([match.row]), heard, now)
+    if _is_over(match, event, at):
         return "outdated"
     if event == "sent":
         return await _apply_sent(session, match.row, about.message_id, now)
@@ -105,7 +110,8 @@ async def apply_message_error(
     exact = About(client_ref=about.client_ref, message_id=about.message_id)
     match = await _match(session, source, exact)
     if not isinstance(match, _Match):
-        return match
+        heard = Heard("rejected", rules.rejection_words(code, error), about.message_id, at)
+        return await _undecided(session, match, heard, now)
     row = match.row
     is_other = row.message_id not in (None, about.message_id or row.message_id)
     if is_other or _is_older(row, at) or _is_of_the_attempt_before(row, at):
@@ -138,7 +144,8 @@ async def apply_receipt(
         return "invalid"
     match = await _match(session, source, About(message_id=about.message_id))
     if not isinstance(match, _Match):
-        return match
+        heard = Heard(kind, None, about.message_id, at)
+        return await _undecided(session, match, heard, now)
     row = match.row
     if row.status not in ("sent", "sending"):
         await store_evidence(session, row, about.message_id, by="receipt", now=now)
@@ -155,7 +162,7 @@ async def apply_receipt(
 
 async def _match(
     session: AsyncSession, source: Source, about: About
-) -> _Match | Literal["unmatched", "ambiguous"]:
+) -> _Match | _Several | Literal["unmatched"]:
     found = await session.execute(
         select(
             WhatsappSession.id, WhatsappSession.organization_id, WhatsappSession.number_id
@@ -199,11 +206,20 @@ async def _match(
 
 async def _only(
     session: AsyncSession, statement: Select[tuple[object, ...]], exact: bool
-) -> _Match | Literal["unmatched", "ambiguous"]:
-    rows = await fetch(session, statement.limit(2))
+) -> _Match | _Several | Literal["unmatched"]:
+    rows = await fetch(session, statement.limit(CANDIDATES + 1))
     if len(rows) > 1:
-        return "ambiguous"
+        return _Several(rows)
     return _Match(rows[0], exact) if rows else "unmatched"
+
+
+async def _undecided(
+    session: AsyncSession, match: _Several | Literal["unmatched"], heard: Heard, now: datetime
+) -> Literal["unmatched", "ambiguous"]:
+    if not isinstance(match, _Several):
+        return match
+    await tell_candidates(session, match.rows, heard, now)
+    return "ambiguous"
 
 
 def _is_older(row: MessageRow, at: datetime | None) -> bool:
@@ -227,18 +243,25 @@ def _can_be_asked(row: MessageRow) -> bool:
     return row.status in IN_FLIGHT and bool(row.carried_ref)
 
 
-def _may_be_of_an_earlier_attempt(
-    row: MessageRow, at: datetime | None
-) -> Literal["ambiguous", "outdated"] | None:
+def _is_over(match: _Match, event: Literal["sent", "failed"], at: datetime | None) -> bool:
+    """The report is about an attempt before this one."""
+    row = match.row
+    if not match.exact:
+        just_before = event == "failed" and _is_just_before(row, at)
+        return just_before or _is_older(row, at)
+    if event == "failed" and _is_older(row, at):
+        return True
+    return _can_be_asked(row) and _is_of_the_attempt_before(row, at)
+
+
+def _is_just_before(row: MessageRow, at: datetime | None) -> bool:
     """A failure that names no message would end one that is fine: clocks get no benefit here.
 
     Gateways may cut their times to seconds; two attempts are further apart than that.
     """
-    if at is None:
-        return "ambiguous"
-    if row.started_at is not None and at < row.started_at.replace(microsecond=0):
-        return "outdated"
-    return None
+    if at is None or row.started_at is None:
+        return False
+    return at < row.started_at.replace(microsecond=0)
 
 
 # --- callbacks ------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
 from groupline.messages.rules import Later, Policy
+from groupline.messages.unclear import has_unclear_report
 from groupline.models import Gateway, WhatsappGroup
 
 logger = structlog.get_logger(__name__)
@@ -180,5 +181,7 @@ async def apply_answer(
         values: dict[str, Any] = {"next_check_at": found.at}
         await session.execute(update(MESSAGES).where(MESSAGES.c.id == row.id).values(**values))
         return row
+    if rules.waited_in_vain(found) and await has_unclear_report(session, row):
+        found = rules.unclearly_reported(found)
     await write(session, [Step(row, found, {"by": "look_up"})], actor=SYSTEM, now=now)
     return row

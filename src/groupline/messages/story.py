@@ -32,6 +32,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "message.requeued": "To be sent again",
     "message.arrived": "Arrived although it was cancelled",
     "message.superseded": "Called off as a second copy",
+    "message.report_ambiguous": "Report that may be about it",
     _MOVED: "Given to the standby number",
 }
 

@@ -7,6 +7,9 @@ from groupline.gateways.outcomes import NotSentReason, UncertainReason
 
 LEASE_ENDED: Final = "The request was started, and the worker ended before there was an answer."
 NO_CALLBACK: Final = "The gateway took the message, and has not reported what became of it."
+REPORT_UNCLEAR: Final = (
+    "The gateway took the message. A report came that may be about it, and does not say so clearly."
+)
 PROVEN_UNSENT: Final = "The gateway says that the message was not sent."
 EXPIRED: Final = "The message did not leave before its time was over."
 REJECTED_LATER: Final = "WhatsApp rejected the message after the gateway had sent it."

@@ -30,14 +30,24 @@ from groupline.messages.rules.reports import (
     after_failed_callback,
     after_rejection,
     arrived_although_replaced,
+    rejection_words,
     superseded,
 )
-from groupline.messages.rules.silence import after_deadline, after_lease, after_look, next_look
+from groupline.messages.rules.silence import (
+    NO_CALLBACK_CODE,
+    after_deadline,
+    after_lease,
+    after_look,
+    next_look,
+    unclearly_reported,
+    waited_in_vain,
+)
 
 __all__ = [
     "FINAL",
     "IN_FLIGHT",
     "NOTHING_LEFT",
+    "NO_CALLBACK_CODE",
     "PRIORITIES",
     "PRIORITY_CAMPAIGN",
     "PRIORITY_EVENT",
@@ -63,9 +73,12 @@ __all__ = [
     "cancelled",
     "next_look",
     "refused",
+    "rejection_words",
     "resolved",
     "sent_again",
     "superseded",
+    "unclearly_reported",
     "upstream_words",
+    "waited_in_vain",
     "withheld",
 ]

@@ -70,8 +70,7 @@ def after_rejection(
     """WhatsApp rejected a message that it had taken, and that nobody has received."""
     if facts.status not in ("sent", "accepted", "uncertain") or facts.was_received:
         return None
-    named = f"error {code}" if code is not None else None
-    shown = ": ".join(part for part in (named, words) if part) or None
+    shown = rejection_words(code, words)
     return Change(
         "failed",
         "message.failed",
@@ -82,3 +81,9 @@ def after_rejection(
         if code in TOO_MUCH
         else None,
     )
+
+
+def rejection_words(code: int | None, words: str | None) -> str | None:
+    """What WhatsApp said, for people."""
+    named = f"error {code}" if code is not None else None
+    return ": ".join(part for part in (named, words) if part) or None

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 
 from groupline.gateways.outcomes import Found, LookupAnswer, LookupUnknown, NotFound
 from groupline.messages.rules.answers import withheld
 from groupline.messages.rules.machine import Change, Facts, Later, Policy, Trouble
 from groupline.messages.rules.steps import rejected, sent, uncertain
-from groupline.messages.words import EXPIRED, LEASE_ENDED, NO_CALLBACK, PROVEN_UNSENT
+from groupline.messages.words import (
+    EXPIRED,
+    LEASE_ENDED,
+    NO_CALLBACK,
+    PROVEN_UNSENT,
+    REPORT_UNCLEAR,
+)
+
+NO_CALLBACK_CODE: Final = "no_callback"
+"""The error code of what a gateway took, and did not report on within the time for it."""
 
 
 def after_lease(facts: Facts, *, now: datetime, policy: Policy) -> Change:
@@ -37,8 +47,20 @@ def after_look(
         case _:
             assert_never(answer)
     if facts.status == "accepted" and _patience_is_over(facts, now, policy):
-        return uncertain(facts, Trouble("no_callback", NO_CALLBACK), now, policy)
+        return uncertain(facts, Trouble(NO_CALLBACK_CODE, NO_CALLBACK), now, policy)
     return Later(next_look(facts, now, policy))
+
+
+def waited_in_vain(change: Change | Later) -> bool:
+    """The end of the time for a report: the sentence says that none came."""
+    if isinstance(change, Later) or change.trouble is None:
+        return False
+    return change.trouble.code == NO_CALLBACK_CODE
+
+
+def unclearly_reported(change: Change) -> Change:
+    """The same, where a report came that may be about the message."""
+    return replace(change, trouble=Trouble(NO_CALLBACK_CODE, REPORT_UNCLEAR))
 
 
 def _may_still_arrive(facts: Facts, now: datetime, policy: Policy) -> bool:

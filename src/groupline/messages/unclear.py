@@ -1,0 +1,115 @@
+"""Reports that may be about a message, and do not say so clearly.
+
+Such a report decides nothing. It is told in the story of each message that it may be about, so that
+whoever decides about one of them knows what the gateway said.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from groupline import journal
+from groupline.journal import SYSTEM
+from groupline.messages import rules
+from groupline.messages.changes import MESSAGES, MessageRow, tell
+from groupline.messages.words import REPORT_UNCLEAR
+from groupline.models import JournalEntry
+
+Said = Literal["sent", "failed", "rejected", "delivered", "read"]
+
+CANDIDATES: Final = 20
+"""So many messages are told of one report at most, the oldest first."""
+_ACTION: Final = "message.report_ambiguous"
+_LONGEST_WORDS: Final = 200
+_SAID: Final[dict[Said, str]] = {
+    "sent": "The gateway reported that a message to this group was sent",
+    "failed": "The gateway reported that a message to this group was not sent",
+    "rejected": "The gateway reported that WhatsApp rejected a message",
+    "delivered": "The gateway reported that somebody got a message",
+    "read": "The gateway reported that somebody has read a message",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a report says, as far as stories tell it: never who has read something."""
+
+    said: Said
+    words: str | None
+    message_id: str | None
+    at: datetime | None
+
+
+async def tell_candidates(
+    session: AsyncSession, rows: Sequence[MessageRow], heard: Heard, now: datetime
+) -> None:
+    """Writes the report into the stories of the messages that it may be about.
+
+    ``rows``, read by ``for_change`` in this transaction, are all of these; one more than
+    ``CANDIDATES`` stands for any number.
+    """
+    told = rows[:CANDIDATES]
+    await journal.record_all(session, [_entry(row, heard, rows, now) for row in told])
+    await session.execute(
+        update(MESSAGES)
+        .where(
+            MESSAGES.c.id.in_([row.id for row in told]),
+            MESSAGES.c.status == "uncertain",
+            MESSAGES.c.error_code == rules.NO_CALLBACK_CODE,
+        )
+        .values(error_message=REPORT_UNCLEAR, updated_at=now)
+    )
+    await tell(session, [(row.organization_id, row.id) for row in told])
+
+
+async def has_unclear_report(session: AsyncSession, row: MessageRow) -> bool:
+    """Whether one came since this attempt began."""
+    entry = JournalEntry
+    conditions = [
+        entry.organization_id == row.organization_id,
+        entry.subject_id == row.id,
+        entry.action == _ACTION,
+    ]
+    if row.started_at is not None:
+        conditions.append(entry.at >= row.started_at)
+    return await session.scalar(select(entry.position).where(*conditions).limit(1)) is not None
+
+
+def sentence_of(heard: Heard, fits: int) -> str:
+    words = f": “{heard.words[:_LONGEST_WORDS]}”" if heard.words else ""
+    said = f"{_SAID[heard.said]}{words}."
+    if fits == 1:
+        why = "It does not say when, and may be about an earlier attempt"
+    elif fits > CANDIDATES:
+        why = f"It fits more than {CANDIDATES} messages"
+    else:
+        why = f"It fits {fits} messages"
+    return f"{said} {why}, so it decides nothing about this one. Look into the group."
+
+
+def _entry(
+    row: MessageRow, heard: Heard, rows: Sequence[MessageRow], now: datetime
+) -> journal.Entry:
+    facts: dict[str, Any] = {
+        "status": row.status,
+        "reported": heard.said,
+        "upstream": heard.words,
+        "reportedAt": heard.at.isoformat() if heard.at else None,
+        "reportedMessageId": heard.message_id,
+        "fits": min(len(rows), CANDIDATES),
+        "fitsMore": True if len(rows) > CANDIDATES else None,
+        "sentence": sentence_of(heard, len(rows)),
+    }
+    return journal.Entry(
+        action=_ACTION,
+        actor=SYSTEM,
+        organization_id=row.organization_id,
+        subject="message",
+        subject_id=row.id,
+        at=now,
+        data={name: value for name, value in facts.items() if value is not None},
+    )
