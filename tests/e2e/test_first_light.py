@@ -120,6 +120,13 @@ def test_the_messages_reached_the_group_exactly_once(story: Story) -> None:
     assert sorted(row["text"] for row in story.simulator.deliveries()) == sorted((TEXT, TYPED))
 
 
+def test_faults_of_simulated_phones_are_asked_for_with_the_key_of_its_file(story: Story) -> None:
+    headers = {"X-API-Key": (story.place.data_dir / "simulator_key").read_text()}
+    with httpx.Client(base_url=story.simulator.http.base_url, timeout=60) as client:
+        assert client.get("/sim/faults").status_code == 401
+        assert client.get("/sim/faults", headers=headers).json() == {"faults": []}
+
+
 def test_a_command_that_cannot_send_says_why_in_one_line(story: Story) -> None:
     words = ("--org", story.owner["organization"]["slug"], "--text", TYPED, "--group", "x")
     answer = story.place.run("send", "--number", "+91 90000 00000", *words)

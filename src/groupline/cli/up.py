@@ -38,6 +38,7 @@ _LIMITS: Final = (
     "private_media",
 )
 _LOCK_FILE: Final = "up.lock"
+_SIMULATOR_KEY: Final = "simulator_key"
 _MAX_RESTART_PAUSE = 30.0
 _START_SECONDS = 30.0
 _STOP_SECONDS = 8.0
@@ -52,6 +53,7 @@ async def run_everything(settings: Settings) -> None:
         runtime = await stack.enter_async_context(open_runtime(settings))
         await migrate.upgrade(runtime.database)
         gateways = await _registered_gateways(runtime)
+        show_simulator_key(settings, gateways)
         link = await _first_link(runtime)
         died = asyncio.Event()
         await stack.enter_async_context(_gateway_process(settings, gateways, died))
@@ -97,6 +99,17 @@ async def _registered_gateways(runtime: Runtime) -> list[ManagedGateway]:
             )
             for engine, port in zip(_ENGINES, ports, strict=True)
         ]
+
+
+def show_simulator_key(settings: Settings, gateways: Sequence[ManagedGateway]) -> None:
+    """For whoever tries out what goes wrong: in a file that only its owner can read, and good for
+    phones that exist only here. The key of real phones is in none."""
+    path = settings.data_dir / _SIMULATOR_KEY
+    (key,) = (each.api_key for each in gateways if each.engine == "simulator")
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # one that was there keeps its mode otherwise
+        file.write(key)
 
 
 def _port_beside(port: int, settings: Settings) -> int:
