@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Protocol
 
 
@@ -29,3 +29,9 @@ class SystemClock:
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
+
+
+def moment(at: datetime, zone: tzinfo) -> str:
+    """`22 Nov, 14:05 IST`: a point in time as sentences name it, always with its zone."""
+    local = at.astimezone(zone)
+    return f"{local.day} {local:%b}, {local:%H:%M} {local.tzname()}"

@@ -18,6 +18,7 @@ from groupline.models import (
     WhatsappNumber,
 )
 from groupline.numbers.impact import IMPACT_WINDOW, impact_of
+from groupline.numbers.states import Cause, cause_of
 
 
 async def said_by(session: AsyncSession, alert: Alert, now: datetime) -> Said | None:
@@ -45,10 +46,11 @@ async def _of_number(
     link = f"/settings/connection#number-{number.id}"
     match alert.kind:
         case "number.disconnected":
-            return await _disconnected(session, alert, phone=phone, link=link, zone=zone, now=now)
+            return await _disconnected(session, alert, number, link=link, zone=zone, now=now)
         case "number.connected":
             since = datetime.fromisoformat(alert.data["since"])
-            return texts.connected(phone, alert.happened_at - since, link)
+            is_paused = number.paused_at is not None
+            return texts.connected(phone, alert.happened_at - since, link, is_paused=is_paused)
         case "number.restricted":
             return texts.restricted(phone, alert.data, zone, link)
         case _:
@@ -56,18 +58,26 @@ async def _of_number(
 
 
 async def _disconnected(
-    session: AsyncSession, alert: Alert, *, phone: str, link: str, zone: ZoneInfo, now: datetime
+    session: AsyncSession,
+    alert: Alert,
+    number: WhatsappNumber,
+    *,
+    link: str,
+    zone: ZoneInfo,
+    now: datetime,
 ) -> Said | None:
-    assert alert.subject_id is not None
-    if await queries.is_connected(session, alert.organization_id, alert.subject_id):
+    if await queries.is_connected(session, alert.organization_id, number.id):
         return None
-    what = await impact_of(session, alert.organization_id, alert.subject_id, now)
+    what = await impact_of(session, alert.organization_id, number.id, now)
     hours = IMPACT_WINDOW.seconds // 3600
     waits = texts.impact(what.messages_due, hours, what.next_message_at, zone, now)
     if what.next_event is not None:
         at = texts.moment(what.next_event.starts_at, zone)
         waits += f" Next: the {what.next_event.kind} “{what.next_event.title}”, {at}."
-    return texts.disconnected(phone, alert.data.get("detail"), waits, link)
+    phone, why = display_phone(number.phone_number), alert.data.get("detail")
+    if number.restriction == "banned" and cause_of(why) is Cause.BANNED:
+        return texts.banned(phone, number.restricted_until, waits, link, zone)
+    return texts.disconnected(phone, why, waits, link)
 
 
 async def _of_messages(

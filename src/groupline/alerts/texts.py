@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from groupline.numbers.states import cause_of
+from groupline.numbers.states import banned_sentence, cause_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,16 @@ def disconnected(phone: str, why: str | None, what: str, link: str) -> Said:
     return Said(f"{phone} is disconnected", " ".join(sentences), link)
 
 
-def connected(phone: str, after: timedelta, link: str) -> Said:
-    text = (
-        f"It was disconnected for {lasting(after)}. "
-        "What waited goes out now, as far as it is still in time."
-    )
+def banned(phone: str, until: datetime | None, what: str, link: str, zone: ZoneInfo) -> Said:
+    """Nothing to do but to wait. Its end is named in the reader's zone."""
+    return Said(f"{phone} is disconnected", f"{what} {banned_sentence(until, zone)}", link)
+
+
+def connected(phone: str, after: timedelta, link: str, *, is_paused: bool = False) -> Said:
+    then = "What waited goes out now, as far as it is still in time."
+    if is_paused:
+        then = "But sending from it is paused: nothing goes out until somebody resumes it."
+    text = f"It was disconnected for {lasting(after)}. {then}"
     return Said(f"{phone} is connected again", text, link)
 
 

@@ -68,8 +68,10 @@ class NumberOut(ApiModel):
     state: NumberState
     state_label: str = Field(description="The state in a few words, as its badge")
     state_cause: Cause | None = Field(description="Of a disconnection that no reconnect undoes")
-    state_until: datetime | None = Field(description="When the cause is over, where that is known")
-    state_text: str = Field(description="One sentence for people")
+    state_until: datetime | None = Field(
+        description="When the cause, or the restriction, is over, where that is known"
+    )
+    state_text: str = Field(description="In sentences for people; times in the organization's zone")
     since: datetime | None
     next_action: NextAction
     session: ServingSession | None
@@ -79,7 +81,11 @@ class NumberOut(ApiModel):
     messages_due: int = Field(description="Messages that wait or fall due within 2 hours")
     pace_seconds: float
     standby_number_id: UUID | None
-    paused_at: datetime | None
+    paused_at: datetime | None = Field(description="Since then nothing is sent from it")
+    paused_by: str | None
+    messages_waiting: int = Field(
+        description="Messages that are due and wait for the end of the pause; 0 if it is not paused"
+    )
     last_send_at: datetime | None
     last_ack_at: datetime | None
     restriction: str | None
@@ -242,6 +248,8 @@ def _out(view: NumberView) -> NumberOut:
         pace_seconds=number.pace_seconds,
         standby_number_id=number.standby_number_id,
         paused_at=number.paused_at,
+        paused_by=view.pause.by if view.pause else None,
+        messages_waiting=view.pause.waiting if view.pause else 0,
         last_send_at=number.last_send_at,
         last_ack_at=number.last_ack_at,
         restriction=number.restriction,

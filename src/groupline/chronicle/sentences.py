@@ -18,6 +18,8 @@ SENTENCES: Final[Mapping[str, str]] = {
     "number.restricted": "WhatsApp restricted {subject}: {restriction}",
     "number.unrestricted": "WhatsApp lifted the restriction of {subject}",
     "number.changed": "The settings of {subject} were changed",
+    "number.paused": "Sending from {subject} was paused, with {messagesDue} messages due",
+    "number.resumed": "Sending from {subject} was resumed, with {waiting} messages waiting",
     "number.handed_over": "The work of {subject} was handed over",
     "session.started": "The pairing of a phone was begun: {subject}",
     "session.refused": "The gateway refused to pair a phone: {subject}",

@@ -58,8 +58,10 @@ class NumberFacts:
     phone: str
     state: NumberState
     sentence: str
+    """About the connection."""
     verified_at: datetime | None
-    is_paused: bool
+    pause: str | None
+    """Since when and by whom nothing is sent, if that is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,8 @@ def _number(facts: Facts, now: datetime) -> Iterator[Finding]:
             f"{number.phone} has not been verified for {VERIFIED_WITHIN.seconds // 60} minutes."
         )
         yield Finding("not_verified", "warning", sentence, link)
-    if number.is_paused:
-        yield Finding("number_paused", "problem", f"{number.phone} is paused.", link)
+    if number.pause is not None:
+        yield Finding("number_paused", "problem", f"{number.phone}: {number.pause}", link)
 
 
 def _groups(facts: Facts) -> Iterator[Finding]:

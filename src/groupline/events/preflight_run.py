@@ -158,9 +158,9 @@ async def _number(session: AsyncSession, event: EventView, now: datetime) -> Num
     return NumberFacts(
         phone=display_phone(view.number.phone_number),
         state=view.shown.state,
-        sentence=view.shown.sentence,
+        sentence=view.shown.connection,
         verified_at=view.session.verified_at if view.session else None,
-        is_paused=view.number.paused_at is not None,
+        pause=view.shown.pause,
     )
 
 

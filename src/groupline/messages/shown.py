@@ -64,10 +64,17 @@ def _why(view: MessageView) -> str:
 
 def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
     if view.scheduled_for > now:
-        return Shown("scheduled", "It goes out at its time.", ("cancel",))
+        return Shown("scheduled", _planned(lane), ("cancel",))
     if view.next_attempt_at is not None and view.next_attempt_at > now:
         return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
     return Shown("waiting", _waits_for(view, lane, now), ("cancel",))
+
+
+def _planned(lane: Lane | None) -> str:
+    """Only a person ends a pause; whatever else is in the way now may be over by then."""
+    if lane is not None and lane.paused_at is not None:
+        return "It goes out at its time if sending from its number is resumed by then."
+    return "It goes out at its time."
 
 
 def _waits_for(view: MessageView, lane: Lane | None, now: datetime) -> str:
@@ -80,8 +87,8 @@ def _waits_for(view: MessageView, lane: Lane | None, now: datetime) -> str:
 
 
 def _sent(view: MessageView) -> str:
-    if view.gateway_message_id is None:
-        return "A person has seen it in the group."
+    if view.rests_on_a_word and view.first_receipt_at is None:
+        return _on_the_word_of(view)
     readers = view.read_count + view.anonymous_read_count
     getters = view.delivered_count + view.anonymous_delivered_count
     if view.first_receipt_at is None:
@@ -89,3 +96,13 @@ def _sent(view: MessageView) -> str:
     if readers:
         return f"It was sent, delivered to {max(getters, readers)} and read by {readers}."
     return f"It was sent, and delivered to {getters}."
+
+
+def _on_the_word_of(view: MessageView) -> str:
+    """Nothing but a person, or a program of theirs, says that it arrived."""
+    kind, name = (view.resolved_by or "").partition(":")[0], view.resolved_by_name
+    if kind == "api_key":
+        return f"It arrived, as a program said by {f'the {name}' if name else 'an API key'}."
+    if kind == "system":
+        return "It arrived, as somebody said on the command line."
+    return f"{name or 'A person'} has seen it in the group."

@@ -2,17 +2,20 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import ColumnElement, Row, ScalarSelect, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.clock import moment
 from groupline.messages.rules import PRIORITIES
 from groupline.models import (
     Gateway,
     NotificationCampaign,
+    Organization,
     ScheduledWhatsappMessage,
     WhatsappNumber,
     WhatsappSession,
@@ -29,13 +32,15 @@ class Lane:
     gateway_name: str | None = None
     gateway_enabled: bool = True
     gateway_down: bool = False
-    is_paused: bool = False
+    paused_at: datetime | None = None
     is_busy: bool = False
     free_at: datetime | None = None
     hold_reason: str | None = None
     restricted_until: datetime | None = None
     next_id: UUID | None = None
     """The message that goes as soon as the number may send."""
+    zone: tzinfo = UTC
+    """Of its organization: in it, sentences name points in time."""
 
 
 OTHERS_FIRST: Final = "Other messages of the number go first."
@@ -63,8 +68,9 @@ def waiting_sentence(lane: Lane, now: datetime) -> str | None:
 
 def obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
     """What has to change before the number sends anything. Its pace does not: it passes."""
-    if lane.is_paused:
-        return "The number is paused."
+    if lane.paused_at is not None:
+        since = moment(lane.paused_at, lane.zone)
+        return f"The number is paused since {since}, until somebody resumes sending."
     if not lane.is_connected:
         return "The number is not connected."
     if not lane.gateway_enabled:
@@ -72,9 +78,12 @@ def obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a tabl
     if lane.gateway_down:
         return f"The gateway {lane.gateway_name or ''} cannot be reached.".replace("  ", " ")
     if lane.restricted_until is not None and lane.restricted_until > now:
-        return HOLDS["restricted"]
+        until = moment(lane.restricted_until, lane.zone)
+        return f"{HOLDS['restricted'].rstrip('.')} until {until}."
     if lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None:
-        return HOLDS.get(lane.hold_reason, "The number is held back.")
+        sentence = HOLDS.get(lane.hold_reason, "The number is held back.")
+        again = f" It is tried again at {moment(lane.free_at, lane.zone)}."
+        return f"{sentence}{again}" if lane.hold_reason == "restricted" else sentence
     return None
 
 
@@ -93,6 +102,7 @@ async def lanes(
             number.lane_free_at,
             number.lane_hold_reason,
             number.restricted_until,
+            Organization.timezone,
             pairing.id.label("session_id"),
             Gateway.name.label("gateway_name"),
             Gateway.enabled,
@@ -100,6 +110,7 @@ async def lanes(
             busy.label("is_busy"),
             next_of(number.id, now).label("next_id"),
         )
+        .join(Organization, Organization.id == number.organization_id)
         .outerjoin(
             pairing,
             and_(
@@ -120,12 +131,13 @@ def _lane(row: Row[*tuple[Any, ...]]) -> Lane:
         gateway_name=row.gateway_name,
         gateway_enabled=row.enabled is not False,
         gateway_down=row.unreachable_since is not None,
-        is_paused=row.paused_at is not None,
+        paused_at=row.paused_at,
         is_busy=bool(row.is_busy),
         free_at=row.lane_free_at,
         hold_reason=row.lane_hold_reason,
         restricted_until=row.restricted_until,
         next_id=row.next_id,
+        zone=ZoneInfo(row.timezone),
     )
 
 

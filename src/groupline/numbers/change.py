@@ -10,12 +10,13 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline import journal
 from groupline.db import announce
 from groupline.errors import InvalidInput, NotFound
 from groupline.journal import Actor
 from groupline.models import WhatsappNumber
 from groupline.numbers import queries
+from groupline.numbers.account import record_of_number
+from groupline.numbers.pause import record_pause, record_resume
 from groupline.text import clean_line
 
 
@@ -54,13 +55,20 @@ async def change_number(
         number.pace_seconds = _pace(change.pace_seconds)
     if not isinstance(change.standby_number_id, Unset):
         number.standby_number_id = await _standby(session, number, change.standby_number_id)
+    paused_before = number.paused_at
     if not isinstance(change.paused, Unset):
-        number.paused_at = (number.paused_at or now) if change.paused else None
+        number.paused_at = (paused_before or now) if change.paused else None
     await session.flush()
     after = _facts(number)
     changed = {name: value for name, value in after.items() if before[name] != value}
     if changed:
-        await _tell(session, number, changed, actor, now)
+        await record_of_number(session, number, "number.changed", changed, actor=actor, now=now)
+    if paused_before is None and number.paused_at is not None:
+        await record_pause(session, number, actor=actor, now=now)
+    elif paused_before is not None and number.paused_at is None:
+        await record_resume(session, number, paused_before, actor=actor, now=now)
+    if changed or paused_before != number.paused_at:
+        await _tell(session, number)
     return number
 
 
@@ -70,7 +78,6 @@ def _facts(number: WhatsappNumber) -> dict[str, object]:
         "displayName": number.display_name,
         "paceSeconds": number.pace_seconds,
         "standbyNumberId": None if standby is None else str(standby),
-        "paused": number.paused_at is not None,
     }
 
 
@@ -104,23 +111,7 @@ async def _standby(
         ) from error
 
 
-async def _tell(
-    session: AsyncSession,
-    number: WhatsappNumber,
-    changed: dict[str, object],
-    actor: Actor,
-    now: datetime,
-) -> None:
-    await journal.record(
-        session,
-        action="number.changed",
-        actor=actor,
-        organization_id=number.organization_id,
-        subject="number",
-        subject_id=number.id,
-        data=changed,
-        at=now,
-    )
+async def _tell(session: AsyncSession, number: WhatsappNumber) -> None:
     organization_id = number.organization_id
     await announce(session, "numbers", organization_id=organization_id, subject_id=number.id)
     await announce(session, "messages", organization_id=organization_id, subject_id=None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 from typing import Final
 
+from groupline.clock import moment
 from groupline.models import EndedReason, SessionStatus
 from groupline.numbers import rules
 
@@ -46,6 +47,20 @@ class NextAction(StrEnum):
     CHECK_GATEWAY = "check_gateway"
     CHECK_PHONE = "check_phone"
     UPDATE = "update"
+    RESUME = "resume"
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Somebody has stopped all sending from the number. Its connection is as it is."""
+
+    since: datetime
+    by: str | None = None
+    """Who did it, as the journal names them."""
+    waiting: int = 0
+    """Messages that are due and would go."""
+    late: int = 0
+    """Messages whose time was over meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,22 +86,42 @@ class NumberFacts:
     gateway_error_code: str | None = None
     restriction: str | None = None
     restricted_until: datetime | None = None
+    tried_again_at: datetime | None = None
+    """When the next message is sent in spite of a restriction, to see whether it is over."""
     unacknowledged: int = 0
     unacknowledged_for: timedelta = timedelta()
     """At least so long ago the first of them was sent."""
     has_receipts: bool = False
     """The gateway reports acknowledgements at all."""
+    pause: Pause | None = None
+    zone: tzinfo = UTC
+    """In which sentences name points in time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
     state: NumberState
-    sentence: str
+    connection: str
+    """What is so about the connection, whether anybody has paused the number or not."""
     next_action: NextAction
     cause: Cause | None = None
     """Of a disconnection that a reconnect does not end."""
     until: datetime | None = None
-    """When the cause is over, where that is known."""
+    """When the cause or the restriction is over, where that is known."""
+    waits: str | None = None
+    """`until …`, where messages wait; a number that is connected may send."""
+    pause: str | None = None
+    """Since when and by whom nothing is sent, as sentences."""
+
+    @property
+    def sentence(self) -> str:
+        if self.pause is not None:
+            return f"{self.pause} {self.connection}"
+        return (
+            self.connection
+            if self.waits is None
+            else (f"{self.connection} Messages wait {self.waits}.")
+        )
 
     @property
     def label(self) -> str:
@@ -148,8 +183,38 @@ def gateway_sentence(name: str | None, code: str | None) -> str:
     return f"The gateway{f' “{name}”' if name else ''} {trouble}."
 
 
+def banned_sentence(until: datetime | None, zone: tzinfo) -> str:
+    if until is None:
+        return "WhatsApp has banned this number and does not say for how long."
+    return f"WhatsApp has banned this number until {moment(until, zone)}."
+
+
+def pause_sentence(pause: Pause, zone: tzinfo) -> str:
+    by = f" by {pause.by}" if pause.by else ""
+    return f"Paused since {moment(pause.since, zone)}{by}: nothing is sent. {_waiting(pause)}."
+
+
+def _waiting(pause: Pause) -> str:
+    if not pause.waiting:
+        return "No message waits"
+    return "1 message waits" if pause.waiting == 1 else f"{pause.waiting:,} messages wait"
+
+
 def show(facts: NumberFacts, now: datetime) -> Shown:
     """The one state, its sentence and what to do next. The first row that fits is shown."""
+    shown = _unpaused(facts, now)
+    if facts.pause is None:
+        return shown
+    is_ready = shown.state is NumberState.CONNECTED
+    return replace(
+        shown,
+        connection="The number is connected." if is_ready else shown.connection,
+        pause=pause_sentence(facts.pause, facts.zone),
+        next_action=NextAction.RESUME if is_ready else shown.next_action,
+    )
+
+
+def _unpaused(facts: NumberFacts, now: datetime) -> Shown:
     known = facts.session_status is not None or facts.was_connected
     if not known and not facts.pairing_under_way:
         return _NEVER
@@ -159,8 +224,9 @@ def show(facts: NumberFacts, now: datetime) -> Shown:
         sentence = gateway_sentence(facts.gateway_name, facts.gateway_error_code)
         return Shown(
             NumberState.GATEWAY_UNREACHABLE,
-            f"{sentence} Last known: connected. Messages wait until it answers.",
+            f"{sentence} Last known: connected.",
             NextAction.CHECK_GATEWAY,
+            waits="until it answers",
         )
     return _connected(facts, now)
 
@@ -176,18 +242,27 @@ def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
     if facts.pairing_under_way or facts.session_status in ("connecting", "qr_pending"):
         return Shown(
             NumberState.CONNECTING,
-            "The number is being connected. Messages wait until it is.",
+            "The number is being connected.",
             NextAction.WAIT,
+            waits="until it is",
         )
-    reason, cause = facts.ended_reason, _cause(facts, now)
-    why = facts.last_error or (ended_sentence(reason) if reason else "The session has ended.")
+    cause = _cause(facts, now)
     return Shown(
         NumberState.DISCONNECTED,
-        f"{why.rstrip()} Messages wait until it is connected again.",
+        _why(facts).rstrip(),
         NextAction.RECONNECT if cause is None else _CAUSES[cause][1],
         cause,
         facts.restricted_until if cause is Cause.BANNED else None,
+        waits="until it is connected again",
     )
+
+
+def _why(facts: NumberFacts) -> str:
+    """The gateway names the end of a ban in a zone of its own; the reader has another."""
+    if facts.restriction == "banned" and cause_of(facts.last_error) is Cause.BANNED:
+        return banned_sentence(facts.restricted_until, facts.zone)
+    reason = facts.ended_reason
+    return facts.last_error or (ended_sentence(reason) if reason else "The session has ended.")
 
 
 def _cause(facts: NumberFacts, now: datetime) -> Cause | None:
@@ -225,11 +300,7 @@ def _is_suspect(facts: NumberFacts) -> bool:
 
 def _connected(facts: NumberFacts, now: datetime) -> Shown:
     if facts.restriction is not None and _lasts(facts.restricted_until, now):
-        return Shown(
-            NumberState.RESTRICTED,
-            f"WhatsApp limits what this number may send ({facts.restriction}).",
-            NextAction.CHECK_PHONE,
-        )
+        return _restricted(facts, facts.restriction, now)
     if _is_suspect(facts):
         return Shown(
             NumberState.SUSPECT,
@@ -248,6 +319,29 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
         sentence = f"{why}Asking the gateway whether this is still so."
         return Shown(NumberState.VERIFYING, sentence, NextAction.WAIT)
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
+
+
+def _restricted(facts: NumberFacts, why: str, now: datetime) -> Shown:
+    """What WhatsApp sets no end to is tried again, and again."""
+    until, again = facts.restricted_until, facts.tried_again_at
+    end = "" if until is None else f" until {moment(until, facts.zone)}"
+    waits = "until the restriction is over" if until is not None else None
+    if until is None and again is not None and again > now:
+        waits = f"until {moment(again, facts.zone)}, when one is tried again"
+    return Shown(
+        NumberState.RESTRICTED,
+        f"WhatsApp restricts what this number may send{end}{_reason(why)}",
+        NextAction.CHECK_PHONE,
+        until=until,
+        waits=waits,
+    )
+
+
+def _reason(restriction: str) -> str:
+    """A gateway says it in a word or in a sentence; a word that adds nothing is left out."""
+    if restriction == "restricted":
+        return "."
+    return f". {restriction}" if restriction.endswith(".") else f" ({restriction})."
 
 
 def _minutes(age: timedelta) -> str:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Integer, Select, Uuid, case, cast, func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,13 +18,15 @@ from groupline.gateways.phone import display_phone
 from groupline.gateways.port import Capability
 from groupline.models import (
     Gateway,
+    Organization,
     SessionStatus,
     WhatsappNumber,
     WhatsappSession,
 )
 from groupline.numbers import queries, rules, states
 from groupline.numbers.impact import messages_due
-from groupline.numbers.states import Shown
+from groupline.numbers.pause import pauses
+from groupline.numbers.states import Pause, Shown
 from groupline.numbers.transitions import has_failed_check
 
 
@@ -53,6 +56,7 @@ class NumberView:
     shown: Shown
     follows: dict[str, int] = field(default_factory=dict)
     messages_due: int = 0
+    pause: Pause | None = None
 
     @property
     def phone(self) -> str:
@@ -120,23 +124,33 @@ async def _number_views(
     gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
     follows = await queries.following(session, organization_id, ids)
     due = await messages_due(session, organization_id, now)
+    paused = await pauses(session, organization_id, numbers, now)
+    zone = await _zone(session, organization_id)
     views = []
     for number in numbers:
         serving, pairing = current.get(number.id), pairings.get(number.id)
         some = serving or pairing
         gateway = gateways[some.gateway_id] if some else None
+        facts = _facts(number, serving, pairing, gateway, now)
+        facts = replace(facts, pause=paused.get(number.id), zone=zone)
         views.append(
             NumberView(
                 number=number,
                 session=serving,
                 pairing=pairing,
                 gateway=gateway,
-                shown=states.show(_facts(number, serving, pairing, gateway, now), now),
+                shown=states.show(facts, now),
                 follows=follows[number.id],
                 messages_due=due.get(number.id, 0),
+                pause=paused.get(number.id),
             )
         )
     return views
+
+
+async def _zone(session: AsyncSession, organization_id: UUID) -> ZoneInfo:
+    statement = select(Organization.timezone).where(Organization.id == organization_id)
+    return ZoneInfo((await session.execute(statement)).scalar_one())
 
 
 def _is_outlived(number: WhatsappNumber, row: WhatsappSession) -> bool:
@@ -167,6 +181,7 @@ def _facts(
         gateway_error_code=gateway.last_error_code if gateway else None,
         restriction=number.restriction,
         restricted_until=number.restricted_until,
+        tried_again_at=number.lane_free_at if number.lane_hold_reason == "restricted" else None,
         unacknowledged=number.unacknowledged,
         unacknowledged_for=_unacknowledged_for(number, now),
         has_receipts=gateway is not None and Capability.RECEIPTS in (gateway.capabilities or ()),

@@ -10,6 +10,8 @@ from tests.support.factories import make_message, make_number, make_session
 from groupline import journal
 from groupline.alerts.watch import READER, Watch
 from groupline.journal import SYSTEM
+from groupline.models import WhatsappNumber
+from groupline_gateway.engines.whatsmeow.changes import banned_sentence
 
 
 @pytest.fixture
@@ -166,3 +168,32 @@ async def test_what_no_reconnect_brings_back_is_not_to_be_reconnected(
     await desk.turn()
     assert f"{why}\n" in desk.last_text
     assert "Reconnect it." not in desk.last_text
+
+
+async def test_a_ban_names_its_end_in_the_zone_of_the_organization(
+    desk: Desk, number_id: UUID
+) -> None:
+    await desk.channel()
+    until = desk.clock.now() + timedelta(hours=9)
+    async with desk.database.writing() as session:
+        number = await session.get_one(WhatsappNumber, number_id)
+        number.restriction, number.restricted_until = "banned", until
+    await lose(desk, number_id, reason="disconnected", detail=banned_sentence(until))
+    await desk.turn(GRACE.total_seconds())
+    await desk.turn()
+    assert "WhatsApp has banned this number until 3 Mar, 02:30 IST." in desk.last_text
+    assert "Reconnect it." not in desk.last_text
+
+
+async def test_a_paused_number_that_is_back_sends_nothing_yet(desk: Desk, number_id: UUID) -> None:
+    await desk.channel()
+    async with desk.database.writing() as session:
+        number = await session.get_one(WhatsappNumber, number_id)
+        number.paused_at = desk.clock.now()
+    await lose(desk, number_id)
+    await desk.turn(61)
+    await desk.happens("number.connected", number_id)
+    await desk.turn(60)
+    assert desk.told[-1] == "+91 98765 43210 is connected again"
+    assert "sending from it is paused" in desk.last_text
+    assert "goes out now" not in desk.last_text

@@ -111,6 +111,8 @@ async def test_everything_that_stands_in_the_way_is_named(
     assert set(by_code) == {"group", "number", "number_paused", "media", "stale_text"}
     assert len([each for each in found if each.code == "group"]) == 3
     assert "logged out" in by_code["number"].sentence
+    assert "Paused" not in by_code["number"].sentence, "that is a finding of its own"
+    assert ": Paused since " in by_code["number_paused"].sentence
     assert by_code["number"].link == "/settings/connection"
     assert by_code["media"].link == f"/templates/{studio.template_id}"
     assert by_code["stale_text"].severity == "warning"

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import get_args
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -14,6 +15,7 @@ from groupline.numbers.states import (
     NextAction,
     NumberFacts,
     NumberState,
+    Pause,
     cause_of,
     ended_sentence,
     gateway_sentence,
@@ -181,3 +183,103 @@ def test_every_state_has_its_own_label() -> None:
     labels = {state.label for state in NumberState}
     assert len(labels) == len(NumberState)
     assert show(CONNECTED, NOW).label == "Connected"
+
+
+# --- a number that somebody has paused ------------------------------------------------------
+
+IST = ZoneInfo("Asia/Kolkata")
+PAUSE = Pause(NOW, "Asha", waiting=3)
+PAUSED = "Paused since 2 Mar, 17:30 IST by Asha: nothing is sent. 3 messages wait."
+
+
+@pytest.mark.parametrize(
+    ("pause", "said"),
+    [
+        (PAUSE, PAUSED),
+        (Pause(NOW, "Asha", waiting=1), "by Asha: nothing is sent. 1 message waits."),
+        (Pause(NOW, "Asha"), "by Asha: nothing is sent. No message waits."),
+        (Pause(NOW), "Paused since 2 Mar, 17:30 IST: nothing is sent."),
+    ],
+)
+def test_a_pause_says_since_when_by_whom_and_what_waits(pause: Pause, said: str) -> None:
+    assert said in show(replace(CONNECTED, pause=pause, zone=IST), NOW).sentence
+
+
+def test_a_paused_number_is_shown_as_connected_as_it_is() -> None:
+    shown = show(replace(CONNECTED, pause=PAUSE, zone=IST), NOW)
+    assert (shown.state, shown.next_action) == (NumberState.CONNECTED, NextAction.RESUME)
+    assert shown.sentence == f"{PAUSED} The number is connected."
+    assert "ready" not in shown.sentence
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        ENDED,
+        SILENT,
+        replace(CONNECTED, asked_again=True),
+        replace(CONNECTED, gateway_down=True),
+        replace(CONNECTED, restriction="spam", restricted_until=LATER),
+    ],
+)
+def test_a_pause_hides_nothing_of_the_connection(facts: NumberFacts) -> None:
+    plain = show(facts, NOW)
+    paused = show(replace(facts, pause=PAUSE), NOW)
+    assert (paused.state, paused.next_action) == (plain.state, plain.next_action)
+    assert paused.connection == plain.connection
+    assert paused.sentence == f"{paused.pause} {plain.connection}"
+    assert "Messages wait" not in paused.sentence, "they wait for the pause"
+
+
+# --- what messages wait for, and until when -------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("facts", "waits"),
+    [
+        (ENDED, "until it is connected again"),
+        (NumberFacts("connecting"), "until it is"),
+        (replace(CONNECTED, gateway_down=True), "until it answers"),
+        (CONNECTED, None),
+        (SILENT, None),
+        (
+            replace(CONNECTED, restriction="spam", restricted_until=LATER),
+            "until the restriction is over",
+        ),
+        (replace(CONNECTED, restriction="spam"), None),
+        (
+            replace(CONNECTED, restriction="spam", tried_again_at=LATER, zone=IST),
+            "until 3 Mar, 02:30 IST, when one is tried again",
+        ),
+        (replace(CONNECTED, restriction="spam", tried_again_at=NOW), None),
+    ],
+)
+def test_messages_wait_for_what_is_in_the_way(facts: NumberFacts, waits: str | None) -> None:
+    shown = show(facts, NOW)
+    assert shown.waits == waits
+    assert shown.sentence.endswith("." if waits is None else f"Messages wait {waits}.")
+
+
+@pytest.mark.parametrize(
+    ("why", "said"),
+    [
+        ("restricted", "until 3 Mar, 02:30 IST. Messages"),
+        ("spam", "until 3 Mar, 02:30 IST (spam). Messages"),
+        ("Too many new chats.", "until 3 Mar, 02:30 IST. Too many new chats. Messages"),
+    ],
+)
+def test_a_restriction_names_its_end_in_the_zone_of_the_reader(why: str, said: str) -> None:
+    facts = replace(CONNECTED, restriction=why, restricted_until=LATER, zone=IST)
+    shown = show(facts, NOW)
+    assert shown.sentence.startswith(f"WhatsApp restricts what this number may send {said}")
+    assert shown.until == LATER
+
+
+def test_a_ban_names_its_end_in_the_zone_of_the_reader() -> None:
+    told = changes.banned_sentence(LATER)
+    facts = replace(ENDED, last_error=told, restriction="banned", restricted_until=LATER, zone=IST)
+    said = show(facts, NOW).sentence
+    assert said.startswith("WhatsApp has banned this number until 3 Mar, 02:30 IST. Messages")
+    assert "UTC" not in said
+    endless = replace(facts, last_error=changes.banned_sentence(None), restricted_until=None)
+    assert show(endless, NOW).sentence.startswith(changes.banned_sentence(None))
