@@ -12,7 +12,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
-from groupline.db import announce
+from groupline.db import announce, is_among
 from groupline.errors import Conflict, GrouplineError, InvalidInput, NotFound
 from groupline.gateways.drivers.base import AuthScheme, normalise_base_url, normalise_key
 from groupline.gateways.outcomes import FailureKind
@@ -218,10 +218,11 @@ async def note_probe(session: AsyncSession, gateway_id: UUID, probe: Probe, now:
         await note_failure(session, gateway_id, code=probe.failure, detail=error_of(probe), now=now)
         return
     gateway = await get_gateway(session, gateway_id)
-    gateway.version, gateway.engine = probe.version, probe.engine
     capabilities = probe.capabilities.as_json()
     if Capability.CLIENT_REF.value in set(gateway.capabilities) - set(capabilities):
+        # Before the gateway's own row is written: results of requests lock in this order too.
         await _doubt_references(session, gateway_id, now)
+    gateway.version, gateway.engine = probe.version, probe.engine
     if gateway.capabilities != capabilities:
         gateway.capabilities = capabilities
         await announce(session, "gateways", organization_id=None, subject_id=gateway_id)
@@ -233,14 +234,20 @@ async def _doubt_references(session: AsyncSession, gateway_id: UUID, now: dateti
     """The gateway has lost its memory of our references some time after it was last looked at. What
     it was sent since then may have reached it without one: what it says of that is no answer."""
     message = ScheduledWhatsappMessage
-    await session.execute(
-        update(message)
+    asked = await session.scalars(
+        select(message.id)
         .where(
             message.gateway_id == gateway_id,
             message.status.in_(("sending", "accepted", "uncertain")),
             message.request_started_at > now - _BETWEEN_LOOKS,
         )
-        .values(carried_ref=False)
+        .order_by(message.id)  # as everybody locks messages: who differs, and they, wait for ever
+        .with_for_update()
+    )
+    doubted = is_among(session, message.id, asked)
+    await session.execute(
+        update(message).where(doubted).values(carried_ref=False),
+        execution_options={"synchronize_session": False},
     )
 
 
