@@ -69,7 +69,10 @@ class MessageOut(ApiModel):
     media_type: MediaType | None
     scheduled_for: datetime
     expires_at: datetime | None
-    retry_count: int = Field(description="How often a gateway has rejected it")
+    retry_count: int = Field(
+        description="How often a gateway has rejected it; begins again at 0 when it is sent again"
+        " by a decision. The attempts of its history are counted over its whole life"
+    )
     next_attempt_at: datetime | None
     gateway_message_id: str | None = Field(description="The evidence of `sent`")
     accepted_at: datetime | None
@@ -83,10 +86,26 @@ class MessageOut(ApiModel):
     error_code: str | None
     error_message: str | None
     vps_error: str | None = Field(description="What the gateway answered, with its HTTP status")
-    resolved_by: str | None
+    resolved_by: str | None = Field(
+        description="Who decided: `user:<id>`, `api_key:<id>`, `system:command-line`"
+    )
     created_by: str | None
     created_at: datetime
     updated_at: datetime
+
+
+class AttemptOut(ApiModel):
+    number: int = Field(description="Counted over the whole life of the message")
+    started_at: datetime | None = Field(description="null: not known")
+    seconds: float | None = Field(description="Until the request had ended; null: not known")
+
+
+class EvidenceOut(ApiModel):
+    by: Literal[
+        "answer", "look_up", "callback", "overtaken", "late_answer", "receipt", "person"
+    ] = Field(description="What it rests on; `overtaken`: a report that came before the answer")
+    message_id: str | None
+    existing: bool = Field(description="The gateway had sent it before, and repeated its answer")
 
 
 class ChapterOut(ApiModel):
@@ -94,8 +113,10 @@ class ChapterOut(ApiModel):
     title: str
     by: str
     state: str
-    text: str | None
-    upstream: str | None
+    text: str | None = Field(description="In a sentence")
+    upstream: str | None = Field(description="What the gateway said, in its own words")
+    attempt: AttemptOut | None = Field(description="The request that this became of, if it is one")
+    evidence: EvidenceOut | None = Field(description="Why it counts as sent from then on")
     data: dict[str, Any]
 
 
@@ -322,15 +343,7 @@ async def _with_history(
 
 
 def _chapter(chapter: Chapter) -> ChapterOut:
-    return ChapterOut(
-        at=chapter.at,
-        title=chapter.title,
-        by=chapter.by,
-        state=chapter.state,
-        text=chapter.text,
-        upstream=chapter.upstream,
-        data=dict(chapter.data),
-    )
+    return ChapterOut.model_validate(chapter, from_attributes=True)
 
 
 def _moment(moment: datetime | None, principal: Principal) -> datetime | None:

@@ -151,6 +151,15 @@ _OUTCOMES: Final[Mapping[str, str]] = {
 }
 
 
+CAMPAIGN_ENDS: Final[Mapping[str, str]] = {
+    "completed": "completed",
+    "partial_failure": "partly failed",
+    "failed": "failed",
+    "cancelled": "cancelled",
+}
+"""As the pages call them. A test holds both together."""
+
+
 def sentence_of(action: str, subject: str, data: Mapping[str, Any]) -> str:
     """For people. An action that this version does not know shows as its own words."""
     pattern = SENTENCES.get(action)
@@ -160,6 +169,8 @@ def sentence_of(action: str, subject: str, data: Mapping[str, Any]) -> str:
     facts = {name: value for name, value in data.items() if isinstance(value, str | int | float)}
     if action == "message.resolved":
         facts["outcome"] = _OUTCOMES.get(str(facts.get("outcome")), "–")
+    if action in ("campaign.finished", "campaign.revised"):
+        facts["status"] = CAMPAIGN_ENDS.get(str(facts.get("status")), "–")
     return pattern.format_map(_Facts(facts | {"subject": subject}))
 
 

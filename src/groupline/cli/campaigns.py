@@ -14,13 +14,12 @@ from groupline.campaigns.schemas import CampaignView, Outlook
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
 from groupline.errors import NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
-from groupline.journal import Actor
+from groupline.journal import COMMAND_LINE
 from groupline.models import CampaignStatus, WhatsappNumber
 from groupline.orgs.service import find_organization
 from groupline.runtime import open_runtime
 from groupline.settings import load_settings
 
-_COMMAND_LINE: Final = Actor("system", "Command line")
 _AT_MOST: Final = 500
 _STATUSES: Final[tuple[CampaignStatus, ...]] = get_args(CampaignStatus)
 
@@ -68,7 +67,7 @@ async def pause(campaign_id: CampaignId, org: Org, as_json: JsonOption = False) 
     """Stop it: nothing more leaves but what is on its way."""
 
     async def act(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
-        await actions.pause(session, organization_id, campaign_id, actor=_COMMAND_LINE, now=now)
+        await actions.pause(session, organization_id, campaign_id, actor=COMMAND_LINE, now=now)
 
     await _act(org, campaign_id, act, as_json=as_json)
 
@@ -87,7 +86,7 @@ async def resume(
 
     async def act(session: AsyncSession, organization_id: UUID, now: datetime) -> dict[str, Any]:
         resumed = await actions.resume(
-            session, organization_id, campaign_id, extend=extend, actor=_COMMAND_LINE, now=now
+            session, organization_id, campaign_id, extend=extend, actor=COMMAND_LINE, now=now
         )
         return {"expiredMeanwhile": resumed.expired_meanwhile, "extended": resumed.extended}
 
@@ -101,7 +100,7 @@ async def cancel(campaign_id: CampaignId, org: Org, as_json: JsonOption = False)
 
     async def act(session: AsyncSession, organization_id: UUID, now: datetime) -> dict[str, Any]:
         count = await actions.cancel(
-            session, organization_id, campaign_id, actor=_COMMAND_LINE, now=now
+            session, organization_id, campaign_id, actor=COMMAND_LINE, now=now
         )
         return {"cancelled": count}
 
@@ -128,7 +127,7 @@ async def retry_failed(
             campaign_id,
             number_id=await _number(session, organization_id, number) if number else None,
             include_expired=include_expired,
-            actor=_COMMAND_LINE,
+            actor=COMMAND_LINE,
             now=now,
         )
         refused = [{"group": each.name, "reason": each.reason} for each in retried.refused]

@@ -15,13 +15,12 @@ from groupline.events.preflight_run import Preflights
 from groupline.events.queries import list_events
 from groupline.events.run import run_sequence
 from groupline.events.schemas import EventFilter, EventView
-from groupline.journal import Actor
+from groupline.journal import COMMAND_LINE
 from groupline.models import EventKind
 from groupline.orgs.service import find_organization
 from groupline.runtime import open_runtime
 from groupline.settings import load_settings
 
-_COMMAND_LINE: Final = Actor("system", "Command line")
 _AT_MOST: Final = 500
 
 app = typer.Typer(help="Workshops and webinars.", no_args_is_help=True)
@@ -65,7 +64,7 @@ async def run(event_id: EventId, org: Org, as_json: JsonOption = False) -> None:
             session,
             organization_id,
             event_id,
-            actor=_COMMAND_LINE,
+            actor=COMMAND_LINE,
             now=runtime.clock.now(),
         )
     facts = {
@@ -86,7 +85,7 @@ async def preflight(event_id: EventId, org: Org, as_json: JsonOption = False) ->
         async with runtime.database.reading() as session:
             organization_id = (await find_organization(session, org)).id
         preflights = Preflights(runtime.database, runtime.clock, runtime.media_policy)
-        looked = await preflights.look(organization_id, event_id, actor=_COMMAND_LINE)
+        looked = await preflights.look(organization_id, event_id, actor=COMMAND_LINE)
     lines = "\n".join(f"{each.severity}: {each.sentence}" for each in looked.findings)
     emit(
         [finding.as_json() for finding in looked.findings],
@@ -104,7 +103,7 @@ async def cancel(event_id: EventId, org: Org, as_json: JsonOption = False) -> No
     async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
         organization_id = (await find_organization(session, org)).id
         count = await service.cancel(
-            session, organization_id, event_id, actor=_COMMAND_LINE, now=runtime.clock.now()
+            session, organization_id, event_id, actor=COMMAND_LINE, now=runtime.clock.now()
         )
     emit({"cancelledMessages": count}, as_json=as_json, line=f"cancelled, with {count} messages")
 
@@ -133,7 +132,7 @@ async def import_table(
         imported = Imported(found, (), again, committed=False)
         if not dry_run:
             imported = await take(
-                session, organization.id, kind, data, again=again, actor=_COMMAND_LINE, **own
+                session, organization.id, kind, data, again=again, actor=COMMAND_LINE, **own
             )
     notes = _notes(imported.found)
     facts = {

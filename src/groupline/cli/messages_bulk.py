@@ -7,7 +7,8 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
-from groupline.cli.send import COMMAND_LINE, Group, Number, Org, State, number_named
+from groupline.cli.send import Group, Number, Org, State, number_named
+from groupline.journal import COMMAND_LINE
 from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Selection
 from groupline.messages.schemas import Filter, known_states

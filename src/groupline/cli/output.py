@@ -6,7 +6,10 @@ import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import wraps
-from typing import Annotated, Any, NoReturn, ParamSpec, TypeVar
+from shutil import get_terminal_size
+from textwrap import wrap
+from typing import Annotated, Any, Final, NoReturn, ParamSpec, TypeVar
+from unicodedata import category, east_asian_width
 from uuid import UUID
 
 import typer
@@ -18,6 +21,7 @@ from groupline.logs import configure_logging
 from groupline.settings import SettingsError
 
 FAILED, WRONG_USAGE = 1, 2
+_MARKS: Final = frozenset({"Mn", "Me", "Cf"})
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Answer in JSON, for programs.")]
 P = ParamSpec("P")
@@ -37,12 +41,68 @@ def fail(message: str, *, code: int = FAILED) -> NoReturn:
 
 def table(rows: Sequence[Sequence[str]]) -> str:
     """Columns, as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        "  ".join(
+            cell + " " * (width - columns(cell)) for cell, width in zip(row, widths, strict=True)
+        )
         for row in rows
     )
     return "\n".join(line.rstrip() for line in lines)
+
+
+def one_line(text: str, width: int | None = None) -> str:
+    """What others wrote, on one line of at most so many columns: breaks become spaces, and what
+    would steer the terminal becomes a question mark."""
+    line = " ".join(_harmless(text).split())
+    if width is None or columns(line) <= width:
+        return line
+    kept, room = [], width - 1
+    for character in line:
+        room -= columns(character)
+        if room < 0:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def paragraph(text: str, *, indent: str, width: int | None) -> str:
+    """All of it, in lines that fit, each after the indent."""
+    lines = _harmless(text, but="\n").split("\n")
+    if width is None:
+        return "\n".join(f"{indent}{line}".rstrip() for line in lines)
+    room = max(width - len(indent), 20)
+    cut = (part for line in lines for part in wrap(line, room) or [""])
+    return "\n".join(f"{indent}{part}".rstrip() for part in cut)
+
+
+def columns(text: str) -> int:
+    """Of a terminal: wide characters take two, marks on others none."""
+    return sum(0 if category(each) in _MARKS else 1 + _is_wide(each) for each in text)
+
+
+def _is_wide(character: str) -> bool:
+    return east_asian_width(character) in "WF"
+
+
+def terminal_width() -> int | None:
+    """``None`` where nobody looks: what is read by a program is not cut."""
+    return get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def _harmless(text: str, *, but: str = "") -> str:
+    """Other than that, a message or a gateway could write over what stands on the terminal."""
+    plain = text.replace("\r\n", "\n").replace("\t", " ")
+    if plain.isprintable():
+        return plain
+    return "".join(_shown(each) if each not in but else each for each in plain)
+
+
+def _shown(character: str) -> str:
+    if character.isspace():
+        return " "
+    joins = character in "\u200c\u200d"  # parts of words and of emoji
+    return character if joins or character.isprintable() else "?"
 
 
 def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:

@@ -5,7 +5,7 @@ Whoever can run these commands can read the database: they act with the rights o
 
 import secrets
 import sys
-from typing import Annotated, Final
+from typing import Annotated
 from uuid import UUID
 
 import typer
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
 from groupline.errors import Conflict, NotFound
-from groupline.journal import Actor
+from groupline.journal import COMMAND_LINE
 from groupline.models import Organization, User
 from groupline.orgs import queries
 from groupline.orgs.api_keys import create_api_key, revoke_api_key
@@ -24,8 +24,6 @@ from groupline.orgs.rules import Principal, Role, Scope, check_password, clean_e
 from groupline.orgs.service import add_member, create_organization, find_organization
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
-
-_COMMAND_LINE: Final = Actor("system", "Command line")
 
 users = typer.Typer(help="People and their passwords.", no_args_is_help=True)
 organizations = typer.Typer(help="Organizations.", no_args_is_help=True)
@@ -108,7 +106,7 @@ async def user_passwd(
                 session,
                 user,
                 password_hash=password_hash,
-                actor=_COMMAND_LINE,
+                actor=COMMAND_LINE,
                 now=runtime.clock.now(),
             )
     facts = {"id": user.id, "email": email, "endedLogins": ended}
@@ -181,7 +179,7 @@ async def org_add(
             name=name,
             slug=slug,
             timezone=timezone,
-            actor=_COMMAND_LINE,
+            actor=COMMAND_LINE,
             now=runtime.clock.now(),
         )
     emit(
@@ -194,7 +192,7 @@ async def org_add(
 def _owner_of(organization: Organization) -> Principal:
     return Principal(
         organization_id=organization.id,
-        actor=_COMMAND_LINE,
+        actor=COMMAND_LINE,
         role=Role.OWNER,
         scopes=None,
         user_id=None,

@@ -2,16 +2,17 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
+from groupline.cli.message_text import ShownMessage, facts, history, writer
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
 from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
-from groupline.journal import Actor
+from groupline.journal import COMMAND_LINE
 from groupline.messages import media, queries, service
 from groupline.messages.rules import FINAL
 from groupline.messages.schemas import (
@@ -22,14 +23,13 @@ from groupline.messages.schemas import (
     SendingNumber,
     known_states,
 )
-from groupline.messages.shown import Shown, shown
+from groupline.messages.shown import shown
 from groupline.messages.story import story_of
 from groupline.messages.waiting import lanes
 from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
 
-COMMAND_LINE: Final = Actor("system", "Command line")
 _LOOK_EVERY: Final = 0.2
 _AT_MOST: Final = 500
 
@@ -64,7 +64,8 @@ async def send(
         found = await media.check_if_given(media_url, policy=runtime.media_policy)
         now = runtime.clock.now()
         async with runtime.database.writing() as session:
-            organization_id = (await find_organization(session, org)).id
+            organization = await find_organization(session, org)
+            organization_id = organization.id
             sender = await number_named(session, organization_id, number)
             groups = [await _group(session, organization_id, sender, each) for each in group]
             wanted = NewMessages(
@@ -79,7 +80,11 @@ async def send(
         if wait:
             await _wait(runtime, organization_id, ids, timeout)
         views = await _views(runtime, organization_id, ids)
-    emit([_facts(*each) for each in views], as_json=as_json, line=_table(views))
+    emit(
+        [facts(*each) for each in views],
+        as_json=as_json,
+        line=writer(organization.timezone).listing(views),
+    )
     if wait and any(view.status != "sent" for view, _ in views):
         raise typer.Exit(1)
 
@@ -141,7 +146,8 @@ async def show_all(
     if len(states) != len(set(state or ())):
         fail("there is no such state", code=WRONG_USAGE)
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
-        organization_id = (await find_organization(session, org)).id
+        organization = await find_organization(session, org)
+        organization_id = organization.id
         now = runtime.clock.now()
         sender = await number_named(session, organization_id, number) if number else None
         wanted = Filter(
@@ -152,10 +158,13 @@ async def show_all(
             campaign_id=campaign,
         )
         found = await queries.list_views(
-            session, organization_id, wanted, after=None, limit=limit, now=now
+            session, organization_id, wanted, after=None, limit=limit + 1, now=now
         )
-        views = await _shown(session, found, now)
-    emit([_facts(*each) for each in views], as_json=as_json, line=_table(views))
+        views = await _shown(session, found[:limit], now)
+    lines = writer(organization.timezone).listing(views)
+    if len(found) > limit:
+        lines += f"\n\nThere are more than {limit:,}. --limit shows up to {_AT_MOST:,}."
+    emit([facts(*each) for each in views], as_json=as_json, line=lines)
 
 
 @app.command()
@@ -163,18 +172,17 @@ async def show_all(
 async def show(message_id: MessageId, org: Org, as_json: JsonOption = False) -> None:
     """One message with its whole story."""
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
-        organization_id = (await find_organization(session, org)).id
+        organization = await find_organization(session, org)
+        organization_id = organization.id
         view = await queries.get_view(session, organization_id, message_id)
         if view is None:
             raise NotFound("There is no such message.")
         story = await story_of(session, view)
         views = await _shown(session, [view], runtime.clock.now())
-    lines = [[each.at.isoformat(), each.title, each.by, each.text or ""] for each in story]
-    history = [{"at": each.at, "title": each.title, "by": each.by} for each in story]
     emit(
-        {**_facts(*views[0]), "history": history},
+        {**facts(*views[0]), "history": history(story)},
         as_json=as_json,
-        line=f"{_table(views)}\n\n{table([['AT', 'WHAT', 'BY', 'WHY'], *lines])}",
+        line=writer(organization.timezone).story(views[0], story),
     )
 
 
@@ -244,18 +252,19 @@ _Decision = Callable[[AsyncSession, UUID, datetime], Awaitable[None]]
 async def _decide(org: str, message_id: UUID, decision: _Decision, as_json: bool) -> None:
     async with open_runtime(load_settings()) as runtime:
         async with runtime.database.writing() as session:
-            organization_id = (await find_organization(session, org)).id
+            organization = await find_organization(session, org)
+            organization_id = organization.id
             await decision(session, organization_id, runtime.clock.now())
         views = await _views(runtime, organization_id, [message_id])
-    emit(_facts(*views[0]), as_json=as_json, line=_table(views))
+    emit(facts(*views[0]), as_json=as_json, line=writer(organization.timezone).listing(views))
 
 
 # --- shapes ---------------------------------------------------------------------------------
 
-_Shown = tuple[MessageView, Shown]
 
-
-async def _views(runtime: Runtime, organization_id: UUID, ids: Sequence[UUID]) -> list[_Shown]:
+async def _views(
+    runtime: Runtime, organization_id: UUID, ids: Sequence[UUID]
+) -> list[ShownMessage]:
     async with runtime.database.reading() as session:
         views = await queries.get_views(session, organization_id, ids)
         return await _shown(session, views, runtime.clock.now())
@@ -263,35 +272,8 @@ async def _views(runtime: Runtime, organization_id: UUID, ids: Sequence[UUID]) -
 
 async def _shown(
     session: AsyncSession, views: Sequence[MessageView], now: datetime
-) -> list[_Shown]:
+) -> list[ShownMessage]:
     known = await lanes(
         session, {each.number_id for each in views if each.status == "pending"}, now
     )
     return [(each, shown(each, known.get(each.number_id), now)) for each in views]
-
-
-def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
-    return {
-        "id": view.id,
-        "status": view.status,
-        "state": state.state,
-        "sentence": state.sentence,
-        "group": view.group_name,
-        "groupJid": view.group_jid,
-        "number": view.phone_number,
-        "scheduledFor": view.scheduled_for,
-        "sentAt": view.sent_at,
-        "gatewayMessageId": view.gateway_message_id,
-        "errorCode": view.error_code,
-        "vpsError": view.vps_error,
-    }
-
-
-def _table(views: Sequence[_Shown]) -> str:
-    if not views:
-        return "No messages."
-    rows = [
-        [str(view.id), view.group_name or view.group_jid, state.state, state.sentence]
-        for view, state in views
-    ]
-    return table([["ID", "GROUP", "STATE", "WHY"], *rows])

@@ -1,6 +1,6 @@
 """The journal: written in the caller's transaction, followed with a cursor."""
 
-from groupline.journal.actor import SYSTEM, Actor
+from groupline.journal.actor import COMMAND_LINE, SYSTEM, Actor
 from groupline.journal.follow import News, Reading, news, read_on
 from groupline.journal.read import (
     START,
@@ -16,6 +16,7 @@ from groupline.journal.read import (
 from groupline.journal.write import Entry, insertion, log, record, record_all
 
 __all__ = [
+    "COMMAND_LINE",
     "START",
     "SYSTEM",
     "Actor",

@@ -14,11 +14,16 @@ class Actor:
     kind: ActorKind
     label: str
     id: UUID | None = None
+    part: str | None = None
+    """Of Groupline itself: what of it was used by somebody who has no name here."""
 
     @property
     def reference(self) -> str:
-        """For columns like ``created_by``: ``user:<id>``, or ``system``."""
-        return self.kind if self.id is None else f"{self.kind}:{self.id}"
+        """For columns like ``created_by``: ``user:<id>``, ``system``, or ``system:<part>``."""
+        named = self.id or self.part
+        return self.kind if named is None else f"{self.kind}:{named}"
 
 
 SYSTEM: Final = Actor("system", "Groupline")
+COMMAND_LINE: Final = Actor("system", "Command line", part="command-line")
+"""Who can run commands on the server is known there, and not to Groupline."""

@@ -107,6 +107,11 @@ class Step:
     """Further facts for the journal."""
 
 
+def began(row: MessageRow) -> dict[str, Any]:
+    """For the journal: which request its entry is about, by when that was begun."""
+    return {} if row.started_at is None else {"startedAt": row.started_at.isoformat()}
+
+
 async def write(
     session: AsyncSession, steps: Sequence[Step], *, actor: Actor, now: datetime
 ) -> None:

@@ -1,7 +1,7 @@
 """All SQL that reads the outbox for people and programs."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -25,6 +25,7 @@ from sqlalchemy.orm import aliased
 from groupline.db import is_among
 from groupline.groups.names import search_words
 from groupline.groups.rules import GroupFacts, MembershipFacts
+from groupline.messages.actors import actor_names
 from groupline.messages.refusals import target_refusal
 from groupline.messages.schemas import (
     After,
@@ -65,10 +66,15 @@ _RENAMED: Final[Mapping[str, Any]] = {
 }
 
 
+_BY_NAME: Final = "resolved_by_name"
+"""Asked for only where somebody decided, which is rare."""
+
+
 def _view() -> Select[Any]:
     columns = [
         _RENAMED.get(field.name, getattr(message, field.name, None))
         for field in fields(MessageView)
+        if field.name != _BY_NAME
     ]
     return (
         select(*columns)
@@ -80,12 +86,23 @@ def _view() -> Select[Any]:
     )
 
 
+async def _views(
+    session: AsyncSession, organization_id: UUID, statement: Select[Any]
+) -> list[MessageView]:
+    views = [MessageView(*row) for row in await session.execute(statement)]
+    people = {each.resolved_by for each in views if each.resolved_by and each.rests_on_a_word}
+    if not people:
+        return views
+    names = await actor_names(session, organization_id, people)
+    return [replace(each, resolved_by_name=names.get(each.resolved_by or "")) for each in views]
+
+
 async def get_view(
     session: AsyncSession, organization_id: UUID, message_id: UUID
 ) -> MessageView | None:
     statement = _view().where(message.organization_id == organization_id, message.id == message_id)
-    row = (await session.execute(statement)).one_or_none()
-    return None if row is None else MessageView(*row)
+    views = await _views(session, organization_id, statement)
+    return views[0] if views else None
 
 
 async def get_views(
@@ -97,7 +114,7 @@ async def get_views(
         .where(message.organization_id == organization_id, message.id.in_(ids))
         .order_by(message.id)
     )
-    return [MessageView(*row) for row in await session.execute(statement)]
+    return await _views(session, organization_id, statement)
 
 
 # --- lists ----------------------------------------------------------------------------------
@@ -137,7 +154,7 @@ async def list_views(
         .order_by(message.scheduled_for.desc(), message.id.desc())
         .limit(limit)
     )
-    return [MessageView(*row) for row in await session.execute(statement)]
+    return await _views(session, organization_id, statement)
 
 
 async def next_views(
@@ -150,7 +167,7 @@ async def next_views(
         .order_by(message.scheduled_for, message.id)
         .limit(limit)
     )
-    return [MessageView(*row) for row in await session.execute(statement)]
+    return await _views(session, organization_id, statement)
 
 
 def matching(organization_id: UUID, wanted: Filter, now: datetime) -> Select[tuple[UUID]]:
@@ -292,19 +309,29 @@ async def campaign_options(
 
 
 async def sending_numbers(session: AsyncSession, organization_id: UUID) -> list[SendingNumber]:
-    """All numbers of the organization, the connected ones first."""
+    """All numbers of the organization, those that send now first, then the connected ones."""
     connected = exists().where(
         WhatsappSession.organization_id == organization_id,
         WhatsappSession.number_id == number.id,
         WhatsappSession.status == "connected",
     )
     statement = (
-        select(number.id, number.phone_number, number.display_name, connected.label("connected"))
+        select(
+            number.id,
+            number.phone_number,
+            number.display_name,
+            number.paused_at,
+            connected.label("connected"),
+        )
         .where(number.organization_id == organization_id)
-        .order_by(connected.desc(), number.created_at)
+        .order_by(
+            and_(connected, number.paused_at.is_(None)).desc(), connected.desc(), number.created_at
+        )
     )
     return [
-        SendingNumber(row.id, row.phone_number, row.display_name, bool(row.connected))
+        SendingNumber(
+            row.id, row.phone_number, row.display_name, bool(row.connected), row.paused_at
+        )
         for row in await session.execute(statement)
     ]
 

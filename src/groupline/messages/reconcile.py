@@ -21,7 +21,15 @@ from groupline.gateways.port import Capability, GatewayDriver
 from groupline.gateways.service import Gateways
 from groupline.journal import SYSTEM
 from groupline.messages import rules
-from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.changes import (
+    MESSAGES,
+    MessageRow,
+    Step,
+    began,
+    fetch,
+    for_change,
+    write,
+)
 from groupline.messages.rules import Later, Policy
 from groupline.messages.unclear import has_unclear_report
 from groupline.models import Gateway, WhatsappGroup
@@ -183,5 +191,5 @@ async def apply_answer(
         return row
     if rules.waited_in_vain(found) and await has_unclear_report(session, row):
         found = rules.unclearly_reported(found)
-    await write(session, [Step(row, found, {"by": "look_up"})], actor=SYSTEM, now=now)
+    await write(session, [Step(row, found, {"by": "look_up"} | began(row))], actor=SYSTEM, now=now)
     return row

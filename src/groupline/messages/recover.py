@@ -9,8 +9,9 @@ from groupline.clock import Clock
 from groupline.db import Database
 from groupline.journal import SYSTEM
 from groupline.messages import rules
-from groupline.messages.changes import MESSAGES, Step, fetch, for_change, write
+from groupline.messages.changes import MESSAGES, fetch, for_change, write
 from groupline.messages.rules import Policy
+from groupline.messages.settle import concluded
 
 EVERY_SECONDS = 5.0
 _BATCH = 200
@@ -37,7 +38,7 @@ async def recover(session: AsyncSession, *, now: datetime, policy: Policy) -> in
     """Makes messages with an expired lease ``uncertain``; says how many were found."""
     statement = for_change().where(*_abandoned(now)).limit(_BATCH)
     rows = await fetch(session, statement.with_for_update(of=MESSAGES, skip_locked=True))
-    steps = [Step(row, rules.after_lease(row.facts(), now=now, policy=policy)) for row in rows]
+    steps = [concluded(row, rules.after_lease(row.facts(), now=now, policy=policy)) for row in rows]
     await write(session, steps, actor=SYSTEM, now=now)
     return len(rows)
 

@@ -205,6 +205,16 @@ class MessageView:
     created_by: str | None
     created_at: datetime
     updated_at: datetime
+    resolved_by_name: str | None = None
+    """Who ``resolved_by`` is, unless that is not known any more."""
+
+    @property
+    def rests_on_a_word(self) -> bool:
+        """It counts as sent because somebody said that it arrived."""
+        return self.status == "sent" and (
+            self.gateway_message_id is None
+            or (self.resolved_at is not None and self.resolved_at == self.sent_at)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,3 +235,14 @@ class SendingNumber:
     phone_number: str
     display_name: str | None
     is_connected: bool
+    paused_at: datetime | None = None
+
+    @property
+    def is_ready(self) -> bool:
+        return self.is_connected and self.paused_at is None
+
+    @property
+    def trouble(self) -> str:
+        """Why it does not send now, in words for a list; empty if it does."""
+        lacks = (self.is_connected, "not connected"), (self.paused_at is None, "paused")
+        return ", ".join(word for holds, word in lacks if not holds)

@@ -117,7 +117,14 @@ def storing(dialect: str, results: Sequence[Result], now: datetime) -> list[Stat
 
 
 def _entry(result: Result, now: datetime) -> journal.Entry:
-    data: dict[str, Any] = {"status": "sent", "gatewayMessageId": evidence_of(result)}
+    assert isinstance(result.outcome, Sent)
+    data: dict[str, Any] = {
+        "status": "sent",
+        "gatewayMessageId": result.outcome.message_id,
+        "startedAt": result.claim.started_at.isoformat(),
+    }
+    if result.outcome.existing:
+        data["existing"] = True
     if result.claim.attempts:
         data["attempts"] = result.claim.attempts
     return journal.Entry(

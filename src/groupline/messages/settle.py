@@ -13,7 +13,15 @@ from groupline.gateways.outcomes import NotSent, NotSentReason, Sent
 from groupline.gateways.service import note_failure
 from groupline.journal import SYSTEM
 from groupline.messages import rules
-from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.changes import (
+    MESSAGES,
+    MessageRow,
+    Step,
+    began,
+    fetch,
+    for_change,
+    write,
+)
 from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import hold_lanes
 from groupline.messages.refusals import Refusal
@@ -99,10 +107,23 @@ async def _settle_others(
         if row.token != result.claim.token:
             logger.warning("message.late_answer", message=str(row.id), status=row.status)
             continue
-        steps.append(Step(row, _change(row, result, now, policy)))
+        steps.append(_step(row, result, now, policy))
     await write(session, steps, actor=SYSTEM, now=now)
     await hold_lanes(session, steps, now)
     await _note_gateways(session, results, now)
+
+
+def _step(row: MessageRow, result: Result, now: datetime, policy: Policy) -> Step:
+    if isinstance(result.outcome, Withheld | Refusal):  # no request was made
+        return Step(row, _change(row, result, now, policy))
+    return concluded(row, _change(row, result, now, policy))
+
+
+def concluded(row: MessageRow, change: Change) -> Step:
+    """The end of a request without evidence in its own answer: if it was sent all the same, a
+    report had said so meanwhile."""
+    how = {"by": "overtaken"} if change.status == "sent" else {}
+    return Step(row, change, how | began(row))
 
 
 def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> Change:

@@ -11,9 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.gateways.phone import display_phone
+from groupline.journal import SYSTEM
+from groupline.messages.actors import actor_names, label_of
+from groupline.messages.attempts import (
+    Attempt,
+    Counter,
+    Evidence,
+    Told,
+    count_attempts,
+    evidence_in,
+    speaker,
+)
 from groupline.messages.called_off import NOT_SENT_AGAIN
 from groupline.messages.schemas import MessageView
-from groupline.models import ApiKey, JournalEntry, User, WhatsappNumber
+from groupline.models import JournalEntry, WhatsappNumber
 
 _ENTRIES: Final = 200
 _MOVED: Final = "message.moved"
@@ -41,8 +52,10 @@ _PROOFS: Final[Mapping[str, str]] = {
     "callback": "The gateway reported that it was sent.",
     "late_answer": "The answer of the gateway came late: it was sent.",
     "receipt": "Somebody got it, so it was sent.",
+    "overtaken": "The gateway reported that it was sent while the request was still under way.",
 }
 """How it is known that a message left, where the answer to its request did not say so."""
+_SENT_BEFORE: Final = "The gateway had sent it before, and said so again. There is one copy."
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,27 +65,68 @@ class Chapter:
     by: str
     state: str
     text: str | None
+    """In a sentence of ours."""
     upstream: str | None
+    """In the words of the gateway, or of the connection to it."""
     data: Mapping[str, Any]
+    attempt: Attempt | None = None
+    evidence: Evidence | None = None
+
+    @property
+    def speaker(self) -> str:
+        """Who said ``upstream``."""
+        return speaker(self.data.get("reason"), self.data.get("by"))
 
 
 async def story_of(session: AsyncSession, view: MessageView) -> list[Chapter]:
-    """From the beginning to what happened last."""
+    """From the beginning to what happened last. Of a very long one, the middle is counted."""
     entries = await journal.newest(
         session, view.organization_id, subject_id=view.id, limit=_ENTRIES
     )
+    entries.reverse()
+    left_out = await _before(session, view, entries[0]) if len(entries) == _ENTRIES else []
+    attempts = count_attempts(left_out)
     phones = await _phones(session, view.organization_id, entries)
     first = Chapter(
         at=view.created_at,
         title="Scheduled",
-        by=await _author(session, view.created_by),
+        by=await _author(session, view),
         state="scheduled",
         text=None,
         upstream=None,
         data={},
     )
     called_off = {each.at for each in entries if each.data.get("reason") == NOT_SENT_AGAIN}
-    return [first, *(_chapter(entry, phones, called_off) for entry in reversed(entries))]
+    chapters = [_chapter(entry, phones, called_off, attempts) for entry in entries]
+    return [first, *([_gap(left_out)] if left_out else []), *chapters]
+
+
+async def _before(session: AsyncSession, view: MessageView, first: JournalEntry) -> list[Told]:
+    """What happened before the entries that are shown."""
+    statement = (
+        select(JournalEntry.action, JournalEntry.at, JournalEntry.data)
+        .where(
+            JournalEntry.organization_id == view.organization_id,
+            JournalEntry.subject_id == view.id,
+            JournalEntry.position < first.position,
+        )
+        .order_by(JournalEntry.position)
+    )
+    return [Told(*row) for row in await session.execute(statement)]
+
+
+def _gap(left_out: Sequence[Told]) -> Chapter:
+    count = len(left_out)
+    steps = "1 earlier step is" if count == 1 else f"{count:,} earlier steps are"
+    return Chapter(
+        at=left_out[0].at,
+        title="And so on",
+        by=SYSTEM.label,
+        state="waiting",
+        text=f"{steps} only in the journal.",
+        upstream=None,
+        data={"leftOut": count},
+    )
 
 
 async def _phones(
@@ -92,7 +146,10 @@ async def _phones(
 
 
 def _chapter(
-    entry: JournalEntry, phones: Mapping[str, str], called_off: Collection[datetime]
+    entry: JournalEntry,
+    phones: Mapping[str, str],
+    called_off: Collection[datetime],
+    attempts: Counter,
 ) -> Chapter:
     data = entry.data
     title = _TITLES.get(entry.action, entry.action)
@@ -101,11 +158,13 @@ def _chapter(
     return Chapter(
         at=entry.at,
         title=title,
-        by=entry.actor_label,
+        by=label_of(entry.actor_kind, entry.actor_label),
         state=str(data.get("status", "pending")),
         text=_text(entry, phones),
         upstream=data.get("upstream"),
         data=data,
+        attempt=attempts.read(Told(entry.action, entry.at, data)),
+        evidence=evidence_in(entry.action, data),
     )
 
 
@@ -113,7 +172,8 @@ def _text(entry: JournalEntry, phones: Mapping[str, str]) -> str | None:
     if entry.action == _MOVED:
         return _moved(entry.data, phones)
     if entry.action in ("message.sent", "message.arrived"):
-        return _PROOFS.get(entry.data.get("by", ""))
+        said_again = _SENT_BEFORE if entry.data.get("existing") else None
+        return _PROOFS.get(entry.data.get("by", ""), said_again)
     return entry.data.get("sentence")
 
 
@@ -129,13 +189,9 @@ def _moved(data: Mapping[str, Any], phones: Mapping[str, str]) -> str:
     return f"{down} was down. Its standby {standby} sends it."
 
 
-async def _author(session: AsyncSession, reference: str | None) -> str:
-    """``created_by`` names a person, an API key or Groupline itself."""
-    kind, _, identifier = (reference or "system").partition(":")
-    if kind == "user":
-        name = await session.scalar(select(User.name).where(User.id == UUID(identifier)))
-        return name or "Somebody"
-    if kind == "api_key":
-        name = await session.scalar(select(ApiKey.name).where(ApiKey.id == UUID(identifier)))
-        return f"API key {name}" if name else "An API key"
-    return "Groupline"
+async def _author(session: AsyncSession, view: MessageView) -> str:
+    """As the journal has it; the name of whoever is gone is not known any more."""
+    reference = view.created_by or SYSTEM.reference
+    names = await actor_names(session, view.organization_id, [reference])
+    gone = {"user": "Somebody", "api_key": "An API key"}
+    return names.get(reference) or gone.get(reference.partition(":")[0], SYSTEM.label)

@@ -17,6 +17,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
+from groupline.messages.attempts import speaker
 from groupline.messages.bulk import BulkAction
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
@@ -250,10 +251,13 @@ async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> 
     total = len(receipts)
     if total == _RECEIPTS:
         total = await queries.count_receipts(session, view.organization_id, view.id)
+    story = await story_of(session, view)
     return {
         "message": view,
         "state": shown(view, known.get(view.number_id), now),
-        "story": await story_of(session, view),
+        "story": story,
+        "attempts": max((each.attempt.number for each in story if each.attempt), default=0),
+        "spoke": speaker(view.error_code),
         "receipts": receipts,
         "receipts_total": total,
         "text": whatsapp_html(plain(view.content)),

@@ -310,7 +310,7 @@ async def test_a_persons_word_on_an_uncertain_message_is_recorded_as_theirs(
     assert (arrived["status"], again["status"]) == ("sent", "pending")
     assert arrived["resolvedBy"].startswith("api_key:")
     assert arrived["history"][-1]["title"] == "It arrived"
-    assert arrived["history"][-1]["by"] == "of the operator"
+    assert arrived["history"][-1]["by"] == "API key of the operator"
     assert again["history"][-1]["title"] == "Send again"
     refused = await client.post(f"{URL}/{first}/resolve", json={"outcome": "arrived"})
     assert refused.status_code == 409

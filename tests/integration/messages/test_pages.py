@@ -245,7 +245,7 @@ async def test_an_uncertain_message_offers_both_decisions(
     )
 
     assert "Noted: it arrived." in after.text
-    assert "A person has seen it in the group." in words(after)
+    assert "Operator has seen it in the group." in words(after)
 
 
 @pytest.mark.parametrize(
