@@ -1,18 +1,29 @@
-"""``groupline gateways``: register, change, list, probe and remove gateways."""
+"""``groupline gateways``: register, change, list, probe and remove gateways; their reports."""
 
+from collections.abc import Sequence
+from dataclasses import fields
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
+from uuid import UUID
 
 import typer
+from pydantic.alias_generators import to_camel
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.chronicle.unplaced import (
+    Outcome,
+    UnplacedReport,
+    count_waiting,
+    unplaced_reports,
+)
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
 from groupline.errors import NotFound
 from groupline.gateways.port import Probe
 from groupline.gateways.service import (
     GatewayInput,
     change_gateway,
+    get_gateway,
     list_gateways,
     note_probe,
     register_gateway,
@@ -173,6 +184,32 @@ async def drop_old_secret(name: str, as_json: JsonOption = False) -> None:
 
 @app.command()
 @command
+async def reports(
+    name: Annotated[str, typer.Argument(help="The gateway, by its name or its id.")],
+    outcome: Annotated[
+        str | None,
+        typer.Option(help=f"One of {', '.join(get_args(Outcome))}. Without it: all but waiting."),
+    ] = None,
+    limit: Annotated[int, typer.Option(min=1, max=500, help="So many at the most.")] = 50,
+    as_json: JsonOption = False,
+) -> None:
+    """List what a gateway reported and what could not be placed, the newest first."""
+    wanted: Outcome | None = next((each for each in get_args(Outcome) if each == outcome), None)
+    if outcome is not None and wanted is None:
+        fail(f"“{outcome}” is none of {', '.join(get_args(Outcome))}.", code=WRONG_USAGE)
+    async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
+        gateway = await _named(session, name)
+        found = await _reports(session, gateway.id, wanted, limit)
+        waiting = await count_waiting(session, gateway.id)
+    emit(
+        {"items": [_report(each) for each in found], "waiting": waiting},
+        as_json=as_json,
+        line=_listed(found, waiting),
+    )
+
+
+@app.command()
+@command
 async def remove(name: str, as_json: JsonOption = False) -> None:
     """Remove a gateway that was never used."""
     async with open_runtime(load_settings()) as runtime, runtime.database.writing() as session:
@@ -206,6 +243,52 @@ async def _by_name(session: AsyncSession, name: str) -> Gateway:
     if gateway is None:
         raise NotFound(f"There is no gateway called “{name}”.")
     return gateway
+
+
+async def _named(session: AsyncSession, name: str) -> Gateway:
+    try:
+        return await get_gateway(session, UUID(name))
+    except (ValueError, NotFound):
+        return await _by_name(session, name)
+
+
+async def _reports(
+    session: AsyncSession, gateway_id: UUID, outcome: Outcome | None, limit: int
+) -> list[UnplacedReport]:
+    """So many, however many others lie between them."""
+    found: list[UnplacedReport] = []
+    before: UUID | None = None
+    while len(found) < limit:
+        page = await unplaced_reports(
+            session, None, gateway_id, outcome=outcome, before=before, limit=limit - len(found)
+        )
+        found += page.items
+        before = page.next_before
+        if before is None:
+            break
+    return found
+
+
+def _report(report: UnplacedReport) -> dict[str, Any]:
+    return {to_camel(each.name): getattr(report, each.name) for each in fields(report)}
+
+
+def _listed(found: Sequence[UnplacedReport], waiting: int) -> str:
+    waits = f"Waiting, and tried again for a day: {waiting:,}"
+    if not found:
+        return f"No such reports. {waits}"
+    lines = [
+        [
+            f"{each.received_at:%Y-%m-%d %H:%M:%S}",
+            each.outcome.replace("_", " "),
+            each.title,
+            each.group_name or each.group_jid or each.gateway_session_id or "–",
+            each.words or "",
+        ]
+        for each in found
+    ]
+    heads = ["TIME (UTC)", "OUTCOME", "REPORT", "GROUP OR SESSION", "WORDS"]
+    return f"{table([heads, *lines])}\n{waits}"
 
 
 def _row(gateway: Gateway) -> dict[str, Any]:

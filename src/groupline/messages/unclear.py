@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
+from uuid import UUID
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -50,9 +51,13 @@ async def tell_candidates(
     """Writes the report into the stories of the messages that it may be about.
 
     ``rows``, read by ``for_change`` in this transaction, are all of these; one more than
-    ``CANDIDATES`` stands for any number.
+    ``CANDIDATES`` stands for any number. Of receipts each tells the first one of its kind: a group
+    has a thousand readers, and a story is not a list of them.
     """
     told = rows[:CANDIDATES]
+    if heard.said in ("delivered", "read"):
+        known = await _know_already(session, told, heard)
+        told = [row for row in told if row.id not in known]
     await journal.record_all(session, [_entry(row, heard, rows, now) for row in told])
     await session.execute(
         update(MESSAGES)
@@ -64,6 +69,21 @@ async def tell_candidates(
         .values(error_message=REPORT_UNCLEAR, updated_at=now)
     )
     await tell(session, [(row.organization_id, row.id) for row in told])
+
+
+async def _know_already(
+    session: AsyncSession, rows: Sequence[MessageRow], heard: Heard
+) -> set[UUID | None]:
+    """The messages whose stories say the same already."""
+    entry = JournalEntry
+    statement = select(entry.subject_id, entry.data).where(
+        entry.organization_id.in_({row.organization_id for row in rows}),
+        entry.subject_id.in_([row.id for row in rows]),
+        entry.action == _ACTION,
+    )
+    same = {"reported": heard.said, "reportedMessageId": heard.message_id}
+    found = await session.execute(statement)
+    return {subject for subject, data in found if same.items() <= data.items()}
 
 
 async def has_unclear_report(session: AsyncSession, row: MessageRow) -> bool:

@@ -2,12 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Final, get_args
+from urllib.parse import urlencode
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Form, Request
+from fastapi import APIRouter, Depends, Form, Query, Request
 from starlette.responses import Response
 
+from groupline.chronicle.unplaced import Outcome, count_waiting, unplaced_reports
 from groupline.errors import Conflict, InvalidInput
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.port import Probe
@@ -29,6 +31,8 @@ from groupline.gateways.webhook_secrets import (
 )
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
+from groupline.http.schemas import encode_cursor, uuid_cursor
+from groupline.inbound.store import KEPT_FOR as REPORTS_KEPT_FOR
 from groupline.models import Gateway
 from groupline.numbers.context import Context
 from groupline.numbers.strays import held_sessions, lists_sessions, log_out_stray
@@ -41,6 +45,7 @@ router = APIRouter(prefix="/settings/gateways")
 
 Administrator = Annotated[Principal, Depends(page_allowed(Permission.INSTALLATION))]
 _HERE = "/settings/gateways"
+_REPORTS_ON_A_PAGE: Final = 50
 _EMPTY: dict[str, Any] = {"name": "", "baseUrl": "", "auth": AuthScheme.API_KEY.value}
 
 
@@ -214,6 +219,50 @@ async def log_out_session(
     await log_out_stray(Context.of(runtime), gateway_id, name, actor=principal.actor)
     words = "The gateway has logged the session out."
     return pages.redirect(f"{_HERE}/{gateway_id}/sessions", toast=("success", words))
+
+
+@router.get("/{gateway_id}/reports")
+async def reports(
+    *,
+    request: Request,
+    runtime: CurrentRuntime,
+    pages: CurrentPages,
+    principal: Administrator,
+    gateway_id: UUID,
+    tab: Annotated[str, Query(max_length=20)] = "",
+    cursor: Annotated[str | None, Query(max_length=500)] = None,
+) -> Response:
+    """What it reported, and what could not be given to any message or session."""
+    outcome: Outcome | None = next((each for each in get_args(Outcome) if each == tab), None)
+    async with runtime.database.reading() as session:
+        gateway = await get_gateway(session, gateway_id)
+        page = await unplaced_reports(
+            session,
+            principal.organization_id,
+            gateway_id,
+            outcome=outcome,
+            before=uuid_cursor(cursor),
+            limit=_REPORTS_ON_A_PAGE,
+        )
+        waiting = await count_waiting(session, gateway_id)
+    here = f"{_HERE}/{gateway_id}/reports"
+    next_url = None
+    if page.next_before is not None:
+        asked = {"tab": outcome or "", "cursor": encode_cursor(str(page.next_before))}
+        next_url = f"{here}?{urlencode(asked)}"
+    return pages.render(
+        request,
+        "settings_gateway_reports.html",
+        principal=principal,
+        nav="gateways",
+        gateway=gateway,
+        reports=page.items,
+        outcome=outcome,
+        waiting=waiting,
+        kept_days=REPORTS_KEPT_FOR.days,
+        here=here,
+        next_url=next_url,
+    )
 
 
 @router.post("/{gateway_id}/enable")

@@ -74,7 +74,7 @@ async def test_each_message_that_a_report_fits_is_told_what_it_said(outbox: Outb
 async def test_a_message_that_becomes_uncertain_does_not_deny_the_report(outbox: Outbox) -> None:
     await outbox.change(Gateway, outbox.gateway_id, capabilities=[])
     sender = await outbox.add_sender()
-    due = {"next_check_at": outbox.clock.now()}
+    due: dict[str, Any] = {"next_check_at": outbox.clock.now()}
     ids = [await accepted(outbox, sender, **due), await accepted(outbox, sender, **due)]
     silent = await accepted(outbox, sender, 1, **due)
     about = About(message_id="3EB0", group_jid=sender.jids[0])
@@ -108,7 +108,7 @@ async def test_only_the_sentence_that_denies_a_report_changes_when_one_comes(
     outbox: Outbox,
 ) -> None:
     sender = await outbox.add_sender()
-    uncertain = {"status": "uncertain", "session_id": sender.session_id}
+    uncertain: dict[str, Any] = {"status": "uncertain", "session_id": sender.session_id}
     silent = await outbox.write(
         sender, **uncertain, error_code="no_callback", error_message=NO_CALLBACK
     )
@@ -140,10 +140,12 @@ async def test_receipts_and_rejections_of_an_id_that_two_messages_have_are_told_
     outbox: Outbox,
 ) -> None:
     sender = await outbox.add_sender()
-    sent = {"status": "sent", "gateway_message_id": "3EB0"}
+    sent: dict[str, Any] = {"status": "sent", "gateway_message_id": "3EB0"}
     ids = [await outbox.write(sender, **sent), await outbox.write(sender, 1, **sent)]
 
-    assert await receipt(outbox, sender, "3EB0", "read", "919900000001") == "ambiguous"
+    for reader in ("919900000001", "919900000002"):  # the second one is not told again
+        assert await receipt(outbox, sender, "3EB0", "read", reader) == "ambiguous"
+    assert await receipt(outbox, sender, "3EB0", "delivered", "919900000001") == "ambiguous"
     async with outbox.database.writing() as session:
         rejected = await apply_message_error(
             session,
@@ -156,9 +158,9 @@ async def test_receipts_and_rejections_of_an_id_that_two_messages_have_are_told_
     assert rejected == "ambiguous"
 
     for message_id in ids:
-        read, refused = await told(outbox, message_id)
-        assert read["reported"] == "read"
-        assert "919900000001" not in str(read)
+        read, delivered, refused = await told(outbox, message_id)
+        assert (read["reported"], delivered["reported"]) == ("read", "delivered")
+        assert "9199000000" not in str(read)
         assert (refused["reported"], refused["upstream"]) == (
             "rejected",
             "error 420: rate-overlimit",
