@@ -74,7 +74,9 @@ class Writer:
         for head, (view, state) in zip(heads, views, strict=True):
             text = one_line(plain(view.content), None if self.width else _BEGINNING)
             said = f"{self._way(view)}: {text or '(no text)'}"
-            lines += [head, self._line(said), *self._why(view, state, whole=False)]
+            lines += [head, self._line(said), self._words(state.sentence)]
+            if view.vps_error:
+                lines.append(self._line(f"{speaker(view.error_code)}: {view.vps_error}"))
         return "\n".join(lines)
 
     def story(self, shown: ShownMessage, story: Sequence[Chapter]) -> str:
@@ -83,10 +85,12 @@ class Writer:
         lines = [
             *self._heads([shown]),
             self._line(self._way(view)),
-            *self._why(view, state, whole=True),
+            self._words(state.sentence),
             "",
             paragraph(text, indent=f"{_INDENT}> ", width=self.width),
         ]
+        if view.vps_error and view.vps_error not in {each.upstream for each in story}:
+            lines.insert(3, self._words(f"{speaker(view.error_code)}: {view.vps_error}"))
         for each in story:
             lines += ["", *self._chapter(each)]
         return "\n".join(lines)
@@ -97,12 +101,6 @@ class Writer:
             for view, state in views
         ]
         return iter(table([["ID", "STATE", "TIME"], *rows]).split("\n"))
-
-    def _why(self, view: MessageView, state: Shown, *, whole: bool) -> Iterator[str]:
-        yield paragraph(state.sentence, indent=_INDENT, width=self.width)
-        if view.vps_error:
-            said = f"{speaker(view.error_code)}: {view.vps_error}"
-            yield self._words(said) if whole else self._line(said)
 
     def _chapter(self, each: Chapter) -> Iterator[str]:
         by = one_line(each.by)

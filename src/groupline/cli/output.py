@@ -72,7 +72,7 @@ def paragraph(text: str, *, indent: str, width: int | None) -> str:
     if width is None:
         return "\n".join(f"{indent}{line}".rstrip() for line in lines)
     room = max(width - len(indent), 20)
-    cut = (part for line in lines for part in wrap(line, room) or [""])
+    cut = (part for line in lines for part in wrap(line, room, break_on_hyphens=False) or [""])
     return "\n".join(f"{indent}{part}".rstrip() for part in cut)
 
 

@@ -4,12 +4,20 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import groupline
-from groupline.chronicle.sentences import SECTIONS, SENTENCES, note_of, sentence_of
+from groupline.chronicle.sentences import (
+    CAMPAIGN_ENDS,
+    SECTIONS,
+    SENTENCES,
+    note_of,
+    sentence_of,
+)
 from groupline.groups.rules import MemberChange
+from groupline.models import CampaignStatus
 
 ROOT = Path(groupline.__file__).parent
 SHAPE = re.compile(r"[a-z_]+\.[a-z_]+")
@@ -85,6 +93,23 @@ def test_facts_are_filled_in() -> None:
 def test_what_a_person_decided_is_told_in_plain_words(outcome: str, word: str) -> None:
     said = sentence_of("message.resolved", "Pottery", {"outcome": outcome})
     assert said == f"The fate of the message to Pottery was decided: {word}"
+
+
+@pytest.mark.parametrize("end", [*CAMPAIGN_ENDS])
+def test_the_end_of_a_campaign_is_called_as_the_pages_call_it(end: str) -> None:
+    badges = (ROOT / "web/templates/components/badge.html").read_text()
+    shown = re.search(rf'"{end}": \("\w+", "[\w-]+", "(.+)"\)', badges)
+    assert shown is not None
+    word = shown[1].lower()
+    finished = sentence_of("campaign.finished", "Spring", {"status": end})
+    assert finished == f"The campaign Spring ended: {word}"
+    revised = sentence_of("campaign.revised", "Spring", {"status": end})
+    assert revised == f"The result of the campaign Spring was corrected: {word}"
+
+
+def test_every_end_of_a_campaign_has_its_word() -> None:
+    goes_on = {"draft", "scheduled", "sending", "paused"}
+    assert set(CAMPAIGN_ENDS) == set(get_args(CampaignStatus)) - goes_on
 
 
 def test_an_action_of_another_version_shows_as_its_own_words() -> None:
