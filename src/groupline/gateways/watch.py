@@ -25,6 +25,14 @@ class GatewayWatch:
         self._gateways = gateways
         self._clock = clock
         self._next: dict[UUID, datetime] = {}
+        self._doubted: set[UUID] = set()
+        self.wake = asyncio.Event()
+
+    def doubt(self, gateway_id: UUID) -> None:
+        """A request failed as it would if the gateway did: it is looked at now, before anybody
+        calls it away because of one session."""
+        self._doubted.add(gateway_id)
+        self.wake.set()
 
     async def run_once(self) -> bool:
         """Probes the gateways that are due, all at once, and stores what was found."""
@@ -45,11 +53,14 @@ class GatewayWatch:
         async with self._database.reading() as session:
             rows = (await session.scalars(select(Gateway).where(Gateway.enabled.is_(True)))).all()
         self._next = {row.id: self._next_of(row, now) for row in rows}
+        self._doubted.clear()
         return [row for row in rows if self._next[row.id] <= now]
 
     def _next_of(self, gateway: Gateway, now: datetime) -> datetime:
         """One that failed somebody since it was last looked at is looked at now: so failed, once,
         in one call for one session, it is not taken for away until its next minute is over."""
+        if gateway.id in self._doubted:
+            return now
         planned = self._next.get(gateway.id, now)
         failed_since = gateway.unreachable_since is not None and planned > now + FAILING_EVERY
         return now if failed_since else planned

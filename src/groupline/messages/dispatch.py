@@ -9,7 +9,7 @@ nobody else.
 import asyncio
 import random
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final
@@ -52,6 +52,15 @@ START_WITHIN: Final = timedelta(seconds=10)
 """A request starts so soon after its claim or not at all: its answer comes within the lease, and
 ``Policy.unsent_after`` its claim it is certain that it was carried out or never will be."""
 STORE_WITHIN: Final = timedelta(seconds=20)
+_DOUBTFUL: Final = frozenset(
+    {
+        NotSentReason.UNREACHABLE,
+        NotSentReason.TIMEOUT_BEFORE_WRITE,
+        NotSentReason.UNAUTHORIZED,
+        NotSentReason.ROUTE_MISSING,
+    }
+)
+"""So fails a gateway that is away, refuses us or is another one; or one request among many."""
 _TRY_SECONDS: Final = 5.0
 _RETRY_SECONDS: Final = 0.5
 _DRIVERS_SECONDS: Final = 1.0
@@ -61,7 +70,8 @@ _GATHER_SECONDS: Final = 0.01
 
 
 class Dispatcher:
-    """One per worker process. ``wake`` is set when a result waits to be stored."""
+    """One per worker process. ``wake`` is set when a result waits to be stored. ``doubt`` is told
+    of each gateway that failed a request: whether it fails itself is for others to find out."""
 
     def __init__(
         self,
@@ -76,6 +86,7 @@ class Dispatcher:
         longest_request: timedelta = LONGEST_REQUEST,
         start_within: timedelta = START_WITHIN,
         store_within: timedelta = STORE_WITHIN,
+        doubt: Callable[[UUID], None] = lambda _: None,
     ) -> None:
         if lease < longest_request + start_within:
             raise ValueError("A request could outlive a lease this short.")
@@ -89,6 +100,7 @@ class Dispatcher:
         self._capacity = capacity
         self._start_within = start_within
         self._store_within = store_within
+        self._doubt = doubt
         self._worker = str(new_id())
         self._results: deque[Result] = deque()
         self._requests: set[asyncio.Task[None]] = set()
@@ -285,6 +297,8 @@ class Dispatcher:
 
     def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
         self._results.append(Result(each, outcome, self._random.random()))
+        if isinstance(outcome, NotSent) and outcome.reason in _DOUBTFUL:
+            self._doubt(each.gateway_id)
         if len(self._results) >= len(self._requests):
             self._ripen()
         elif self._ripening is None:

@@ -1,16 +1,13 @@
 """Storing what became of requests: many results in one transaction, each under its claim."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
-from uuid import UUID
 
 import structlog
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.gateways.outcomes import NotSent, NotSentReason, Sent
-from groupline.gateways.service import note_failure
+from groupline.gateways.outcomes import Sent
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import (
@@ -110,7 +107,6 @@ async def _settle_others(
         steps.append(_step(row, result, now, policy))
     await write(session, steps, actor=SYSTEM, now=now)
     await hold_lanes(session, steps, now)
-    await _note_gateways(session, results, now)
 
 
 def _step(row: MessageRow, result: Result, now: datetime, policy: Policy) -> Step:
@@ -135,23 +131,3 @@ def _change(row: MessageRow, result: Result, now: datetime, policy: Policy) -> C
             return rules.refused(facts, result.outcome)
         case _:
             return rules.after_send(facts, result.outcome, now=now, roll=result.roll, policy=policy)
-
-
-_GATEWAY_FAILED: Final[Mapping[NotSentReason, str]] = {
-    NotSentReason.UNREACHABLE: "unreachable",
-    NotSentReason.TIMEOUT_BEFORE_WRITE: "unreachable",
-    NotSentReason.UNAUTHORIZED: "auth",
-    NotSentReason.ROUTE_MISSING: "route_missing",
-}
-
-
-async def _note_gateways(session: AsyncSession, results: Sequence[Result], now: datetime) -> None:
-    failures: dict[UUID, NotSent] = {}
-    for result in results:
-        outcome = result.outcome
-        if isinstance(outcome, NotSent) and outcome.reason in _GATEWAY_FAILED:
-            failures[result.claim.gateway_id] = outcome
-    for gateway_id, outcome in sorted(failures.items()):
-        code = _GATEWAY_FAILED[outcome.reason]
-        detail = rules.upstream_words(outcome.http_status, outcome.detail) or code
-        await note_failure(session, gateway_id, code=code, detail=detail, now=now)

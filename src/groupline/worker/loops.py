@@ -27,11 +27,11 @@ from groupline.worker.outgoing import outgoing_loops
 
 
 @asynccontextmanager
-async def _outbox(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
+async def _outbox(runtime: Runtime, watch: GatewayWatch) -> AsyncIterator[Sequence[Loop]]:
     """Sending, and what follows it. Requests that run when it ends are finished and stored."""
     lease = timedelta(seconds=runtime.settings.message_lease_seconds)
     database, gateways, clock = runtime.database, runtime.gateways, runtime.clock
-    dispatcher = Dispatcher(database, gateways, clock, lease=lease)
+    dispatcher = Dispatcher(database, gateways, clock, lease=lease, doubt=watch.doubt)
     reconciler = Reconciler(database, gateways, clock)
     recoverer, expirer = Recoverer(database, clock), Expirer(database, clock)
     try:
@@ -78,7 +78,7 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
     sync = GroupSync(runtime.database, runtime.gateways, runtime.clock)
     campaigns = CampaignLoop(runtime.database, runtime.clock)
     groups = GroupSyncLoop(runtime.database, sync, runtime.clock)
-    async with _outbox(runtime) as outbox, outgoing_loops(runtime) as outgoing:
+    async with _outbox(runtime, watch) as outbox, outgoing_loops(runtime) as outgoing:
         yield (
             *outbox,
             *outgoing,
@@ -86,8 +86,10 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 "gateways",
                 watch.run_once,
                 idle_seconds=60,
+                rest_seconds=1,
                 next_due=watch.next_due,
                 wakes_on=frozenset(("gateways",)),
+                wake=watch.wake,
             ),
             Loop(
                 "campaigns",

@@ -4,6 +4,7 @@ from tests.integration.messages.outbox import Outbox
 
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.service import write_credentials
+from groupline.gateways.watch import GatewayWatch
 from groupline.models import Gateway, ScheduledWhatsappMessage
 
 
@@ -31,17 +32,18 @@ async def test_a_banned_number_waits_whatever_its_message_says(outbox: Outbox) -
 async def test_a_refused_key_is_told_at_the_gateway_with_its_status(outbox: Outbox) -> None:
     sender = await outbox.add_sender(groups=1)
     message_id = await outbox.write(sender)
+    watch = GatewayWatch(outbox.database, outbox.gateways, outbox.clock)
     key = "another-key-entirely"
     credentials = write_credentials(outbox.vault, key, AuthScheme.API_KEY)
     await outbox.change(Gateway, outbox.gateway_id, credentials=credentials)
 
-    await outbox.work()
+    await outbox.work(outbox.new_worker(doubt=watch.doubt))
+    await watch.run_once()
 
     message = await outbox.message(message_id)
     async with outbox.database.reading() as session:
         gateway = await session.get(Gateway, outbox.gateway_id)
     assert gateway is not None
     assert gateway.last_error_code == "auth"
-    assert gateway.last_error == message.vps_error
-    assert str(gateway.last_error).startswith("HTTP 401: ")
-    assert "The gateway answered" not in str(gateway.last_error)
+    assert str(message.vps_error).startswith("HTTP 401: ")
+    assert "The gateway answered" not in str(message.vps_error)
