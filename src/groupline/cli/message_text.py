@@ -86,11 +86,10 @@ class Writer:
             *self._heads([shown]),
             self._line(self._way(view)),
             self._words(state.sentence),
+            *self._untold(view, story),
             "",
             paragraph(text, indent=f"{_INDENT}> ", width=self.width),
         ]
-        if view.vps_error and view.vps_error not in {each.upstream for each in story}:
-            lines.insert(3, self._words(f"{speaker(view.error_code)}: {view.vps_error}"))
         for each in story:
             lines += ["", *self._chapter(each)]
         return "\n".join(lines)
@@ -101,6 +100,11 @@ class Writer:
             for view, state in views
         ]
         return iter(table([["ID", "STATE", "TIME"], *rows]).split("\n"))
+
+    def _untold(self, view: MessageView, story: Sequence[Chapter]) -> Iterator[str]:
+        """The journal may be shorter than the life of the message."""
+        if view.vps_error and view.vps_error not in {each.upstream for each in story}:
+            yield self._words(f"{speaker(view.error_code)}: {view.vps_error}")
 
     def _chapter(self, each: Chapter) -> Iterator[str]:
         by = one_line(each.by)

@@ -115,7 +115,7 @@ class Counter:
             self._goes_on = self._goes_on and entry.action not in _ENDS
             return None
         began = entry.data.get("startedAt")
-        if began != self._began if began is not None else not self._goes_on:
+        if not self._goes_on or (began is not None and began != self._began):
             self.count += 1
             self._began = began
         self._goes_on = entry.action in _GO_ON

@@ -7,14 +7,23 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+from tests.support.clock import NOW
 from tests.support.databases import in_own_loop
 from tests.support.factories import make_group, make_message, make_number, make_organization
 from typer.testing import CliRunner, Result
 
+from groupline import journal
+from groupline.api.messages import ChapterOut
 from groupline.cli.main import app
 from groupline.db import Announcements, Database
+from groupline.journal import SYSTEM
+from groupline.models import ScheduledWhatsappMessage
 
 PHONE = "919876543210"
+WHY = "The gateway could not send the message."
+ANSWER = "HTTP 500: \x1b[2Jnot-acceptable"
 
 
 @pytest.fixture(autouse=True)
@@ -42,8 +51,36 @@ async def _fill(url: str, made: dict[str, UUID]) -> None:
             made[name] = (
                 await make_message(session, **own, **facts, expires_at=now + timedelta(hours=1))
             ).id
+        await _tell(session, made, own["organization_id"])
         await make_message(session, **own, status="failed")
     await database.dispose()
+
+
+async def _tell(session: AsyncSession, made: dict[str, UUID], organization_id: UUID) -> None:
+    """What the gateway said to the first of those that failed."""
+    said = {"vps_error": ANSWER, "error_message": WHY, "error_code": "rejected"}
+    message = ScheduledWhatsappMessage
+    values = {**said, "content": "Doors at 7,\nshow at 8"}
+    await session.execute(update(message).where(message.id == made["failed"]).values(values))
+    other = {"vps_error": "refused", "error_code": "unreachable"}
+    await session.execute(update(message).where(message.id == made["failed2"]).values(other))
+    data = {
+        "status": "failed",
+        "reason": "rejected",
+        "sentence": WHY,
+        "upstream": ANSWER,
+        "startedAt": NOW.isoformat(),
+    }
+    await journal.record(
+        session,
+        action="message.failed",
+        actor=SYSTEM,
+        organization_id=organization_id,
+        subject="message",
+        subject_id=made["failed"],
+        data=data,
+        at=NOW + timedelta(seconds=1.5),
+    )
 
 
 def run(*arguments: str) -> Result:
@@ -62,6 +99,47 @@ def test_the_failed_list_is_filtered(rows: dict[str, UUID]) -> None:
     assert {each["id"] for each in mine} == {str(rows["failed"]), str(rows["failed2"])}
     assert run("list", "--number", "+919999999999").exit_code == 1
     assert run("list", "--state", "dead").exit_code == 2
+
+
+def test_a_list_says_of_each_message_from_where_when_what_and_what_the_gateway_said(
+    rows: dict[str, UUID],
+) -> None:
+    lines = run("list", "--state", "failed", "--number", f"+{PHONE}").stdout.splitlines()
+    assert lines[0].split() == ["ID", "STATE", "TIME"]
+    place = next(n for n, line in enumerate(lines) if line.startswith(str(rows["failed"])))
+    assert lines[place] == f"{rows['failed']}  failed  02 Mar 2026 17:30 IST"
+    assert lines[place + 1 : place + 4] == [
+        "    +91 98765 43210 → Pottery: Doors at 7, show at 8",
+        f"    {WHY}",
+        "    The gateway answered: HTTP 500: ?[2Jnot-acceptable",
+    ]
+    assert run("list", "--limit", "1").stdout.endswith(
+        "There are more than 1. --limit shows up to 500.\n"
+    )
+
+
+def test_a_story_is_told_with_each_attempt_and_answer(rows: dict[str, UUID]) -> None:
+    lines = run("show", str(rows["failed"])).stdout.splitlines()
+    assert lines[5:7] == ["    > Doors at 7,", "    > show at 8"]
+    assert lines[-4:] == [
+        "02 Mar 2026 17:30:01 IST  Failed (Groupline)",
+        f"    {WHY}",
+        "    The gateway answered: HTTP 500: ?[2Jnot-acceptable",
+        "    Attempt 1, begun at 17:30:00, took 1.5 s",
+    ]
+    assert sum("not-acceptable" in line for line in lines) == 1
+    untold = run("show", str(rows["failed2"])).stdout.splitlines()
+    assert untold[4] == "    The connection failed: refused"
+
+
+def test_programs_are_told_the_story_as_the_api_tells_it(rows: dict[str, UUID]) -> None:
+    told = answer("show", str(rows["failed"]))
+    assert {"content", "retryCount", "errorMessage", "vpsError"} <= told.keys()
+    last = told["history"][-1]
+    as_in_api = ChapterOut.model_validate_json(json.dumps(last))
+    assert json.loads(as_in_api.model_dump_json(by_alias=True)).keys() == last.keys()
+    assert (last["text"], last["upstream"], last["data"]["reason"]) == (WHY, ANSWER, "rejected")
+    assert last["attempt"] == {"number": 1, "startedAt": NOW.isoformat(), "seconds": 1.5}
 
 
 def test_one_message_is_put_away_but_only_if_it_failed(rows: dict[str, UUID]) -> None:

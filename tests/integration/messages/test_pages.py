@@ -15,7 +15,9 @@ from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import NOW
 from tests.support.factories import make_campaign, make_event, make_receipt
 
+from groupline import journal
 from groupline.db import Database
+from groupline.journal import SYSTEM
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
 
 
@@ -246,6 +248,69 @@ async def test_an_uncertain_message_offers_both_decisions(
 
     assert "Noted: it arrived." in after.text
     assert "Operator has seen it in the group." in words(after)
+
+
+LONG = "HTTP 502: <b>Bad gateway</b>\n" + "so it is, " * 60 + "the end"
+
+
+@pytest.mark.parametrize(
+    ("answer", "folded"),
+    [('HTTP 400: {"error": "<i>no</i>"}', False), (LONG, True)],
+    ids=["short", "long"],
+)
+async def test_what_the_gateway_answered_is_shown_word_for_word(
+    *, desk: Desk, browser: httpx.AsyncClient, database: Database, answer: str, folded: bool
+) -> None:
+    why = "The gateway could not send the message."
+    facts = {"reason": "rejected", "sentence": why, "upstream": answer, "status": "failed"}
+    async with database.writing() as session:
+        message_id = await put_message(
+            session, desk, "failed", error_message=why, error_code="rejected", vps_error=answer
+        )
+        await journal.record(
+            session,
+            action="message.failed",
+            actor=SYSTEM,
+            organization_id=desk.organization_id,
+            subject="message",
+            subject_id=message_id,
+            data=facts | {"startedAt": NOW.isoformat()},
+            at=NOW + timedelta(seconds=2),
+        )
+
+    page = await browser.get(f"/messages/{message_id}")
+    listed = await browser.get("/messages?tab=failed")
+
+    story = page.text.partition("What happened")[2]
+    quoted = re.search(r"<blockquote[^>]*>(.*?)</blockquote>", story, re.DOTALL)
+    assert quoted is not None
+    assert unescape(quoted[1]) == answer
+    assert "<b>Bad" not in page.text + listed.text
+    assert "<i>no" not in page.text + listed.text
+    assert ("<details" in story) == folded
+    assert f"{why} The gateway answered" in words(page)
+    assert "Attempt 1, begun at 17:30:00 , took 2.0 s" in words(page)
+    assert answer[:20] in unescape(listed.text)
+    assert ("the end" in unescape(listed.text)) == (not folded and "the end" in answer)
+
+
+async def test_what_was_sent_shows_its_evidence(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(session, desk, "sent")
+        await journal.record(
+            session,
+            action="message.sent",
+            actor=SYSTEM,
+            organization_id=desk.organization_id,
+            subject="message",
+            subject_id=message_id,
+            data={"status": "sent", "gatewayMessageId": "3EB0C7", "existing": True},
+            at=NOW,
+        )
+    story = words(await browser.get(f"/messages/{message_id}")).partition("What happened")[2]
+    assert "Id at WhatsApp 3EB0C7 answered sent before" in story
 
 
 @pytest.mark.parametrize(
