@@ -17,7 +17,7 @@ from groupline.chronicle.unplaced import (
     count_waiting,
     unplaced_reports,
 )
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, one_line, table
 from groupline.errors import NotFound
 from groupline.gateways.port import Probe
 from groupline.gateways.service import (
@@ -282,8 +282,8 @@ def _listed(found: Sequence[UnplacedReport], waiting: int) -> str:
             f"{each.received_at:%Y-%m-%d %H:%M:%S}",
             each.outcome.replace("_", " "),
             each.title,
-            each.group_name or each.group_jid or each.gateway_session_id or "–",
-            each.words or "",
+            one_line(each.group_name or each.group_jid or each.gateway_session_id or "–"),
+            one_line(each.words or ""),
         ]
         for each in found
     ]

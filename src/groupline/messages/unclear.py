@@ -25,7 +25,7 @@ Said = Literal["sent", "failed", "rejected", "delivered", "read"]
 CANDIDATES: Final = 20
 """So many messages are told of one report at most, the oldest first."""
 _ACTION: Final = "message.report_ambiguous"
-_LONGEST_WORDS: Final = 200
+_LONGEST_WORDS: Final = 500
 _SAID: Final[dict[Said, str]] = {
     "sent": "The gateway reported that a message to this group was sent",
     "failed": "The gateway reported that a message to this group was not sent",
@@ -81,7 +81,8 @@ async def _know_already(
         entry.subject_id.in_([row.id for row in rows]),
         entry.action == _ACTION,
     )
-    same = {"reported": heard.said, "reportedMessageId": heard.message_id}
+    named = heard.message_id and heard.message_id[:_LONGEST_WORDS]
+    same = {"reported": heard.said, "reportedMessageId": named}
     found = await session.execute(statement)
     return {subject for subject, data in found if same.items() <= data.items()}
 
@@ -99,16 +100,14 @@ async def has_unclear_report(session: AsyncSession, row: MessageRow) -> bool:
     return await session.scalar(select(entry.position).where(*conditions).limit(1)) is not None
 
 
-def sentence_of(heard: Heard, fits: int) -> str:
-    words = f": “{heard.words[:_LONGEST_WORDS]}”" if heard.words else ""
-    said = f"{_SAID[heard.said]}{words}."
+def sentence_of(said: Said, fits: int) -> str:
     if fits == 1:
         why = "It does not say when, and may be about an earlier attempt"
     elif fits > CANDIDATES:
         why = f"It fits more than {CANDIDATES} messages"
     else:
         why = f"It fits {fits} messages"
-    return f"{said} {why}, so it decides nothing about this one. Look into the group."
+    return f"{_SAID[said]}. {why}, so it decides nothing about this one. Look into the group."
 
 
 def _entry(
@@ -117,12 +116,12 @@ def _entry(
     facts: dict[str, Any] = {
         "status": row.status,
         "reported": heard.said,
-        "upstream": heard.words,
+        "upstream": heard.words and heard.words[:_LONGEST_WORDS],
         "reportedAt": heard.at.isoformat() if heard.at else None,
-        "reportedMessageId": heard.message_id,
+        "reportedMessageId": heard.message_id and heard.message_id[:_LONGEST_WORDS],
         "fits": min(len(rows), CANDIDATES),
         "fitsMore": True if len(rows) > CANDIDATES else None,
-        "sentence": sentence_of(heard, len(rows)),
+        "sentence": sentence_of(heard.said, len(rows)),
     }
     return journal.Entry(
         action=_ACTION,

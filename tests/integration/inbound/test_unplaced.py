@@ -272,7 +272,10 @@ async def test_the_command_lists_them_with_all_that_they_say_but_readers(
     await in_flight(database, cast.outside_organization_id, gateway, "wa_theirs")
     async with database.writing() as session:
         facts: dict[str, Any] = {"gateway_id": gateway.id, "gateway_session_id": "wa_theirs"}
-        said: dict[str, Any] = {"kind": "send_callback", "payload": failed("wa_theirs")}
+        said: dict[str, Any] = {
+            "kind": "send_callback",
+            "payload": failed("wa_theirs", error="no\nroute"),
+        }
         await make_inbound_event(session, **facts, **said, outcome="ambiguous")
         row = await make_inbound_event(session, **facts, outcome="unmatched")
         row.next_try_at = row.received_at + timedelta(hours=1)
@@ -289,10 +292,11 @@ async def test_the_command_lists_them_with_all_that_they_say_but_readers(
     assert [each["outcome"] for each in found["items"]] == ["not_understood", "fits_several"]
     assert (found["items"][1]["groupName"], found["items"][1]["words"]) == (
         "Pottery",
-        "no route for +9198•••••210",
+        "no\nroute",
     )
     table = await run("VPS")
     assert "919900000001" not in table
+    assert "Pottery           no route" in table
     assert "Waiting, and tried again for a day: 1" in table
     assert "No such reports." in await run("VPS", "--outcome", "fits_none")
     wrong = await asyncio.to_thread(
