@@ -220,7 +220,7 @@ async def note_probe(session: AsyncSession, gateway_id: UUID, probe: Probe, now:
     gateway = await get_gateway(session, gateway_id)
     capabilities = probe.capabilities.as_json()
     if Capability.CLIENT_REF.value in set(gateway.capabilities) - set(capabilities):
-        # Before the gateway's own row is written: results of requests lock in this order too.
+        # Before the gateway's own row is written, which comes last wherever both are.
         await _doubt_references(session, gateway_id, now)
     gateway.version, gateway.engine = probe.version, probe.engine
     if gateway.capabilities != capabilities:

@@ -11,9 +11,13 @@ from sqlalchemy import select
 from tests.integration.messages.outbox import Outbox
 from tests.integration.messages.test_claim_races import until_one_waits
 
+from groupline.gateways.outcomes import Sent
 from groupline.gateways.port import Capabilities, Probe
 from groupline.gateways.service import note_probe
 from groupline.ids import new_id
+from groupline.messages.claim import Claim
+from groupline.messages.results import Result
+from groupline.messages.sent import store_sent
 from groupline.models import Gateway, ScheduledWhatsappMessage
 
 FORGETFUL = Probe(
@@ -56,6 +60,30 @@ async def begins_with_the_first(
     await working
 
 
+async def sent(outbox: Outbox, message_id: UUID) -> Result:
+    message = await outbox.message(message_id)
+    assert message.claim_token is not None
+    claim = Claim(
+        id=message_id,
+        organization_id=message.organization_id,
+        number_id=message.number_id,
+        gateway_id=outbox.gateway_id,
+        token=message.claim_token,
+        started_at=outbox.clock.now(),
+        until=outbox.clock.now(),
+        gateway_session_id=str(message.gateway_session_id),
+        group_jid="120363@g.us",
+        content=message.content,
+        media_url=None,
+        media_type=None,
+        client_ref=message.client_ref,
+        carries_ref=True,
+        attempts=0,
+        refusal=None,
+    )
+    return Result(claim, Sent(f"3EB0{message_id.hex}"), 0.0)
+
+
 async def note_lost_memory(outbox: Outbox) -> None:
     async with outbox.database.writing() as session:
         await note_probe(session, outbox.gateway_id, FORGETFUL, outbox.clock.now())
@@ -69,7 +97,7 @@ async def test_doubts_about_what_a_gateway_was_sent(outbox: Outbox) -> None:
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-async def test_the_gateway_comes_after_its_messages_as_where_results_are_stored(
+async def test_the_gateway_comes_after_its_messages(
     outbox: Outbox,
 ) -> None:
     first, _ = await in_flight(outbox)
@@ -81,6 +109,15 @@ async def test_the_gateway_comes_after_its_messages_as_where_results_are_stored(
         free = select(gateway.id).where(gateway.id == outbox.gateway_id)
         assert await session.scalar(free.with_for_update(nowait=True)) == outbox.gateway_id
     await noting
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_results_of_sent_messages_however_they_came_in(outbox: Outbox) -> None:
+    first, second = await in_flight(outbox)
+    results = [await sent(outbox, each) for each in (second, first)]
+    storing = store_sent(outbox.database, results, outbox.clock.now())
+    await begins_with_the_first(outbox, first, second, storing)
+    assert [(await outbox.message(each)).status for each in (first, second)] == ["sent", "sent"]
 
 
 async def test_only_what_was_sent_since_the_last_look_is_in_doubt(outbox: Outbox) -> None:
