@@ -55,6 +55,7 @@ async def estimate(session: AsyncSession, view: CampaignView, *, now: datetime) 
         others=load.others,
         too_late=too_late(load, begin=begin, expires_at=expiry(row, now)),
         is_connected=known[view.number_id].is_connected,
+        obstacle=obstacle(known[view.number_id], now),
         refused=tuple(refused),
     )
 

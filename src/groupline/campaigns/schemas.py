@@ -138,6 +138,8 @@ class Estimate:
     others: int
     too_late: int
     is_connected: bool
+    obstacle: str | None
+    """What keeps its number from sending now."""
     refused: tuple[RefusedGroup, ...]
 
 

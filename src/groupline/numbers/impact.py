@@ -8,12 +8,14 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.models import Event, ScheduledWhatsappMessage
 
 IMPACT_WINDOW: Final = timedelta(hours=2)
+EVENT_WINDOW: Final = timedelta(days=1)
+"""An event that begins within it is soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,21 +87,42 @@ async def messages_due(
     return {row[0]: row[1] for row in await session.execute(statement)}
 
 
+_Columns = tuple[UUID | None, UUID, str, str, datetime]
+_EventRow = Row[*_Columns]
+
+
+async def events_soon(
+    session: AsyncSession, organization_id: UUID, now: datetime
+) -> dict[UUID, NextEvent]:
+    """The next event of each number, where it begins within a day."""
+    statement = _to_come(organization_id, now).where(Event.starts_at <= now + EVENT_WINDOW)
+    found: dict[UUID, NextEvent] = {}
+    for row in await session.execute(statement):
+        if row.number_id is not None:
+            found.setdefault(row.number_id, _event(row))
+    return found
+
+
 async def _next_event(
     session: AsyncSession, organization_id: UUID, number_id: UUID, now: datetime
 ) -> NextEvent | None:
     """The next one to begin; what runs already is told by its messages."""
-    row = (
-        await session.execute(
-            select(Event.id, Event.kind, Event.title, Event.starts_at)
-            .where(
-                Event.organization_id == organization_id,
-                Event.number_id == number_id,
-                Event.status == "planned",
-                Event.starts_at > now,
-            )
-            .order_by(Event.starts_at, Event.id)
-            .limit(1)
+    statement = _to_come(organization_id, now).where(Event.number_id == number_id).limit(1)
+    row = (await session.execute(statement)).one_or_none()
+    return None if row is None else _event(row)
+
+
+def _event(row: _EventRow) -> NextEvent:
+    return NextEvent(row.id, row.kind, row.title, row.starts_at)
+
+
+def _to_come(organization_id: UUID, now: datetime) -> Select[*_Columns]:
+    return (
+        select(Event.number_id, Event.id, Event.kind, Event.title, Event.starts_at)
+        .where(
+            Event.organization_id == organization_id,
+            Event.status == "planned",
+            Event.starts_at > now,
         )
-    ).one_or_none()
-    return None if row is None else NextEvent(row.id, row.kind, row.title, row.starts_at)
+        .order_by(Event.starts_at, Event.id)
+    )

@@ -235,6 +235,7 @@ _NEVER: Final = Shown(
     NumberState.NEVER_CONNECTED,
     "This number has never been connected.",
     NextAction.CONNECT,
+    waits="until it is connected",
 )
 
 
@@ -244,7 +245,7 @@ def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
             NumberState.CONNECTING,
             "The number is being connected.",
             NextAction.WAIT,
-            waits="until it is",
+            waits="until it is connected",
         )
     cause = _cause(facts, now)
     return Shown(

@@ -24,7 +24,7 @@ from groupline.models import (
     WhatsappSession,
 )
 from groupline.numbers import queries, rules, states
-from groupline.numbers.impact import messages_due
+from groupline.numbers.impact import NextEvent, events_soon, messages_due
 from groupline.numbers.pause import pauses
 from groupline.numbers.states import Pause, Shown
 from groupline.numbers.transitions import has_failed_check
@@ -57,6 +57,8 @@ class NumberView:
     follows: dict[str, int] = field(default_factory=dict)
     messages_due: int = 0
     pause: Pause | None = None
+    next_event: NextEvent | None = None
+    """One that begins within a day."""
 
     @property
     def phone(self) -> str:
@@ -124,6 +126,7 @@ async def _number_views(
     gateways = await queries.gateways_by_id(session, [row.gateway_id for row in rows])
     follows = await queries.following(session, organization_id, ids)
     due = await messages_due(session, organization_id, now)
+    events = await events_soon(session, organization_id, now)
     paused = await pauses(session, organization_id, numbers, now)
     zone = await _zone(session, organization_id)
     views = []
@@ -143,6 +146,7 @@ async def _number_views(
                 follows=follows[number.id],
                 messages_due=due.get(number.id, 0),
                 pause=paused.get(number.id),
+                next_event=events.get(number.id),
             )
         )
     return views

@@ -15,6 +15,7 @@ from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.messages.queries import sending_numbers
+from groupline.messages.schemas import SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages, Pages, Toast
@@ -221,11 +222,7 @@ async def ask_retry(
         f"Also the {counts.expired:,} that expired",
         "They never left: their time was over.",
     )
-    others = [
-        (str(each.id), each.display_name or display_phone(each.phone_number))
-        for each in numbers
-        if each.id != view.number_id
-    ]
+    others = [(str(each.id), _choice(each)) for each in numbers if each.id != view.number_id]
     question = Question(
         title=f"Send again what did not arrive of {view.name}",
         text="With another number, only the groups that it may write to are tried.",
@@ -236,6 +233,11 @@ async def ask_retry(
         numbers=others,
     )
     return _ask(request, pages, principal, view, question)
+
+
+def _choice(number: SendingNumber) -> str:
+    name = number.display_name or display_phone(number.phone_number)
+    return f"{name} ({number.trouble})" if number.trouble else name
 
 
 @router.post("/{campaign_id}/retry")

@@ -136,13 +136,15 @@ async def _chosen(session: AsyncSession, here: Wizard, typed: TypedGroups) -> li
 async def _best_number(
     session: AsyncSession, organization_id: UUID, group_ids: Sequence[UUID]
 ) -> UUID:
-    """The number that can write to most of the groups, a connected one if there is a choice."""
+    """The number that can write to most of the groups, one that sends now if there is a choice."""
     numbers = await messages.sending_numbers(session, organization_id)
     if not numbers:
         why = "Connect a WhatsApp number first."
         raise InvalidInput(why, fields={"": why})
     writable = await queries.writable_by_number(session, organization_id, group_ids)
-    return max(numbers, key=lambda each: (writable.get(each.id, 0), each.is_connected)).id
+    return max(
+        numbers, key=lambda each: (writable.get(each.id, 0), each.is_ready, each.is_connected)
+    ).id
 
 
 def _typed_groups(form: FormData) -> TypedGroups:

@@ -146,7 +146,7 @@ def _title(number: SendingNumber) -> str:
 def _reach(number: SendingNumber, writable: Mapping[UUID, int], total: int) -> str:
     count = writable.get(number.id, 0)
     reach = "all groups" if count == total else f"{count:,} of {total:,} groups"
-    state = "" if number.is_connected else ", not connected now"
+    state = f", {number.trouble} now" if number.trouble else ""
     return f"Can write to {reach}{state}."
 
 

@@ -1,7 +1,7 @@
 """Settings → WhatsApp connection: what is done to a number, and cleaning up the history."""
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 from uuid import UUID
 
 from fastapi import APIRouter, Form, Query, Request
@@ -16,6 +16,8 @@ from groupline.numbers.change import NumberChange, change_number
 from groupline.numbers.context import Context
 from groupline.numbers.handover import hand_over
 from groupline.numbers.history import clean_up
+from groupline.numbers.states import NumberState
+from groupline.numbers.views import NumberView
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
 from groupline.web.connection import (
@@ -110,6 +112,45 @@ async def standby(
         )
     words = "The standby was removed." if chosen is None else "The standby was saved."
     return pages.redirect(HERE, toast=("success", words))
+
+
+@router.post("/numbers/{number_id}/pause")
+async def pause(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    view = await _set_paused(runtime, principal, number_id, paused=True)
+    words = f"{view.phone} is paused: nothing is sent until somebody resumes it."
+    return pages.redirect(HERE, toast=("success", words))
+
+
+@router.post("/numbers/{number_id}/resume")
+async def resume(
+    runtime: CurrentRuntime, pages: CurrentPages, principal: Connector, number_id: UUID
+) -> Response:
+    view = await _set_paused(runtime, principal, number_id, paused=False)
+    if view.shown.state in _SENDS:
+        return pages.redirect(HERE, toast=("success", f"{view.phone} sends again."))
+    words = f"{view.phone} is no longer paused. But it does not send yet: {view.shown.sentence}"
+    return pages.redirect(HERE, toast=("warning", words))
+
+
+_SENDS: Final = frozenset({NumberState.CONNECTED, NumberState.VERIFYING, NumberState.SUSPECT})
+
+
+async def _set_paused(
+    runtime: Runtime, principal: Principal, number_id: UUID, *, paused: bool
+) -> NumberView:
+    organization_id, now = principal.organization_id, runtime.clock.now()
+    async with runtime.database.writing() as session:
+        await change_number(
+            session,
+            organization_id,
+            number_id,
+            NumberChange(paused=paused),
+            actor=principal.actor,
+            now=now,
+        )
+        return await views.show_number(session, organization_id, number_id, now)
 
 
 def _uuid_or_none(text: str) -> UUID | None:

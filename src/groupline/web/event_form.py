@@ -271,11 +271,8 @@ async def _form(
 
 def _label(number: SendingNumber) -> str:
     name = f" · {number.display_name}" if number.display_name else ""
-    return (
-        display_phone(number.phone_number)
-        + name
-        + ("" if number.is_connected else " (not connected)")
-    )
+    trouble = f" ({number.trouble})" if number.trouble else ""
+    return f"{display_phone(number.phone_number)}{name}{trouble}"
 
 
 def _errors(refused: InvalidInput | None) -> Mapping[str, str]:

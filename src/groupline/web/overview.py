@@ -92,6 +92,7 @@ async def _overview(
         "numbers": numbers,
         "alerts": alerts,
         "connected": len(connected),
+        "paused": [view for view in numbers if view.pause is not None],
         "broken": [view for view in numbers if view.shown.state in _BROKEN],
         "groups": sum(view.follows.get("groups", 0) for view in numbers),
         "counts": counts,

@@ -9,6 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import astuple, dataclass
+from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -25,6 +26,7 @@ from groupline.http.idempotency import Idempotency
 from groupline.messages import media, queries, service
 from groupline.messages.media import Media
 from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
+from groupline.numbers.views import show_number
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.group_picker import Picker, chosen_ids, picker
@@ -226,7 +228,7 @@ async def _page(
     refused: InvalidInput | None = None,
 ) -> Response:
     async with runtime.database.reading() as session:
-        context = await _context(session, principal, typed)
+        context = await _context(session, principal, typed, runtime.clock.now())
     return pages.render(
         request,
         "send.html",
@@ -244,10 +246,16 @@ async def _page(
     )
 
 
-async def _context(session: AsyncSession, principal: Principal, typed: Typed) -> dict[str, Any]:
+async def _context(
+    session: AsyncSession, principal: Principal, typed: Typed, now: datetime
+) -> dict[str, Any]:
     numbers = await queries.sending_numbers(session, principal.organization_id)
     number = _chosen(numbers, typed.number_id)
     picked: Picker | None = None
+    pause: str | None = None
+    if number is not None and number.paused_at is not None:
+        view = await show_number(session, principal.organization_id, number.id, now)
+        pause = view.shown.pause
     if number is not None:
         picked = await picker(
             session,
@@ -256,7 +264,7 @@ async def _context(session: AsyncSession, principal: Principal, typed: Typed) ->
             chosen=typed.group_ids,
             matching=typed.matching,
         )
-    return {"numbers": numbers, "number": number, "picker": picked}
+    return {"numbers": numbers, "number": number, "picker": picked, "pause": pause}
 
 
 def _chosen(numbers: Sequence[SendingNumber], number_id: UUID | None) -> SendingNumber | None:

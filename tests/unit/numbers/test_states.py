@@ -238,7 +238,8 @@ def test_a_pause_hides_nothing_of_the_connection(facts: NumberFacts) -> None:
     ("facts", "waits"),
     [
         (ENDED, "until it is connected again"),
-        (NumberFacts("connecting"), "until it is"),
+        (NumberFacts("connecting"), "until it is connected"),
+        (NumberFacts(None), "until it is connected"),
         (replace(CONNECTED, gateway_down=True), "until it answers"),
         (CONNECTED, None),
         (SILENT, None),
