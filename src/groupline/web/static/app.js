@@ -542,6 +542,24 @@ function openWanted() {
 
 document.addEventListener("close", (event) => event.target.matches("dialog") && raiseToasts(), true);
 
+// The second half of a double click is meant for the dialog that the first one closed, and would
+// hit whatever lies below it: on a phone the navigation, which leads away from the answer.
+const DOUBLE_CLICK = 400;
+const SAME_PLACE = 24;
+let pressed = null; // the last click: what it hit, and where
+let closedAt = -Infinity; // when that click closed its dialog
+
+document.addEventListener("close", ({ target }) => {
+  if (target.matches("dialog") && target.contains(pressed?.target)) closedAt = performance.now();
+}, true);
+
+document.addEventListener("click", (event) => {
+  if (!event.detail) return; // by a key: that is aimed at something
+  const isNear = pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < SAME_PLACE;
+  if (isNear && performance.now() - closedAt < DOUBLE_CLICK) return event.preventDefault(), event.stopImmediatePropagation();
+  pressed = { target: event.target, x: event.clientX, y: event.clientY };
+}, true);
+
 // Where the browser cannot anchor a popover to its button itself.
 document.addEventListener("toggle", ({ target, newState }) => {
   if (newState !== "open" || !target.matches?.("[data-anchored]") || CSS.supports("position-area", "block-end")) return;
