@@ -37,7 +37,6 @@ from groupline.messages.schemas import (
 )
 from groupline.models import (
     Event,
-    MessageReceipt,
     MessageStatus,
     NotificationCampaign,
     ScheduledWhatsappMessage,
@@ -252,29 +251,6 @@ async def count_by_state(
     ).label("state")
     statement = _filtered(select(state, func.count()), organization_id, wanted).group_by(state)
     return {row[0]: row[1] for row in await session.execute(statement)}
-
-
-async def receipts_of(
-    session: AsyncSession, organization_id: UUID, message_id: UUID, *, limit: int
-) -> Sequence[MessageReceipt]:
-    statement = (
-        select(MessageReceipt)
-        .where(
-            MessageReceipt.organization_id == organization_id,
-            MessageReceipt.message_id == message_id,
-        )
-        .order_by(MessageReceipt.at.desc(), MessageReceipt.id.desc())
-        .limit(limit)
-    )
-    return (await session.scalars(statement)).all()
-
-
-async def count_receipts(session: AsyncSession, organization_id: UUID, message_id: UUID) -> int:
-    statement = select(func.count()).where(
-        MessageReceipt.organization_id == organization_id,
-        MessageReceipt.message_id == message_id,
-    )
-    return await session.scalar(statement) or 0
 
 
 # --- what a list can be narrowed to ---------------------------------------------------------

@@ -19,6 +19,7 @@ from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.attempts import speaker
 from groupline.messages.bulk import BulkAction
+from groupline.messages.receipts import count_receipts, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
 from groupline.messages.story import story_of
@@ -247,10 +248,10 @@ async def show(
 async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> dict[str, Any]:
     now = runtime.clock.now()
     known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
-    receipts = await queries.receipts_of(session, view.organization_id, view.id, limit=_RECEIPTS)
+    receipts = await receipts_of(session, view.organization_id, view.id, limit=_RECEIPTS)
     total = len(receipts)
     if total == _RECEIPTS:
-        total = await queries.count_receipts(session, view.organization_id, view.id)
+        total = await count_receipts(session, view.organization_id, view.id)
     story = await story_of(session, view)
     return {
         "message": view,
