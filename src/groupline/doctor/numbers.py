@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline import journal
 from groupline.db import Topic, announce
 from groupline.doctor.findings import Finding
+from groupline.doctor.paused import find_paused
 from groupline.errors import GrouplineError, InvalidInput
 from groupline.gateways.outcomes import ReadingFailed
 from groupline.gateways.phone import display_phone, normalise_phone
@@ -122,6 +123,7 @@ async def find_in_database(session: AsyncSession, now: datetime) -> list[Finding
     findings += await _misspelt(session)
     findings += await _never_synced(session)
     findings += await _misremembered(session)
+    findings += await find_paused(session, now)
     return findings
 
 

@@ -4,11 +4,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 from tests.integration.numbers.conftest import OWNER, PHONE, Desk
-from tests.support.factories import make_number, make_session
+from tests.support.factories import make_event, make_number, make_session
 
 from groupline.doctor.findings import Finding
 from groupline.doctor.numbers import find_at_gateways, find_in_database, repair
+from groupline.models import WhatsappNumber
 from groupline.numbers import service
 
 
@@ -182,3 +184,25 @@ async def test_a_number_that_remembers_wrongly_is_told_how_it_is(desk: Desk) -> 
     number = await desk.number()
     assert (number.last_connected_at, number.last_ended_reason) == (row.connected_at, None)
     assert await found(desk) == []
+
+
+async def test_a_paused_number_with_an_event_that_is_near_is_for_a_person(desk: Desk) -> None:
+    await desk.paired()
+    number, now = await desk.number(), desk.clock.now()
+    async with desk.database.writing() as session:
+        for title, hours in (("Near", 23), ("Far", 25)):
+            await make_event(
+                session,
+                organization_id=desk.organization_id,
+                number_id=number.id,
+                title=title,
+                starts_at=now + timedelta(hours=hours),
+                ends_at=now + timedelta(hours=hours + 1),
+            )
+    assert await found(desk) == []
+    async with desk.database.writing() as session:
+        await session.execute(update(WhatsappNumber).values(paused_at=now))
+    [finding] = await found(desk)
+    assert (finding.check, finding.subject_id) == ("number.paused_before_event", number.id)
+    assert "is paused since 2 Mar, 17:30 IST, and the workshop “Near” begins" in finding.problem
+    assert finding.remedy is None
