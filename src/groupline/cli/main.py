@@ -9,7 +9,9 @@ from groupline.cli import (
     events,
     gateways,
     installation,
+    message_receipts,
     messages_bulk,
+    numbers,
     people,
     processes,
     send,
@@ -29,9 +31,11 @@ installation.register(app)
 people.register(app)
 send.register(app)
 messages_bulk.register(send.app)
+message_receipts.register(send.app)
 texts.register(app)
 doctor.register(app)
 app.add_typer(database.app, name="db")
 app.add_typer(campaigns.app, name="campaigns")
 app.add_typer(gateways.app, name="gateways")
+app.add_typer(numbers.app, name="numbers")
 app.add_typer(events.app, name="events")
