@@ -108,14 +108,18 @@ async def test_a_look_up_is_evidence_of_the_attempt_that_it_asked_about(outbox: 
     chapters = await story(outbox.database, outbox.organization_id, message_id)
 
     assert attempts(chapters) == [None, 1, 1]
+    asked, found = chapters[1].attempt, chapters[2].attempt
+    assert asked is not None
+    assert found is not None
+    assert found.started_at == asked.started_at == NOW
     assert chapters[1].upstream == "HTTP 500: Internal error"
     evidence = chapters[-1].evidence
     assert evidence is not None
     assert evidence.word == "looked up"
 
 
-async def claimed(outbox: Outbox) -> MessageRow:
-    """A message whose request is under way, and of which a report has come meanwhile."""
+async def claimed(outbox: Outbox, **facts: Any) -> MessageRow:
+    """A message whose request is under way."""
     sender = await outbox.add_sender()
     message_id = await outbox.write(
         sender,
@@ -124,14 +128,14 @@ async def claimed(outbox: Outbox) -> MessageRow:
         claimed_until=outbox.clock.now(),
         claim_token=UUID(int=1),
         request_started_at=outbox.clock.now(),
-        gateway_message_id="3EB0",
+        **facts,
     )
     async with outbox.database.writing() as session:
         return (await fetch(session, for_change().where(MESSAGES.c.id == message_id)))[0]
 
 
 async def test_a_report_that_came_before_the_answer_is_what_it_rests_on(outbox: Outbox) -> None:
-    row, now = await claimed(outbox), outbox.clock.now()
+    row, now = await claimed(outbox, gateway_message_id="3EB0"), outbox.clock.now()
     answer = not_sent(NotSentReason.NOT_CONNECTED, "not connected", http_status=503)
     change = after_send(row.facts(), answer, now=now, roll=0.0, policy=Policy())
     async with outbox.database.writing() as session:
@@ -142,6 +146,20 @@ async def test_a_report_that_came_before_the_answer_is_what_it_rests_on(outbox: 
     assert last.evidence is not None
     assert (last.evidence.by, last.evidence.message_id) == ("overtaken", "3EB0")
     assert "while the request was still under way" in str(last.text)
+
+
+async def test_a_request_that_nobody_saw_end_has_a_beginning_and_no_length(
+    outbox: Outbox,
+) -> None:
+    row = await claimed(outbox)
+    outbox.clock.advance(60)
+    await outbox.recoverer.run_once()
+
+    last = (await story(outbox.database, outbox.organization_id, row.id))[-1]
+
+    assert last.title == "Uncertain"
+    assert last.attempt is not None
+    assert (last.attempt.started_at, last.attempt.seconds) == (NOW, None)
 
 
 async def test_of_a_very_long_story_the_beginning_is_counted(
