@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.api.local_times import TimeNotes
 from groupline.api.messages import MessageOut
 from groupline.campaigns import progress, queries
 from groupline.campaigns.content import MAX_CONTENT
@@ -21,7 +22,7 @@ from groupline.campaigns.schemas import (
     OnRefused,
 )
 from groupline.http.idempotency import Idempotency
-from groupline.http.schemas import ApiModel, in_zone
+from groupline.http.schemas import ApiModel
 from groupline.messages import media
 from groupline.messages.media import Media
 from groupline.messages.schemas import RefusedGroup
@@ -134,6 +135,10 @@ class CampaignWritten(CampaignDetail):
     skipped: list[RefusedOut] = Field(description="Groups that were left out, with the reason")
 
 
+class CampaignSaved(CampaignWritten):
+    time_notes: TimeNotes
+
+
 class ResumedOut(CampaignDetail):
     expired_meanwhile: int = Field(description="Messages that expired during the pause")
     extended: int = Field(description="Messages that were given more time")
@@ -201,10 +206,6 @@ def refused(groups: Sequence[RefusedGroup]) -> list[RefusedOut]:
 
 def on_refused_of(*, skip: bool) -> OnRefused:
     return "skip" if skip else "refuse"
-
-
-def moment(moment: datetime | None, principal: Principal) -> datetime | None:
-    return None if moment is None else in_zone(moment, principal.timezone)
 
 
 async def looked_at(

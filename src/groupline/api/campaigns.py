@@ -14,15 +14,15 @@ from groupline.api.campaign_shapes import (
     CampaignList,
     CampaignOut,
     CampaignPatch,
-    CampaignWritten,
+    CampaignSaved,
     ResultList,
     detail,
     facts,
     looked_at,
-    moment,
     on_refused_of,
     refused,
 )
+from groupline.api.local_times import LocalTimes, read_local
 from groupline.api.messages import outs
 from groupline.campaigns import edit, queries, service
 from groupline.campaigns.export import results_csv
@@ -161,7 +161,7 @@ async def csv_answer(
 @router.post(
     "",
     status_code=201,
-    response_model=CampaignWritten,
+    response_model=CampaignSaved,
     summary="Create a campaign: a draft, or with `start` all of its messages",
     responses=problems(404, 409, 422),
 )
@@ -171,6 +171,7 @@ async def create(
     """Everything in one transaction: either each group has its message, or nothing was written."""
     if body.start:
         operator.require(Permission.SEND)
+    times = read_local({"scheduledFor": body.scheduled_for}, operator.timezone)
     wanted = NewCampaign(
         name=body.name,
         number_id=body.number_id,
@@ -179,18 +180,20 @@ async def create(
         media=await looked_at(runtime, operator, once, body.media_url, body.media_type),
         delay_seconds=body.delay_seconds,
         late_minutes=body.late_minutes,
-        scheduled_for=moment(body.scheduled_for, operator),
+        scheduled_for=times.moments["scheduledFor"],
         start=body.start,
         on_refused=on_refused_of(skip=body.skip_refused),
     )
     now = runtime.clock.now()
 
-    async def effect(session: AsyncSession) -> CampaignWritten:
+    async def effect(session: AsyncSession) -> CampaignSaved:
         written = await service.create(
             session, operator.organization_id, wanted, actor=operator.actor, now=now
         )
         shown = await detail(session, runtime, operator, written.id)
-        return CampaignWritten(**shown, skipped=refused(written.skipped))
+        return CampaignSaved(
+            **shown, skipped=refused(written.skipped), time_notes=list(times.notes)
+        )
 
     return await once.in_transaction(operator, effect, status=201)
 
@@ -202,14 +205,15 @@ async def create(
 )
 async def update(
     runtime: CurrentRuntime, operator: Operator, campaign_id: UUID, body: CampaignPatch
-) -> CampaignWritten:
+) -> CampaignSaved:
     """What is scheduled needs the scope `send` as well, because its messages are rewritten."""
     async with runtime.database.reading() as session:
         row = await queries.get_row(session, operator.organization_id, campaign_id)
     if row.status != "draft":
         operator.require(Permission.SEND)
     found = await media.check_if_given(body.media_url, body.media_type, policy=runtime.media_policy)
-    wanted = _change(body, found, operator)
+    times = read_local({"scheduledFor": body.scheduled_for}, operator.timezone)
+    wanted = _change(body, found, times)
     async with runtime.database.writing() as session:
         written = await edit.change(
             session,
@@ -221,10 +225,10 @@ async def update(
         )
         await session.flush()
         shown = await detail(session, runtime, operator, campaign_id)
-    return CampaignWritten(**shown, skipped=refused(written.skipped))
+    return CampaignSaved(**shown, skipped=refused(written.skipped), time_notes=list(times.notes))
 
 
-def _change(body: CampaignPatch, found: Media | None, principal: Principal) -> Change:
+def _change(body: CampaignPatch, found: Media | None, times: LocalTimes) -> Change:
     given = body.model_fields_set
     fields: dict[Any, object] = {
         name: getattr(body, name)
@@ -236,7 +240,7 @@ def _change(body: CampaignPatch, found: Media | None, principal: Principal) -> C
     if "media_url" in given:
         fields["media"] = found
     if "scheduled_for" in given:
-        fields["scheduled_for"] = moment(body.scheduled_for, principal)
+        fields["scheduled_for"] = times.moments["scheduledFor"]
     return Change(fields, body.group_ids, on_refused_of(skip=body.skip_refused))
 
 

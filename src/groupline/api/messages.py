@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.api.local_times import TimeNotes, read_local
 from groupline.errors import InvalidInput, NotFound
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
@@ -19,7 +20,6 @@ from groupline.http.schemas import (
     Limit,
     decode_cursor,
     encode_cursor,
-    in_zone,
     problems,
 )
 from groupline.messages import media, queries, service
@@ -127,6 +127,7 @@ class MessageWithHistory(MessageOut):
 class ScheduledOut(ApiModel):
     scheduled: int = Field(description="How many rows were committed")
     items: list[MessageOut]
+    time_notes: TimeNotes
 
 
 class MessageList(ApiModel):
@@ -170,13 +171,16 @@ async def create(
     if not await _is_known(runtime, sender, once):  # what was answered once is not looked at again
         policy = runtime.media_policy
         found = await media.check_if_given(body.media_url, body.media_type, policy=policy)
+    times = read_local(
+        {"scheduledFor": body.scheduled_for, "expiresAt": body.expires_at}, sender.timezone
+    )
     wanted = NewMessages(
         number_id=body.number_id,
         group_ids=body.group_ids,
         content=body.content,
         media=found,
-        scheduled_for=_moment(body.scheduled_for, sender),
-        expires_at=_moment(body.expires_at, sender),
+        scheduled_for=times.moments["scheduledFor"],
+        expires_at=times.moments["expiresAt"],
     )
     now = runtime.clock.now()
 
@@ -185,7 +189,8 @@ async def create(
             session, sender.organization_id, wanted, actor=sender.actor, now=now
         )
         views = await queries.get_views(session, sender.organization_id, ids)
-        return ScheduledOut(scheduled=len(views), items=await outs(session, views, now))
+        items = await outs(session, views, now)
+        return ScheduledOut(scheduled=len(views), items=items, time_notes=list(times.notes))
 
     return await once.in_transaction(sender, effect, status=201)
 
@@ -344,10 +349,6 @@ async def _with_history(
 
 def _chapter(chapter: Chapter) -> ChapterOut:
     return ChapterOut.model_validate(chapter, from_attributes=True)
-
-
-def _moment(moment: datetime | None, principal: Principal) -> datetime | None:
-    return None if moment is None else in_zone(moment, principal.timezone)
 
 
 def read_cursor(cursor: str | None) -> After | None:
