@@ -18,7 +18,6 @@ from groupline.models import (
     WhatsappNumber,
 )
 from groupline.numbers.impact import IMPACT_WINDOW, impact_of
-from groupline.numbers.states import Cause, cause_of
 
 
 async def said_by(session: AsyncSession, alert: Alert, now: datetime) -> Said | None:
@@ -74,10 +73,10 @@ async def _disconnected(
     if what.next_event is not None:
         at = texts.moment(what.next_event.starts_at, zone)
         waits += f" Next: the {what.next_event.kind} “{what.next_event.title}”, {at}."
-    phone, why = display_phone(number.phone_number), alert.data.get("detail")
-    if number.restriction == "banned" and cause_of(why) is Cause.BANNED:
+    phone = display_phone(number.phone_number)
+    if number.restriction == "banned" and alert.data.get("obstacle") == "banned":
         return texts.banned(phone, number.restricted_until, waits, link, zone)
-    return texts.disconnected(phone, why, waits, link)
+    return texts.disconnected(phone, alert.data, waits, link)
 
 
 async def _of_messages(

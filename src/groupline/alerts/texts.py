@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from groupline.numbers.states import banned_sentence, cause_of
+from groupline.numbers.states import banned_sentence
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ def impact(due: int, hours: int, first_at: datetime | None, zone: ZoneInfo, now:
     return f"{many(due, 'message')} {verb} due in the next {hours} hours{first}."
 
 
-def disconnected(phone: str, why: str | None, what: str, link: str) -> Said:
-    helps = "Reconnect it." if cause_of(why) is None else None
+def disconnected(phone: str, data: Mapping[str, Any], what: str, link: str) -> Said:
+    why, helps = data.get("detail"), None if data.get("obstacle") else "Reconnect it."
     sentences = [each for each in (what, why, helps) if each]
     return Said(f"{phone} is disconnected", " ".join(sentences), link)
 

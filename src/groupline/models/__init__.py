@@ -30,6 +30,7 @@ from groupline.models.messages import (
 from groupline.models.numbers import (
     EndedReason,
     PendingLogout,
+    SessionObstacle,
     SessionStatus,
     StatusSource,
     WhatsappNumber,
@@ -96,6 +97,7 @@ __all__ = [
     "Scope",
     "Sequence",
     "SequenceStep",
+    "SessionObstacle",
     "SessionStatus",
     "SetupLink",
     "SetupPurpose",

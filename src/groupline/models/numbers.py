@@ -29,6 +29,9 @@ EndedReason = Literal[
     "deleted_at_gateway",
     "other_phone",
 ]
+SessionObstacle = Literal["banned", "outdated", "whatsapp_unreachable", "trying"]
+"""What keeps a session from being connected, whoever asks for it. ``trying``: something else, and
+its gateway goes on trying."""
 
 _CONNECTED = text("status = 'connected'")
 _SYNC_DUE = text("groups_sync_due_at IS NOT NULL")
@@ -130,6 +133,7 @@ class WhatsappSession(OfOrganization):
         one_of("status", SessionStatus),
         one_of("status_source", StatusSource),
         one_of("ended_reason", EndedReason),
+        one_of("obstacle", SessionObstacle),
         check(
             "connected",
             "status <> 'connected' OR (number_id IS NOT NULL AND connected_at IS NOT NULL"
@@ -161,6 +165,8 @@ class WhatsappSession(OfOrganization):
     """The time of the newest report that was applied: an older one undoes nothing."""
     status_detail: Mapped[str | None]
     """What the gateway said, where it said more than a status."""
+    obstacle: Mapped[SessionObstacle | None]
+    """What it meant by that, or by the end of the session, if it is one of these."""
     verified_at: Mapped[datetime | None]
     next_verify_at: Mapped[datetime | None]
     """When the gateway is asked next: for the status, or to log an ended session out."""

@@ -38,6 +38,8 @@ async def record_end(
     """The account of an end: the number's, and the journal's with what it means for people."""
     number_id = row.number_id
     data: dict[str, object] = {"reason": row.ended_reason, "detail": row.last_error}
+    if row.obstacle is not None:
+        data["obstacle"] = row.obstacle
     if was_connected and number_id is not None:
         await queries.note_disconnected(session, row)
         impact = await impact_of(session, row.organization_id, number_id, now)

@@ -165,6 +165,7 @@ def _change(
         case StartUp():
             _start_up(row, word)
             row.status_detail = decision.detail
+            row.obstacle = rules.obstacle_told(decision.detail)
         case ConnectedToNobody():
             _connected_to_nobody(row, decision, word)
         case Confirm():
@@ -173,6 +174,8 @@ def _change(
             row.status_source = ended_on_the_word_of
         case Note():
             row.status_detail = decision.detail
+            if row.status != "disconnected":  # what ended it stays what it was
+                row.obstacle = rules.obstacle_told(decision.detail)
         case LogOutAgain():
             request_logout(row, word.now, again=True)
         case _:
@@ -202,6 +205,7 @@ async def _end(session: AsyncSession, row: WhatsappSession, end: End, word: Word
     end_session(row, end.reason, source=word.source, at=word.at, now=word.now)
     row.verified_at = word.at
     row.last_error, row.last_error_at = end.detail, word.now
+    row.obstacle = rules.obstacle_of(word.reading)
     await record_end(session, row, was_connected=was_connected, actor=word.actor, now=word.now)
     if end.restriction is not None and row.number_id is not None:
         await restrict_number(

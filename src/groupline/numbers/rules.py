@@ -23,7 +23,7 @@ from groupline.gateways.outcomes import (
     SessionUnknown,
     UnknownWord,
 )
-from groupline.models import EndedReason, SessionStatus
+from groupline.models import EndedReason, SessionObstacle, SessionStatus
 
 PAIRING_LASTS: Final = timedelta(minutes=10)
 """A pairing that nobody has scanned ends after this."""
@@ -331,6 +331,37 @@ def _why_disconnected(reading: SessionDisconnected) -> str:
         return words  # a gateway that speaks in sentences knows best
     said = f" ({words.rstrip('.')})" if words else ""
     return f"The gateway says that the session is disconnected{said}."
+
+
+# --- what is in the way ---------------------------------------------------------------------
+
+
+def obstacle_of(reading: SessionReading) -> SessionObstacle | None:
+    """Of a reading that ends a session: stored with the end, and never guessed from it later."""
+    match reading:
+        case SessionDisconnected():
+            if reading.restriction is not None and reading.restriction.reason == "banned":
+                return "banned"
+            return _SAID.get(reading.reason or "") or obstacle_told(reading.detail)
+        case SessionConnecting(detail=None):
+            return "whatsapp_unreachable"
+        case SessionConnecting():
+            return obstacle_told(reading.detail)
+        case _:
+            return None
+
+
+_SAID: Final[dict[str, SessionObstacle]] = {"banned": "banned", "outdated": "outdated"}
+"""The gateway's own words for it."""
+
+
+def obstacle_told(detail: str | None) -> SessionObstacle | None:
+    """The contract has no words for what the built-in gateway goes on trying: its sentences do."""
+    if detail is None:
+        return None
+    if detail.startswith("WhatsApp cannot be reached"):
+        return "whatsapp_unreachable"
+    return "trying" if "keeps trying" in detail else None
 
 
 # --- sentences ------------------------------------------------------------------------------

@@ -316,6 +316,7 @@ async def _mark_reviving(context: Context, last: WhatsappSession, actor: Actor) 
         need_no_logout(row)
         row.status, row.status_source, row.status_at = "connecting", "user", now
         row.ended_reason = row.disconnected_at = row.doubted_at = row.status_detail = None
+        row.obstacle = None
         row.pairing_started_at = now
         row.next_verify_at = now + rules.START_GRACE
         await session.flush()

@@ -8,8 +8,7 @@ from enum import StrEnum
 from typing import Final
 
 from groupline.clock import moment
-from groupline.models import EndedReason, SessionStatus
-from groupline.numbers import rules
+from groupline.models import EndedReason, SessionObstacle, SessionStatus
 
 
 class NumberState(StrEnum):
@@ -73,6 +72,7 @@ class NumberFacts:
     """Ever, by whatever session."""
     ended_reason: EndedReason | None = None
     last_error: str | None = None
+    obstacle: SessionObstacle | None = None
     verified_at: datetime | None = None
     not_said: str | None = None
     """The gateway answers, but not about this session: its sentence."""
@@ -260,7 +260,7 @@ def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
 
 def _why(facts: NumberFacts) -> str:
     """The gateway names the end of a ban in a zone of its own; the reader has another."""
-    if facts.restriction == "banned" and cause_of(facts.last_error) is Cause.BANNED:
+    if facts.restriction == "banned" and facts.obstacle == "banned":
         return banned_sentence(facts.restricted_until, facts.zone)
     reason = facts.ended_reason
     return facts.last_error or (ended_sentence(reason) if reason else "The session has ended.")
@@ -273,21 +273,9 @@ def _cause(facts: NumberFacts, now: datetime) -> Cause | None:
         return Cause.BANNED
     if facts.ended_reason != "disconnected":
         return None
-    cause = cause_of(facts.last_error)
-    return None if cause is Cause.BANNED else cause
-
-
-def cause_of(why: str | None) -> Cause | None:
-    """By the words of the built-in gateway: they are kept with the end, its reason is not."""
-    if why is None:
+    if facts.obstacle is None or facts.obstacle == "banned":
         return None
-    if why.startswith("WhatsApp has banned this number"):
-        return Cause.BANNED
-    if "too old for WhatsApp" in why:
-        return Cause.OUTDATED
-    if why.startswith("WhatsApp cannot be reached") or why == rules.RECONNECTING:
-        return Cause.WHATSAPP_UNREACHABLE
-    return Cause.TRYING if "keeps trying" in why else None
+    return Cause(facts.obstacle)
 
 
 def _lasts(until: datetime | None, now: datetime) -> bool:

@@ -168,7 +168,7 @@ def _become_connected(row: WhatsappSession, number: WhatsappNumber, report: Repo
     row.connected_at, row.disconnected_at, row.ended_reason = report.at, None, None
     number.last_connected_at = report.at
     number.last_disconnected_at = number.last_ended_reason = None
-    row.last_error = row.last_error_at = row.status_detail = None
+    row.last_error = row.last_error_at = row.status_detail = row.obstacle = None
     row.logout_requested_at = row.logout_confirmed_at = None
     _note_proof(row, report)
 

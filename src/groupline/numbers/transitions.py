@@ -99,6 +99,7 @@ def shown(row: WhatsappSession) -> tuple[object, ...]:
         row.ended_reason,
         row.last_error,
         row.status_detail,
+        row.obstacle,
         row.doubted_at,
         is_pending(row),
     )

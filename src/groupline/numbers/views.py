@@ -175,6 +175,7 @@ def _facts(
         was_connected=number.last_connected_at is not None,
         ended_reason=told.ended_reason if told else number.last_ended_reason,
         last_error=row.last_error if row else None,
+        obstacle=row.obstacle if row else None,
         verified_at=row.verified_at if row else None,
         not_said=row.last_error if row is not None and has_failed_check(row) else None,
         asked_again=row is not None and _is_asked(row, now),

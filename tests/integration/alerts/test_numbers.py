@@ -163,7 +163,8 @@ async def test_what_no_reconnect_brings_back_is_not_to_be_reconnected(
 ) -> None:
     await desk.channel()
     why = "WhatsApp cannot be reached from this machine. The gateway keeps trying."
-    await lose(desk, number_id, reason="disconnected", detail=why)
+    facts = {"reason": "disconnected", "detail": why, "obstacle": "whatsapp_unreachable"}
+    await lose(desk, number_id, **facts)
     await desk.turn(GRACE.total_seconds())
     await desk.turn()
     assert f"{why}\n" in desk.last_text
@@ -178,7 +179,8 @@ async def test_a_ban_names_its_end_in_the_zone_of_the_organization(
     async with desk.database.writing() as session:
         number = await session.get_one(WhatsappNumber, number_id)
         number.restriction, number.restricted_until = "banned", until
-    await lose(desk, number_id, reason="disconnected", detail=banned_sentence(until))
+    why = banned_sentence(until)
+    await lose(desk, number_id, reason="disconnected", detail=why, obstacle="banned")
     await desk.turn(GRACE.total_seconds())
     await desk.turn()
     assert "WhatsApp has banned this number until 3 Mar, 02:30 IST." in desk.last_text

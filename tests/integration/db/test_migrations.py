@@ -7,9 +7,22 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from sqlalchemy import CheckConstraint, Inspector, Uuid, bindparam, insert, inspect, select, text
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    Inspector,
+    MetaData,
+    Table,
+    Uuid,
+    bindparam,
+    insert,
+    inspect,
+    select,
+    text,
+)
 from tests.support.clock import NOW
 from tests.support.databases import migrated
+from tests.support.factories import make_gateway, make_organization
 
 from groupline.db import Announcements, Database, UtcDateTime, migrate
 from groupline.db.engine import migration_engine
@@ -17,7 +30,7 @@ from groupline.groups.names import search_name
 from groupline.groups.queries import list_groups
 from groupline.groups.schemas import GroupFilter
 from groupline.ids import new_id
-from groupline.models import Base, WhatsappGroup
+from groupline.models import Base, WhatsappGroup, WhatsappSession
 
 UPGRADE = """
 import asyncio, sys
@@ -173,3 +186,47 @@ async def test_groups_without_a_name_are_found_by_all_of_their_id_after_the_upgr
         stored = set(await session.scalars(select(WhatsappGroup.search_name)))
     assert [group.id for group in found.groups] == [rows[0]["id"]]
     assert stored == {search_name(name, jid) for name, jid, _ in kept}
+
+
+SENTENCES = {
+    "WhatsApp has banned this number until 3 March 2026, 12:00 UTC.": "banned",
+    "This version of the gateway is too old for WhatsApp. Update Groupline.": "outdated",
+    "WhatsApp cannot be reached from this machine. The gateway keeps trying.": (
+        "whatsapp_unreachable"
+    ),
+    "The gateway has been trying to reach WhatsApp again for a while.": "whatsapp_unreachable",
+    "The proxy of this session does not lead to WhatsApp. The gateway keeps trying.": "trying",
+    "The phone was logged out.": None,
+}
+"""As they were stored before there was a column for what they mean."""
+
+
+async def test_what_stands_in_the_way_of_sessions_is_taken_out_of_their_sentences_once(
+    empty_database: Database,
+) -> None:
+    await migrate.upgrade(empty_database, revision="0018")
+    async with empty_database.writing() as session:
+        place, gateway = await make_organization(session), await make_gateway(session)
+        columns = [each for each in WhatsappSession.__table__.c if each.name != "obstacle"]
+        row = {
+            "organization_id": place.id,
+            "gateway_id": gateway.id,
+            "status_source": "gateway",
+            **dict.fromkeys(("status_at", "pairing_started_at", "created_at"), NOW),
+        }
+        ended = {"status": "disconnected", "disconnected_at": NOW, "ended_reason": "disconnected"}
+        rows = [row | ended | {"last_error": said} for said in SENTENCES]
+        rows += [row | {"status": "connecting", "status_detail": said} for said in SENTENCES]
+        old = Table(
+            "whatsapp_sessions", MetaData(), *(Column(each.name, each.type) for each in columns)
+        )
+        for number, values in enumerate(rows):
+            named = {"id": new_id(), "gateway_session_id": f"wa_{number}"}
+            await session.execute(insert(old).values(**values, **named))
+
+    await migrate.upgrade(empty_database)
+
+    async with empty_database.reading() as session:
+        found = (await session.scalars(select(WhatsappSession))).all()
+    assert {each.last_error or each.status_detail: each.obstacle for each in found} == SENTENCES
+    assert len(found) == 2 * len(SENTENCES)

@@ -7,6 +7,7 @@ from tests.integration.numbers.conftest import OWNER, PHONE, Desk
 from tests.support.scripted_gateway import Failure
 
 from groupline.errors import Conflict
+from groupline.numbers import service
 from groupline.numbers.history import clean_up, delete_session
 from groupline.numbers.states import ended_sentence
 
@@ -60,6 +61,30 @@ async def test_a_pairing_that_never_showed_a_code_says_why_and_not_that_nobody_s
         f"{UNREACHABLE} There was no QR code to scan, so the pairing ended after 10 minutes."
     )
     assert "scanned" not in ended_sentence("expired")
+
+
+async def test_what_never_came_back_keeps_what_stands_in_its_way(desk: Desk) -> None:
+    row = await desk.paired()
+    desk.gateway.says(row.gateway_session_id, "disconnected", reason="connection_lost")
+    await desk.period(2)
+    number = await desk.number()
+    assert (await desk.session(row.id)).obstacle is None
+    await service.reconnect(desk.context, desk.organization_id, number.id, actor=OWNER)
+    said = "The proxy of this session does not lead to WhatsApp. The gateway keeps trying."
+    desk.gateway.says(row.gateway_session_id, "connecting", detail=said)
+    await desk.period()
+    assert (await desk.session(row.id)).obstacle == "trying"
+    desk.clock.advance(600)
+    await desk.sweep()
+    ended = await desk.session(row.id)
+    assert (ended.ended_reason, ended.last_error, ended.obstacle) == (
+        "disconnected",
+        said,
+        "trying",
+    )
+    desk.gateway.connects(row.gateway_session_id, PHONE)
+    await desk.period()
+    assert (await desk.session(row.id)).obstacle is None
 
 
 async def test_a_phone_that_scanned_an_abandoned_code_after_all_is_logged_out(desk: Desk) -> None:

@@ -8,15 +8,13 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from groupline.gateways.outcomes import FailureKind
-from groupline.models import EndedReason
-from groupline.numbers import rules
+from groupline.models import EndedReason, SessionObstacle
 from groupline.numbers.states import (
     Cause,
     NextAction,
     NumberFacts,
     NumberState,
     Pause,
-    cause_of,
     ended_sentence,
     gateway_sentence,
     show,
@@ -129,27 +127,24 @@ LATER = NOW + timedelta(hours=9)
 
 
 @pytest.mark.parametrize(
-    ("sentence", "cause", "label", "action"),
+    ("obstacle", "cause", "label", "action"),
     [
-        (changes.OUTDATED, Cause.OUTDATED, "Needs an update", NextAction.UPDATE),
-        *(
-            (
-                sentence,
-                Cause.WHATSAPP_UNREACHABLE,
-                "WhatsApp unreachable, trying again",
-                NextAction.WAIT,
-            )
-            for sentence in (changes.UNREACHABLE, changes.UNTRUSTED, rules.RECONNECTING)
+        ("outdated", Cause.OUTDATED, "Needs an update", NextAction.UPDATE),
+        (
+            "whatsapp_unreachable",
+            Cause.WHATSAPP_UNREACHABLE,
+            "WhatsApp unreachable, trying again",
+            NextAction.WAIT,
         ),
-        (changes.PROXY_FAILS, Cause.TRYING, "Not connected, trying again", NextAction.WAIT),
-        (changes.REPLACED, None, "Disconnected – reconnect needed", NextAction.RECONNECT),
-        (changes.REMOVED, None, "Disconnected – reconnect needed", NextAction.RECONNECT),
+        ("trying", Cause.TRYING, "Not connected, trying again", NextAction.WAIT),
+        (None, None, "Disconnected – reconnect needed", NextAction.RECONNECT),
     ],
 )
-def test_what_the_built_in_gateway_says_decides_what_helps(
-    sentence: str, cause: Cause | None, label: str, action: NextAction
+def test_what_is_in_the_way_decides_what_helps(
+    obstacle: SessionObstacle | None, cause: Cause | None, label: str, action: NextAction
 ) -> None:
-    shown = show(replace(ENDED, last_error=sentence), NOW)
+    """Whatever the gateway said in words."""
+    shown = show(replace(ENDED, obstacle=obstacle, last_error=changes.OUTDATED), NOW)
     assert (shown.state, shown.cause) == (NumberState.DISCONNECTED, cause)
     assert (shown.label, shown.until, shown.next_action) == (label, None, action)
 
@@ -157,8 +152,8 @@ def test_what_the_built_in_gateway_says_decides_what_helps(
 @pytest.mark.parametrize("until", [LATER, None])
 def test_a_ban_is_waited_for(until: datetime | None) -> None:
     sentence = changes.banned_sentence(until)
-    assert cause_of(sentence) is Cause.BANNED
-    facts = replace(ENDED, last_error=sentence, restriction="banned", restricted_until=until)
+    facts = replace(ENDED, last_error=sentence, obstacle="banned")
+    facts = replace(facts, restriction="banned", restricted_until=until)
     shown = show(facts, NOW)
     assert (shown.state, shown.cause) == (NumberState.DISCONNECTED, Cause.BANNED)
     assert (shown.label, shown.until, shown.next_action) == ("Banned", until, NextAction.WAIT)
@@ -166,7 +161,8 @@ def test_a_ban_is_waited_for(until: datetime | None) -> None:
 
 def test_a_ban_that_is_over_or_that_nobody_waits_for_needs_a_reconnect() -> None:
     sentence = changes.banned_sentence(NOW)
-    over = replace(ENDED, last_error=sentence, restriction="banned", restricted_until=NOW)
+    over = replace(ENDED, last_error=sentence, obstacle="banned")
+    over = replace(over, restriction="banned", restricted_until=NOW)
     by_us = replace(over, ended_reason="user", restricted_until=LATER)
     lifted = replace(over, restriction=None, restricted_until=None)
     for facts in (over, by_us, lifted):
@@ -175,7 +171,7 @@ def test_a_ban_that_is_over_or_that_nobody_waits_for_needs_a_reconnect() -> None
 
 
 def test_what_somebody_disconnected_here_is_not_being_tried() -> None:
-    shown = show(replace(ENDED, ended_reason="user", last_error=changes.UNREACHABLE), NOW)
+    shown = show(replace(ENDED, ended_reason="user", obstacle="whatsapp_unreachable"), NOW)
     assert (shown.cause, shown.next_action) == (None, NextAction.RECONNECT)
 
 
@@ -278,7 +274,8 @@ def test_a_restriction_names_its_end_in_the_zone_of_the_reader(why: str, said: s
 
 def test_a_ban_names_its_end_in_the_zone_of_the_reader() -> None:
     told = changes.banned_sentence(LATER)
-    facts = replace(ENDED, last_error=told, restriction="banned", restricted_until=LATER, zone=IST)
+    facts = replace(ENDED, last_error=told, obstacle="banned", zone=IST)
+    facts = replace(facts, restriction="banned", restricted_until=LATER)
     said = show(facts, NOW).sentence
     assert said.startswith("WhatsApp has banned this number until 3 Mar, 02:30 IST. Messages")
     assert "UTC" not in said
