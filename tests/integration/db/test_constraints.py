@@ -143,6 +143,7 @@ BREACHES: dict[str, list[Breach]] = {
         ({"status": "disconnected"}, {"ended_reason": None}),
     ],
     "ck_whatsapp_sessions_ended_reason": [({"status": "disconnected"}, {"ended_reason": "bored"})],
+    "ck_whatsapp_sessions_obstacle": [({}, {"obstacle": "a mountain"})],
     "ck_whatsapp_sessions_logout": [({}, {"logout_confirmed_at": NOW})],
     "ck_whatsapp_sessions_pairing_code": [({}, {"pairing_code": "ABCD-EFGH"})],
     "ck_whatsapp_sessions_qr": [({}, {"qr_code": "2@qr"})],
