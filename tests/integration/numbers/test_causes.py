@@ -48,6 +48,8 @@ async def test_badge_and_button_fit_the_reason(
     action: str,
 ) -> None:
     await _says(desk, reason=reason, detail=detail)
+    [entry] = await desk.journal("number.disconnected")
+    assert entry.data["obstacle"] == cause, "for alerts"
     async with signed_in(running, cast.admin) as browser:
         page, overview = await browser.get(PAGE), await browser.get("/")
         listed = await browser.get("/api/v1/numbers", headers={"Accept": "application/json"})

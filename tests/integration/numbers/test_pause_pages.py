@@ -8,7 +8,7 @@ from tests.integration.numbers.conftest import Desk
 from tests.integration.numbers.test_pages import PAGE, signed_in, words
 from tests.support.app import RunningApp
 from tests.support.cast import Cast
-from tests.support.factories import make_event, make_message
+from tests.support.factories import make_campaign, make_event, make_message
 
 SAID = "by Admin: nothing is sent. 1 message waits."
 
@@ -112,3 +112,25 @@ async def test_the_api_says_who_paused_and_what_waits(
         resumed = (await client.patch(path, json={"paused": False})).json()
         assert (resumed["pausedAt"], resumed["nextAction"]) == (None, "none")
         assert resumed["stateText"] == "Connected and ready to send."
+
+
+async def test_a_paused_number_is_not_the_first_choice_and_campaigns_say_what_they_wait_for(
+    running: RunningApp, cast: Cast, desk: Desk, number_id: UUID
+) -> None:
+    await desk.paired("14155550136")
+    async with desk.database.writing() as session:
+        draft = await make_campaign(
+            session, organization_id=desk.organization_id, number_id=number_id, status="draft"
+        )
+    wizard = f"/campaigns/{draft.id}/edit"
+    async with signed_in(running, cast.admin) as admin:
+        sending = words(await admin.get("/send"))
+        assert sending.index("43210") < sending.index("0136")
+        assert "does not send now" not in words(await admin.get(f"{wizard}/check"))
+        await admin.post(f"{PAGE}/numbers/{number_id}/pause")
+        sending = words(await admin.get("/send"))
+        assert sending.index("0136") < sending.index("+91 98765 43210 (paused)")
+        assert SAID not in sending, "the other one is chosen"
+        assert ", paused now." in words(await admin.get(f"{wizard}/sending"))
+        check = words(await admin.get(f"{wizard}/check"))
+        assert "+91 98765 43210 does not send now The number is paused since 2 Mar, " in check
