@@ -366,12 +366,15 @@ async def verify(
     return pages.redirect(HERE, toast=verified(applied.session))
 
 
-def verified(row: WhatsappSession) -> Toast:
+def verified(row: WhatsappSession, why: str | None = None) -> Toast:
+    """Of a number it is known in more words why it is not connected."""
     if row.status == "connected":
         return "success", "The gateway confirms: connected."
     if row.status == "disconnected":
-        why = row.last_error or (
-            states.ended_sentence(row.ended_reason) if row.ended_reason else ""
+        why = (
+            why
+            or row.last_error
+            or (states.ended_sentence(row.ended_reason) if row.ended_reason else "")
         )
         return "warning", f"Not connected. {why}"
     return "warning", row.status_detail or "It is still being connected."

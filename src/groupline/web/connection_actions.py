@@ -54,7 +54,11 @@ async def verify_number(
     row = await service.verify_number(
         context, principal.organization_id, number_id, actor=principal.actor
     )
-    return pages.redirect(HERE, toast=verified(row))
+    async with runtime.database.reading() as session:
+        view = await views.show_number(
+            session, principal.organization_id, number_id, context.clock.now()
+        )
+    return pages.redirect(HERE, toast=verified(row, view.shown.connection))
 
 
 @router.post("/numbers/{number_id}/disconnect")

@@ -1,6 +1,8 @@
 """A number that no reconnect brings back is not told to be reconnected: page, overview, API."""
 
 from datetime import timedelta
+from html import unescape
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -9,7 +11,10 @@ from tests.integration.numbers.test_pages import PAGE, signed_in, words
 from tests.support.app import RunningApp
 from tests.support.cast import Cast
 
+from groupline.clock import moment
 from groupline_gateway.engines.whatsmeow import changes
+
+IST = ZoneInfo("Asia/Kolkata")
 
 
 async def _says(desk: Desk, **more: object) -> None:
@@ -82,6 +87,9 @@ async def test_a_banned_number_says_until_when_and_then_asks_for_a_reconnect(
             assert "IST" in words(shown)
             assert "reconnect needed" not in words(shown)
         assert "button-primary" not in _reconnect(page)
+        asked = await browser.post(f"{PAGE}/numbers/{number['id']}/verify")
+        said = f"Not connected. WhatsApp has banned this number until {moment(until, IST)}."
+        assert said in unescape(asked.text)
         desk.clock.advance(2 * 3600 + 1)
         page = await browser.get(PAGE)
     assert "Disconnected – reconnect needed" in words(page)
