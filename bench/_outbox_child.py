@@ -43,6 +43,12 @@ async def post(session: aiohttp.ClientSession, gateway_url: str) -> None:
         json.loads(await answer.read())
 
 
+def wait_for_the_start() -> None:
+    """Several processes start together, once each of them is ready."""
+    print("ready", flush=True)
+    sys.stdin.readline()
+
+
 async def floor(gateway_url: str, messages: int) -> float:
     """The HTTP client alone: as many requests, as many at a time, nothing stored."""
     connector = aiohttp.TCPConnector(limit=IN_FLIGHT)
@@ -66,7 +72,7 @@ async def prepare(url: str, gateway_url: str, messages: int, numbers: int) -> fl
     return 0.0
 
 
-async def dispatch(url: str, start_at: float) -> float:
+async def dispatch(url: str) -> float:
     """Until nothing is pending or in flight. Several of these may run on one database."""
     database = Database(url, announcements=Announcements())
     vault = Vault(SECRET_KEY)
@@ -74,7 +80,7 @@ async def dispatch(url: str, start_at: float) -> float:
         gateways = Gateways(DriverRegistry(pool), vault)
         worker = Dispatcher(database, gateways, SystemClock(), capacity=IN_FLIGHT)
         interpreter.tune()
-        await asyncio.sleep(max(0.0, start_at - time.time()))
+        wait_for_the_start()
         started = time.perf_counter()
         while True:
             worker.wake.clear()
@@ -123,7 +129,7 @@ def main() -> float:
         case "prepare":
             return uvloop.run(prepare(url, given[0], int(given[1]), int(given[2])))
         case "dispatch":
-            return uvloop.run(dispatch(url, float(given[0])))
+            return uvloop.run(dispatch(url))
         case "check":
             return uvloop.run(check(url))
     raise SystemExit(f"no such measurement: {kind}")

@@ -1,10 +1,9 @@
 """The same sends as jobs of two well-known queues on PostgreSQL, each as its documentation has it.
 
-``python -m bench._outbox_rivals pgqueuer GATEWAY START_AT`` works off what ``enqueue MESSAGES`` put
+``python -m bench._outbox_rivals pgqueuer GATEWAY`` works off what ``enqueue MESSAGES`` put
 there, ``procrastinate GATEWAY MESSAGES`` does both. Each prints its seconds.
 """
 
-import asyncio
 import json
 import logging
 import os
@@ -20,7 +19,7 @@ from pgqueuer import AsyncpgDriver, Job, PgQueuer, Queries
 from pgqueuer.types import QueueExecutionMode
 from procrastinate import App, PsycopgConnector
 
-from bench._outbox_child import IN_FLIGHT, post
+from bench._outbox_child import IN_FLIGHT, post, wait_for_the_start
 
 BATCH = 100  # the best of 10, 100 and 500
 
@@ -34,7 +33,7 @@ async def enqueue(url: str, messages: int) -> float:
     return 0.0
 
 
-async def pgqueuer(url: str, gateway_url: str, start_at: float) -> float:
+async def pgqueuer(url: str, gateway_url: str) -> float:
     async with _connection(url) as connection, _client() as session:
         queue = PgQueuer(AsyncpgDriver(connection))
 
@@ -42,7 +41,7 @@ async def pgqueuer(url: str, gateway_url: str, start_at: float) -> float:
         async def send(_job: Job) -> None:
             await post(session, gateway_url)
 
-        await asyncio.sleep(max(0.0, start_at - time.time()))
+        wait_for_the_start()
         started = time.perf_counter()
         await queue.run(
             batch_size=BATCH, mode=QueueExecutionMode.drain, max_concurrent_tasks=IN_FLIGHT * 2
@@ -96,7 +95,7 @@ def main() -> float:
         case "enqueue":
             return uvloop.run(enqueue(url, int(given[0])))
         case "pgqueuer":
-            return uvloop.run(pgqueuer(url, given[0], float(given[1])))
+            return uvloop.run(pgqueuer(url, given[0]))
         case "left":
             return uvloop.run(left(url))
         case "procrastinate":

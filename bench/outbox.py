@@ -10,14 +10,14 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import psycopg
 from tests.support.databases import Postgres, in_own_loop, migrated, postgres_server
 
+from bench._shares import can_share, limited
 from bench.figures import Figure
 
 MESSAGES, NUMBERS, ROUNDS = 10_000, 200, 5
@@ -31,6 +31,9 @@ workers could not be quicker than one, whatever they did."""
 SLOW_SECONDS, WAITING_MESSAGES, WAITING_NUMBERS = 0.2, 4_000, 800
 """A gateway that takes its time. A worker waits for it, not for the processor: here it is seen if
 two get into each other's way where there are few of these."""
+SHARE = 0.3
+"""Of a processor, for each process: two workers, a connection of the database for each, and the
+gateway then fit into two, and each has what it needs whatever the others do."""
 _LOG_FILES = 8
 """Of 16 MB: more than a measurement writes."""
 _RIVALS = "bench._outbox_rivals"
@@ -67,6 +70,7 @@ def _measure() -> list[Figure]:
             one,
             TARGET_OF_TWO if has_enough else None,
         ),
+        *_figures_of_shares(rounds),
         _figure(
             rounds, "what this machine gives to two of another queue", "two pgqueuers", "pgqueuer"
         ),
@@ -78,6 +82,14 @@ def _measure() -> list[Figure]:
             TARGET_OF_TWO,
         ),
     ]
+
+
+def _figures_of_shares(rounds: list[Round]) -> list[Figure]:
+    if not can_share():
+        print("Without control groups two workers cannot have processors of their own here.")
+        return []
+    what = f"two workers, PostgreSQL, {SHARE:g} of a processor for every process"
+    return [_figure(rounds, what, "two with shares", "one with shares", TARGET_OF_TWO)]
 
 
 def _age(server: Postgres) -> None:
@@ -101,9 +113,17 @@ def _round(gateway: str, slow: str, server: Postgres) -> Round:
         "two workers": _rate(postgres, gateway, processes=2),
         "one on a slow gateway": _slow_rate(postgres, slow),
         "two on a slow gateway": _slow_rate(postgres, slow, processes=2),
+        **(_with_shares(postgres, gateway) if can_share() else {}),
         "pgqueuer": _pgqueuer(server, gateway),
         "two pgqueuers": _pgqueuer(server, gateway, processes=2),
         "procrastinate": _procrastinate(server, gateway),
+    }
+
+
+def _with_shares(opened: Opened, gateway: str) -> Round:
+    return {
+        "one with shares": _rate(opened, gateway, share=SHARE),
+        "two with shares": _rate(opened, gateway, processes=2, share=SHARE),
     }
 
 
@@ -120,9 +140,7 @@ def _pgqueuer(server: Postgres, gateway: str, *, processes: int = 1) -> float:
     with server.empty() as url:
         asked = {"module": _RIVALS, "BENCH_DATABASE_URL": url}
         _finish(_start("enqueue", str(MESSAGES), **asked))
-        start_at = str(time.time() + 2.0)
-        running = [_start("pgqueuer", gateway, start_at, **asked) for _ in range(processes)]
-        seconds = max(_finish(each) for each in running)
+        seconds = _together([_start("pgqueuer", gateway, **asked) for _ in range(processes)])
         if _finish(_start("left", **asked)) != 0:
             raise AssertionError("pgqueuer left jobs behind")
     return MESSAGES / seconds
@@ -148,18 +166,31 @@ def _rate(
     *,
     size: tuple[int, int] = (MESSAGES, NUMBERS),
     processes: int = 1,
+    share: float | None = None,
 ) -> float:
-    """With so many messages over so many numbers."""
+    """With so many messages over so many numbers, and so much of a processor for each process."""
     messages, numbers = size
     with opened() as url:
         environment = {"BENCH_DATABASE_URL": url}
         _child("prepare", gateway, str(messages), str(numbers), **environment)
-        start_at = str(time.time() + 2.0)
-        running = [_start("dispatch", start_at, **environment) for _ in range(processes)]
-        seconds = max(_finish(each) for each in running)
+        workers = [_start("dispatch", **environment) for _ in range(processes)]
+        seconds = _together(workers, share)
         if _child("check", **environment) != messages:
             raise AssertionError("not every message was sent")
     return messages / seconds
+
+
+def _together(processes: "Sequence[subprocess.Popen[str]]", share: float | None = None) -> float:
+    """How long they take from the moment when all of them are ready."""
+    for each in processes:
+        assert each.stdout is not None
+        assert each.stdout.readline() == "ready\n"
+    with nullcontext() if share is None else limited(share):
+        for each in processes:
+            assert each.stdin is not None
+            each.stdin.write("start\n")
+            each.stdin.flush()
+        return max(_finish(each) for each in processes)
 
 
 def _child(*arguments: str, **environment: str) -> float:
@@ -172,6 +203,7 @@ def _start(
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         env=os.environ | environment,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
     )
