@@ -11,7 +11,8 @@ from groupline.clock import Clock
 
 logger = structlog.get_logger()
 
-MAX_BACKOFF_SECONDS = 30.0
+MAX_BACKOFF_SECONDS = 10.0
+"""No longer than a reminder may be late once the database, say, is there again."""
 
 
 @dataclass(slots=True)
@@ -37,18 +38,29 @@ class Loop:
 async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> None:
     """Turns the loop until ``stopping``. A turn that fails is logged and tried again later."""
     failures = 0
+    failed_by: type[Exception] | None = None
     while not stopping.is_set():
         loop.wake.clear()
         began = clock.monotonic()
         try:
             found_work = await loop.run_once()
             pause = 0.0 if found_work else await _idle_pause(loop)
-            failures = 0
-        except Exception:  # one loop's failure must not end the worker
+            failures, failed_by = 0, None
+        except Exception as error:  # one loop's failure must not end the worker
             failures += 1
             pause = _backoff(failures)
-            logger.exception("loop.failed", loop=loop.name, again_in=round(pause, 1))
-        if pause > 0:
+            is_new = type(error) is not failed_by  # of what goes on and on one traceback is enough
+            failed_by = type(error)
+            logger.exception(
+                "loop.failed",
+                loop=loop.name,
+                error=failed_by.__name__,
+                again_in=round(pause, 1),
+                exc_info=is_new,
+            )
+        if failures > 0:  # whatever wakes the loop, it would only fail again
+            await _pause(clock, pause, stopping)
+        elif pause > 0:
             await _pause(clock, pause, loop.wake, stopping)
             rest = began + loop.rest_seconds - clock.monotonic()
             if rest > 0 and loop.wake.is_set():

@@ -65,6 +65,28 @@ async def test_a_turn_that_fails_is_tried_again_later_and_later() -> None:
     assert 7 * 0.75 <= clock.asked[-1] <= 7
 
 
+async def test_a_turn_that_fails_and_is_woken_by_what_it_does_is_not_tried_at_once() -> None:
+    stopping, clock, turned = asyncio.Event(), ManualClock(), asyncio.Queue[None]()
+
+    async def run_once() -> bool:
+        loop.wake.set()
+        turned.put_nowait(None)
+        raise RuntimeError("no")
+
+    loop = Loop("test", run_once, idle_seconds=3600)
+    task = asyncio.create_task(keep_running(loop, clock, stopping))
+    await turned.get()
+    await clock.sleepers()
+    for _ in range(100):  # whatever would run now, runs
+        loop.wake.set()
+        await asyncio.sleep(0)
+    assert turned.empty()
+    clock.advance(MAX_BACKOFF_SECONDS)
+    await asyncio.wait_for(turned.get(), 60)
+    stopping.set()
+    await asyncio.wait_for(task, 60)
+
+
 @pytest.mark.parametrize("failures", [1, 5, 10_000])
 def test_no_pause_after_a_failure_is_longer_than_the_limit(failures: int) -> None:
     assert 0 < _backoff(failures) <= MAX_BACKOFF_SECONDS
