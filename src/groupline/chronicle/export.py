@@ -45,7 +45,7 @@ def safe_cell(text: str) -> str:
 def _row(entry: EntryView, zone: ZoneInfo) -> Sequence[str]:
     cells = (
         entry.at.astimezone(zone).isoformat(timespec="seconds"),
-        entry.actor,
+        entry.by,
         entry.sentence,
         entry.note or "",
         entry.action,

@@ -10,6 +10,7 @@ from groupline.chronicle.masking import masked, masked_text
 from groupline.chronicle.names import name_of, names_of
 from groupline.chronicle.schemas import ActorView, EntryView, Filter
 from groupline.chronicle.sentences import SECTIONS, note_of, sentence_of
+from groupline.messages.actors import label_of
 from groupline.models import ApiKey, JournalEntry, OrganizationMember, User
 from groupline.models.journal import QUIET
 
@@ -108,7 +109,7 @@ async def actors(session: AsyncSession, organization_id: UUID) -> Sequence[Actor
     )
     return [
         *(ActorView("user", str(row[0]), row[1]) for row in people),
-        *(ActorView("api_key", str(row[0]), f"API key {row[1]}") for row in keys),
+        *(ActorView("api_key", str(row[0]), label_of("api_key", row[1])) for row in keys),
         ActorView("system", None, "Groupline"),
         ActorView("gateway", None, "A gateway"),
     ]

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from groupline.messages.actors import label_of
 from groupline.models import ActorKind
 
 
@@ -33,10 +34,16 @@ class EntryView:
     actor_kind: ActorKind
     actor_id: str | None
     actor: str
+    """As it is called. See ``by`` for what people read."""
     subject_kind: str
     subject_id: UUID | None
     subject: str
     data: Mapping[str, Any]
+
+    @property
+    def by(self) -> str:
+        """As the story of a message names them."""
+        return label_of(self.actor_kind, self.actor)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,11 +7,11 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
-from groupline.cli.send import Group, Number, Org, State, number_named
+from groupline.cli.send import Group, Number, Org, State, number_named, states_named
 from groupline.journal import COMMAND_LINE
 from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Selection
-from groupline.messages.schemas import Filter, known_states
+from groupline.messages.schemas import Filter
 from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
@@ -46,9 +46,7 @@ async def decide(
 ) -> None:
     """Decide about all messages that the options match. Without --yes it says how many they are."""
     chosen = _action(action)
-    states = known_states(state or ())
-    if len(states) != len(set(state or ())):
-        fail("there is no such state", code=WRONG_USAGE)
+    states = states_named(state)
     async with open_runtime(load_settings()) as runtime:
         async with runtime.database.reading() as session:
             organization_id = (await find_organization(session, org)).id

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Annotated, Final
+from typing import Annotated, Final, get_args
 from uuid import UUID
 
 import typer
@@ -16,6 +16,7 @@ from groupline.journal import COMMAND_LINE
 from groupline.messages import media, queries, service
 from groupline.messages.rules import FINAL
 from groupline.messages.schemas import (
+    DisplayState,
     Filter,
     MessageView,
     NewMessages,
@@ -36,7 +37,7 @@ _AT_MOST: Final = 500
 app = typer.Typer(help="The outbox.", no_args_is_help=True)
 
 Org = Annotated[str, typer.Option("--org", help="The organization's short name.")]
-State = Annotated[list[str] | None, typer.Option(help="failed, uncertain, waiting …")]
+State = Annotated[list[str] | None, typer.Option(help=", ".join(get_args(DisplayState)))]
 Number = Annotated[str | None, typer.Option(help="Of this number: +91…")]
 Group = Annotated[str | None, typer.Option(help="Words of the group's name.")]
 MessageId = Annotated[UUID, typer.Argument(help="The id of the message.")]
@@ -87,6 +88,14 @@ async def send(
     )
     if wait and any(view.status != "sent" for view, _ in views):
         raise typer.Exit(1)
+
+
+def states_named(words: Sequence[str] | None) -> frozenset[DisplayState]:
+    for word in words or ():
+        if not known_states([word]):
+            known = ", ".join(get_args(DisplayState))
+            fail(f"{word!r} is no state of a message; they are {known}", code=WRONG_USAGE)
+    return known_states(words or ())
 
 
 async def number_named(session: AsyncSession, organization_id: UUID, text: str) -> SendingNumber:
@@ -142,9 +151,7 @@ async def show_all(
     as_json: JsonOption = False,
 ) -> None:
     """List messages, latest first. --state failed is the list of what needs a look."""
-    states = known_states(state or ())
-    if len(states) != len(set(state or ())):
-        fail("there is no such state", code=WRONG_USAGE)
+    states = states_named(state)
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
         organization = await find_organization(session, org)
         organization_id = organization.id

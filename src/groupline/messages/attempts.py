@@ -9,7 +9,7 @@ from typing import Any, Final
 from groupline.gateways.outcomes import NotSentReason, UncertainReason
 from groupline.groups.rules import Unsendable
 from groupline.messages.rules import REJECTED_LATER_CODE
-from groupline.messages.words import LEASE_ENDED
+from groupline.messages.words import LEASE_ENDED_WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,9 @@ def _is_of_a_request(entry: Told) -> bool:
 
 def _seconds(entry: Told, started_at: datetime | None) -> float | None:
     """Of what the worker saw itself: not of a look-up, nor of a lease that ended."""
-    if started_at is None or entry.data.get("by") or entry.data.get("sentence") == LEASE_ENDED:
+    if started_at is None or entry.data.get("by"):
+        return None
+    if entry.data.get("sentence") in LEASE_ENDED_WORDS:
         return None
     return max(0.0, (entry.at - started_at).total_seconds())
 

@@ -5,7 +5,12 @@ from typing import Final
 
 from groupline.gateways.outcomes import NotSentReason, UncertainReason
 
-LEASE_ENDED: Final = "The request was started, and the worker ended before there was an answer."
+LEASE_ENDED: Final = "The request was started, but Groupline could not record what came of it."
+"""Its worker ended, was cut off from the database, or took longer than its lease: the same here."""
+LEASE_ENDED_WORDS: Final = frozenset(
+    (LEASE_ENDED, "The request was started, and the worker ended before there was an answer.")
+)
+"""As the journal has it, from earlier versions too."""
 NO_CALLBACK: Final = "The gateway took the message, and has not reported what became of it."
 REPORT_UNCLEAR: Final = (
     "The gateway took the message. A report came that may be about it, and does not say so clearly."

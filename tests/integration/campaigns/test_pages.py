@@ -307,6 +307,18 @@ async def test_results_say_which_number_sent_after_a_retry_from_another_one(
     assert "Reserve" in rows[str(second.id)]
 
 
+async def test_results_cut_what_the_gateway_said_as_the_outbox_does(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    here = (await browser.post(await plan(browser, desk))).url.path
+    first, _ = await messages(database, await campaign_id(database))
+    await put(database, [first.id], **FAILED | {"vps_error": "HTTP 400: " + "<p>no</p> " * 60})
+    page = (await browser.get(here)).text
+    (said,) = re.findall(r'<span class="cell-note cell-answer" dir="auto">(.*?)</span>', page)
+    assert unescape(said).startswith("HTTP 400: <p>no</p>")
+    assert len(unescape(said)) <= 140
+
+
 async def test_results_are_filtered_and_exported(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
@@ -160,6 +161,25 @@ async def test_the_page_shows_filters_and_leads_on(
     assert "Nothing fits" in nothing.text
 
 
+async def test_a_program_is_told_from_a_person_who_is_called_alike(
+    running: RunningApp, database: Database, cast: Cast
+) -> None:
+    await write(
+        database,
+        entry(cast.organization_id, "campaign.paused", actor=Actor("api_key", "Reminders")),
+        entry(cast.organization_id, "campaign.resumed", actor=Actor("user", "Reminders")),
+    )
+    async with page_client(running, cast.viewer) as client:
+        page = (await client.get("/journal?kind=campaigns")).text
+    async with await running.client_of(cast.viewer, Scope.READ) as api:
+        told = (await api.get("/api/v1/journal?kind=campaigns")).json()["items"]
+    assert re.findall(r'data-label="Who">([^<]*)<', page) == ["Reminders", "API key Reminders"]
+    assert [(each["actor"]["kind"], each["actor"]["name"]) for each in told] == [
+        ("user", "Reminders"),
+        ("api_key", "Reminders"),
+    ]
+
+
 async def test_the_csv_holds_every_row_of_the_filter_and_no_formula(
     running: RunningApp, database: Database, cast: Cast
 ) -> None:
@@ -185,6 +205,6 @@ async def test_the_csv_holds_every_row_of_the_filter_and_no_formula(
     head, first = rows[0], rows[1]
     assert head[:3] == ["Time", "Who", "What happened"]
     assert first[0] == "2026-03-02T17:30:00+05:30"
-    assert (first[1], first[5]) == (f"'{evil}", f"'{evil}")
+    assert (first[1], first[5]) == (f"API key {evil}", f"'{evil}")
     assert first[3].startswith("'+cmd")
     assert len(theirs.text.strip().splitlines()) == 1

@@ -98,7 +98,16 @@ def test_the_failed_list_is_filtered(rows: dict[str, UUID]) -> None:
     mine = answer("list", "--state", "failed", "--number", f"+{PHONE}")
     assert {each["id"] for each in mine} == {str(rows["failed"]), str(rows["failed2"])}
     assert run("list", "--number", "+919999999999").exit_code == 1
-    assert run("list", "--state", "dead").exit_code == 2
+
+
+@pytest.mark.parametrize("command", [["list"], ["decide", "discard"]])
+def test_an_unknown_state_is_named_and_the_known_ones_are_listed(command: list[str]) -> None:
+    refused = run(*command, "--state", "failed", "--state", "dead")
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "groupline: 'dead' is no state of a message; they are scheduled, waiting, sending, "
+        "accepted, sent, uncertain, failed, expired, cancelled\n"
+    )
 
 
 def test_a_list_says_of_each_message_from_where_when_what_and_what_the_gateway_said(

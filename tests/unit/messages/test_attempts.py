@@ -14,7 +14,7 @@ from groupline.messages.attempts import (
     evidence_in,
     speaker,
 )
-from groupline.messages.words import LEASE_ENDED
+from groupline.messages.words import LEASE_ENDED_WORDS
 
 
 def told(action: str, second: float = 0, began: float | None = None, **data: Any) -> Told:
@@ -48,9 +48,10 @@ def test_attempts_are_counted_on_when_a_person_sends_it_again() -> None:
     assert count_attempts(life).count == 3
 
 
-def test_what_is_told_later_of_the_same_request_is_no_further_attempt() -> None:
+@pytest.mark.parametrize("lease_ended", sorted(LEASE_ENDED_WORDS))
+def test_what_is_told_later_of_the_same_request_is_no_further_attempt(lease_ended: str) -> None:
     late = [
-        told("uncertain", 60, 0, reason="no_answer", sentence=LEASE_ENDED),
+        told("uncertain", 60, 0, reason="no_answer", sentence=lease_ended),
         told("accepted", 70, 0),
         told("sent", 80, 0, by="look_up"),
     ]

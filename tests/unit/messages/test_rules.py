@@ -155,6 +155,10 @@ def test_what_cannot_become_better_fails_at_once(reason: NotSentReason) -> None:
 def test_an_ended_lease_is_uncertain_and_the_answer_may_still_come() -> None:
     change = rules.after_lease(SENDING, now=NOW, policy=POLICY)
     assert (change.status, change.keeps_claim) == ("uncertain", True)
+    assert change.trouble is not None  # whether the worker lives is not known: it may be cut off
+    assert change.trouble.sentence == (
+        "The request was started, but Groupline could not record what came of it."
+    )
 
 
 def test_an_ended_lease_whose_request_was_never_started_is_pending() -> None:
