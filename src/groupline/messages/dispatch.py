@@ -8,9 +8,7 @@ nobody else.
 
 import asyncio
 import random
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -33,13 +31,13 @@ from groupline.gateways.outcomes import (
 from groupline.gateways.port import Capability, GatewayDriver
 from groupline.gateways.service import Gateways
 from groupline.ids import new_id
+from groupline.messages.backlog import Backlog, lies_in_results
 from groupline.messages.claim import Claim, claim
 from groupline.messages.outlook import outlook
 from groupline.messages.refusals import Refusal
 from groupline.messages.results import Result, Withheld
 from groupline.messages.rules import Policy
 from groupline.messages.sent import sent_ones, store_sent
-from groupline.messages.settle import settle
 from groupline.models import Gateway
 
 logger = structlog.get_logger(__name__)
@@ -61,8 +59,6 @@ _DOUBTFUL: Final = frozenset(
     }
 )
 """So fails a gateway that is away, refuses us or is another one; or one request among many."""
-_TRY_SECONDS: Final = 5.0
-_RETRY_SECONDS: Final = 0.5
 _DRIVERS_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
 _GATHER_SECONDS: Final = 0.01
@@ -102,7 +98,7 @@ class Dispatcher:
         self._store_within = store_within
         self._doubt = doubt
         self._worker = str(new_id())
-        self._results: deque[Result] = deque()
+        self._backlog = Backlog(database, clock, self._policy)
         self._requests: set[asyncio.Task[None]] = set()
         self._next_at: float | None = None
         self._drivers: Mapping[UUID, GatewayDriver | NotSent] = {}
@@ -126,10 +122,10 @@ class Dispatcher:
     async def run_once(self) -> bool:
         """One turn. False: nothing to store yet, and nothing that can be sent now."""
         room = min(self._batch, self._capacity - len(self._requests))
-        if self._results and not self._is_ripe:
+        if self._backlog and not self._is_ripe:
             self._next_at = _GATHER_SECONDS
             return False
-        if not self._results and not await self._may_find_more(room):
+        if not self._backlog and not await self._may_find_more(room):
             return False
         return await self._turn(room)
 
@@ -138,20 +134,11 @@ class Dispatcher:
         return self._next_at
 
     async def drain(self) -> None:
-        """Lets the requests that run end, and stores every result. Nothing new is claimed.
-
-        What cannot be stored in time is left to the lease, and is looked up when that has ended.
-        """
+        """Lets the requests that run end, and stores every result. Nothing new is claimed."""
         while self._requests:
             await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
-            await self._store(list(self._results))
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._store_within.total_seconds()):
-                await self._store_stubbornly()
-        while self._results:
-            lost = self._results.popleft()
-            outcome = type(lost.outcome).__name__
-            logger.error("message.result_lost", message=str(lost.claim.id), outcome=outcome)
+            await self._backlog.store_what_can_be()
+        await self._backlog.drain(self._store_within)
 
     def _has_just_looked(self) -> bool:
         """A claim left room a moment ago, and requests are under way: their end wakes the loop."""
@@ -176,7 +163,7 @@ class Dispatcher:
         return seen.is_due
 
     async def _turn(self, room: int) -> bool:
-        found = bool(self._results)
+        found = bool(self._backlog)
         claims = await self._store_and_claim(room)
         self._note_claim(len(claims), room)
         drivers = await self._drivers_for({each.gateway_id for each in claims})
@@ -190,7 +177,7 @@ class Dispatcher:
     def _note_claim(self, claimed: int, room: int) -> None:
         """A claim that left room shows how many lanes there are. Once all of these are busy again,
         nothing more is expected; one lane more, and the number is not known any longer."""
-        busy = len(self._requests) + len(self._results) + claimed
+        busy = len(self._requests) + len(self._backlog) + claimed
         if claimed < room:
             self._lanes = busy
         elif busy > self._lanes:
@@ -200,8 +187,8 @@ class Dispatcher:
             self._looked_at = self._clock.monotonic()
 
     def _take(self) -> list[Result]:
-        taken = [self._results.popleft() for _ in range(min(len(self._results), self._batch * 2))]
-        self._is_ripe = bool(self._results)
+        taken = self._backlog.take(self._batch * 2)
+        self._is_ripe = bool(self._backlog)
         return taken
 
     async def _store_and_claim(self, room: int) -> list[Claim]:
@@ -217,12 +204,13 @@ class Dispatcher:
             if sent and await store_sent(self._database, sent, self._clock.now()):
                 waiting = [each for each in waiting if not isinstance(each.outcome, Sent)]
             if waiting:
-                async with self._database.writing() as session:
-                    await settle(session, waiting, now=self._clock.now(), policy=self._policy)
-        except BaseException:
-            self._results.extendleft(reversed(waiting))
-            self._ripen()
-            raise
+                await self._backlog.store(waiting)
+        except BaseException as error:
+            self._is_ripe = True
+            if not lies_in_results(error):
+                self._backlog.put_back(waiting)
+                raise
+            await self._backlog.store_each(waiting)
         return await self._claim(room) if room > 0 else []
 
     async def _claim(self, room: int, sent: Sequence[Result] = ()) -> list[Claim]:
@@ -291,15 +279,15 @@ class Dispatcher:
                 client_ref=each.client_ref,
             )
         except Exception as error:  # a defect of a driver: nothing is known about the message
-            logger.exception("message.driver_failed", message=str(each.id))
+            logger.exception("message.driver_failed", message_id=str(each.id))
             detail = type(error).__name__
             return Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
 
     def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
-        self._results.append(Result(each, outcome, self._random.random()))
+        self._backlog.add(Result(each, outcome, self._random.random()))
         if isinstance(outcome, NotSent) and outcome.reason in _DOUBTFUL:
             self._doubt(each.gateway_id)
-        if len(self._results) >= len(self._requests):
+        if len(self._backlog) >= len(self._requests):
             self._ripen()
         elif self._ripening is None:
             self._ripening = asyncio.get_running_loop().call_later(_GATHER_SECONDS, self._ripen)
@@ -311,26 +299,3 @@ class Dispatcher:
             self._ripening = None
         self._is_ripe = True
         self.wake.set()
-
-    # --- without a later turn
-
-    async def _store_stubbornly(self) -> None:
-        """A database that is away is waited for. What it refuses takes nothing else with it."""
-        while self._results:
-            if await self._store(list(self._results)):
-                continue
-            for each in list(self._results):
-                await self._store([each])
-            if self._results:
-                await self._clock.sleep(_RETRY_SECONDS)
-
-    async def _store(self, results: Sequence[Result]) -> bool:
-        try:
-            async with asyncio.timeout(_TRY_SECONDS), self._database.writing() as session:
-                await settle(session, results, now=self._clock.now(), policy=self._policy)
-        except Exception as error:  # noqa: BLE001 - it holds up no other; what stays is logged
-            logger.warning("message.store_failed", error=type(error).__name__, results=len(results))
-            return False
-        for each in results:
-            self._results.remove(each)
-        return True

@@ -161,7 +161,7 @@ async def _ask(question: Question, drivers: dict[UUID, GatewayDriver]) -> Lookup
             group_jid=question.group_jid,
         )
     except Exception as error:  # a defect of a driver proves nothing about the message
-        logger.exception("message.look_failed", message=str(question.id))
+        logger.exception("message.look_failed", message_id=str(question.id))
         return LookupUnknown(type(error).__name__)
 
 

@@ -73,7 +73,7 @@ async def _keep_evidence(session: AsyncSession, fenced: Sequence[Result], now: d
     rows = await fetch(session, for_change().where(MESSAGES.c.id.in_(by_id)))
     for row in rows:
         evidence = evidence_of(by_id[row.id])
-        logger.warning("message.late_answer", message=str(row.id), status=row.status)
+        logger.warning("message.late_answer", message_id=str(row.id), status=row.status)
         if row.status == "sending":
             await overtake(session, row, evidence)
         else:
@@ -102,7 +102,7 @@ async def _settle_others(
     for row in rows:
         result = by_id[row.id]
         if row.token != result.claim.token:
-            logger.warning("message.late_answer", message=str(row.id), status=row.status)
+            logger.warning("message.late_answer", message_id=str(row.id), status=row.status)
             continue
         steps.append(_step(row, result, now, policy))
     await write(session, steps, actor=SYSTEM, now=now)

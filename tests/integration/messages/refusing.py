@@ -8,12 +8,15 @@ from groupline.db import Database
 
 
 @asynccontextmanager
-async def unstorable(database: Database, *ids: UUID) -> AsyncIterator[None]:
-    """The database itself refuses what becomes of these messages, however it is written."""
+async def unstorable(
+    database: Database, *ids: UUID, condition: str = "check_violation"
+) -> AsyncIterator[None]:
+    """The database itself refuses what becomes of these messages, however it is written. On
+    PostgreSQL it can name another ``condition`` as the cause."""
     shown = [each.hex if database.dialect == "sqlite" else str(each) for each in ids]
     refused = ", ".join(f"'{each}'" for each in shown)
     for statement in REFUSING[database.dialect]:
-        await carry_out(database, statement.format(refused=refused))
+        await carry_out(database, statement.format(refused=refused, condition=condition))
     try:
         yield
     finally:
@@ -28,7 +31,7 @@ REFUSING = {
     ],
     "postgresql": [
         """CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql
-           AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$""",
+           AS $$ BEGIN RAISE {condition} USING MESSAGE = 'refused'; END $$""",
         """CREATE TRIGGER refusing BEFORE UPDATE ON scheduled_whatsapp_messages FOR EACH ROW
            WHEN (NEW.id IN ({refused})) EXECUTE FUNCTION refuse()""",
     ],

@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 
 import pytest
+from structlog.testing import capture_logs
 from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox
 from tests.integration.messages.refusing import unstorable
@@ -309,6 +310,47 @@ async def test_nothing_is_claimed_while_every_lane_is_known_to_be_busy(
 
 async def _unexpected(*_: object) -> None:
     raise AssertionError("it claimed")
+
+
+async def test_a_result_that_the_database_refuses_holds_up_nothing_else(outbox: Outbox) -> None:
+    """It is tried again, and then left to its lease: by that it is found out what became of it."""
+    refused, other = [await outbox.add_sender(groups=2) for _ in range(2)]
+    lost = await outbox.write(refused)
+    await outbox.dispatcher.run_once()
+    await outbox.dispatcher.answers()
+    async with unstorable(outbox.database, lost):
+        beside = [await outbox.write(other, group) for group in (0, 1)]
+        with capture_logs() as logs:
+            await outbox.work()
+        assert await outbox.statuses([lost, *beside]) == ["sending", "sent", "sent"]
+        told = [each for each in logs if each["event"] == "message.result_lost"]
+        assert [each["message_id"] for each in told] == [str(lost)]
+
+    outbox.clock.advance(61)
+    await outbox.recoverer.run_once()
+    outbox.clock.advance(2)
+    await outbox.reconciler.run_once()
+    assert await outbox.statuses([lost]) == ["sent"]
+    assert set((await outbox.gateway.copies()).values()) == {1}
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_what_was_sent_waits_for_as_long_as_the_database_cannot_store_anything(
+    outbox: Outbox,
+) -> None:
+    """Only an error that lies in a result is held against it."""
+    message_id = await outbox.write(await outbox.add_sender(groups=1))
+    await outbox.dispatcher.run_once()
+    await outbox.dispatcher.answers()
+    async with unstorable(outbox.database, message_id, condition="disk_full"):
+        for _ in range(5):
+            with pytest.raises(Exception, match="refused"):
+                await outbox.dispatcher.run_once()
+
+    await outbox.work()
+
+    assert await outbox.statuses([message_id]) == ["sent"]
+    assert await outbox.actions(message_id) == ["message.sent"]
 
 
 async def test_a_claim_that_fails_takes_no_result_with_it(outbox: Outbox) -> None:

@@ -46,7 +46,7 @@ async def test_a_database_that_stays_away_does_not_keep_a_worker_from_ending(
             await asyncio.wait_for(worker.drain(), 60)
 
     assert set(await outbox.statuses(ids)) == {"sending"}
-    lost = {each["message"] for each in logs if each["event"] == "message.result_lost"}
+    lost = {each["message_id"] for each in logs if each["event"] == "message.result_lost"}
     assert lost == {str(each) for each in ids}
     outbox.clock.advance(61)
     await outbox.recoverer.run_once()
