@@ -15,14 +15,17 @@ import uvicorn
 from groupline.app import create_app
 from groupline.cli import interpreter
 from groupline.db import migrate
+from groupline.heartbeat import WorkerWatch, expect_worker, process_name
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import PREFIX, Settings, SettingsError
+from groupline.worker.loop import Loop, keep_running
 from groupline.worker.loops import loops_of
 from groupline.worker.supervisor import Supervisor
 
 logger = structlog.get_logger()
 
 GRACE_SECONDS = 10
+_WATCH_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +63,15 @@ async def run_parts(
     ends, the other is stopped, and then this returns."""
     stopping = asyncio.Event()
     _stop_on_signals(stopping)
+    async with runtime.database.writing() as session:
+        await expect_worker(session, process_name(), runtime.clock.now())
     async with asyncio.TaskGroup() as group:
         if worker:
             group.create_task(_run_worker(runtime, stopping, before_work))
         if listener is not None:
+            watch = WorkerWatch(runtime.database, runtime.announcements, runtime.clock)
+            loop = Loop("worker_watch", watch.run_once, idle_seconds=_WATCH_SECONDS)
+            group.create_task(keep_running(loop, runtime.clock, stopping))
             group.create_task(_run_web(runtime, listener, stopping, ready, alone=not worker))
 
 

@@ -65,7 +65,8 @@ def _why(view: MessageView) -> str:
 def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
     if view.scheduled_for > now:
         return Shown("scheduled", _planned(lane), ("cancel",))
-    if view.next_attempt_at is not None and view.next_attempt_at > now:
+    is_worked = lane is None or lane.is_worked
+    if view.next_attempt_at is not None and view.next_attempt_at > now and is_worked:
         return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
     return Shown("waiting", _waits_for(view, lane, now), ("cancel",))
 

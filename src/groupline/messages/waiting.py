@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import moment
 from groupline.messages.rules import PRIORITIES
+from groupline.messages.workers import NO_WORKER, is_missed, last_sign
 from groupline.models import (
     Gateway,
     NotificationCampaign,
@@ -37,6 +38,8 @@ class Lane:
     free_at: datetime | None = None
     hold_reason: str | None = None
     restricted_until: datetime | None = None
+    is_worked: bool = True
+    """Some worker runs, or none is missed yet."""
     next_id: UUID | None = None
     """The message that goes as soon as the number may send."""
     zone: tzinfo = UTC
@@ -55,8 +58,8 @@ HOLDS: Final[Mapping[str, str]] = {
 
 
 def waiting_sentence(lane: Lane, now: datetime) -> str | None:
-    """The first thing that stands in the way, or ``None``."""
-    reason = obstacle(lane, now)
+    """The first thing of the number that stands in the way, or ``None``. A worker asks this."""
+    reason = _obstacle(lane, now)
     if reason is not None:
         return reason
     if lane.is_busy:
@@ -66,8 +69,12 @@ def waiting_sentence(lane: Lane, now: datetime) -> str | None:
     return None
 
 
-def obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
+def obstacle(lane: Lane, now: datetime) -> str | None:
     """What has to change before the number sends anything. Its pace does not: it passes."""
+    return _obstacle(lane, now) if lane.is_worked else NO_WORKER
+
+
+def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
     if lane.paused_at is not None:
         since = moment(lane.paused_at, lane.zone)
         return f"The number is paused since {since}, until somebody resumes sending."
@@ -109,6 +116,7 @@ async def lanes(
             Gateway.unreachable_since,
             busy.label("is_busy"),
             next_of(number.id, now).label("next_id"),
+            last_sign().label("last_sign"),
         )
         .join(Organization, Organization.id == number.organization_id)
         .outerjoin(
@@ -122,10 +130,10 @@ async def lanes(
         .outerjoin(Gateway, Gateway.id == pairing.gateway_id)
         .where(number.id.in_(number_ids))
     )
-    return {row.id: _lane(row) for row in await session.execute(statement)}
+    return {row.id: _lane(row, now) for row in await session.execute(statement)}
 
 
-def _lane(row: Row[*tuple[Any, ...]]) -> Lane:
+def _lane(row: Row[*tuple[Any, ...]], now: datetime) -> Lane:
     return Lane(
         is_connected=row.session_id is not None,
         gateway_name=row.gateway_name,
@@ -136,6 +144,7 @@ def _lane(row: Row[*tuple[Any, ...]]) -> Lane:
         free_at=row.lane_free_at,
         hold_reason=row.lane_hold_reason,
         restricted_until=row.restricted_until,
+        is_worked=not is_missed(row.last_sign, now),
         next_id=row.next_id,
         zone=ZoneInfo(row.timezone),
     )

@@ -25,6 +25,7 @@ from groupline.messages.shown import shown
 from groupline.messages.story import story_of
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
+from groupline.messages.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.parsing import uuid_or_none
@@ -170,6 +171,7 @@ async def _listing(
         next_url = asked.url(asked.tab, encode_cursor(*After(last.scheduled_for, last.id).keys))
     return {
         "asked": asked,
+        "no_worker": await none_runs(session, now),
         "rows": [(each, shown(each, known.get(each.number_id), now)) for each in page],
         "tabs": _tabs(asked, counts),
         "counts": counts,

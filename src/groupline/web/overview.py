@@ -18,6 +18,7 @@ from groupline.messages import queries as messages
 from groupline.messages.schemas import DisplayState, Filter, MessageView
 from groupline.messages.shown import Shown, shown
 from groupline.messages.waiting import lanes
+from groupline.messages.workers import none_runs
 from groupline.numbers.states import NumberState
 from groupline.numbers.views import NumberView, list_numbers
 from groupline.orgs.rules import Permission, Principal
@@ -89,6 +90,7 @@ async def _overview(
         session, organization_id, but=_SHOWN_ANYWAY, since=now - _ALERTS_STAND
     )
     return {
+        "no_worker": await none_runs(session, now),
         "numbers": numbers,
         "alerts": alerts,
         "connected": len(connected),

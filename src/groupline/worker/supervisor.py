@@ -1,15 +1,13 @@
 """Runs the worker's loops until told to stop, and says that it is alive."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Sequence
 from functools import partial
 
 import structlog
 
 from groupline.db import RESYNC, Announcement
-from groupline.heartbeat import Heartbeat
+from groupline.heartbeat import Heartbeat, process_name
 from groupline.runtime import Runtime
 from groupline.worker.elsewhere import EVERY_SECONDS, Elsewhere
 from groupline.worker.loop import Loop, keep_running
@@ -24,7 +22,7 @@ class Supervisor:
 
     def __init__(self, runtime: Runtime, loops: Sequence[Loop]) -> None:
         self._runtime = runtime
-        self._heartbeat = Heartbeat(f"{socket.gethostname()}:{os.getpid()}")
+        self._heartbeat = Heartbeat(process_name())
         heartbeat = Loop("heartbeat", self._beat, idle_seconds=HEARTBEAT_SECONDS)
         self.loops = (*loops, heartbeat)
         self._elsewhere: Elsewhere | None = None
@@ -74,7 +72,7 @@ class Supervisor:
 
     async def _end_heartbeat(self) -> None:
         async with self._runtime.database.writing() as session:
-            await self._heartbeat.end(session)
+            await self._heartbeat.end(session, self._runtime.clock.now())
 
 
 def _concerns(announcement: Announcement, loop: Loop) -> bool:

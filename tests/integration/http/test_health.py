@@ -41,7 +41,7 @@ async def test_a_worker_that_ended_is_not_counted(
         await heartbeat.beat(session, clock.now())
         await heartbeat.beat(session, clock.now())
     async with database.writing() as session:
-        await heartbeat.end(session)
+        await heartbeat.end(session, clock.now())
     async with running.client() as nobody:
         assert (await nobody.get("/readyz")).json()["checks"]["worker"]["alive"] == 0
 

@@ -1,0 +1,146 @@
+"""Nothing is sent without a worker: messages that are due say so, and the pages too."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from html import unescape
+
+import httpx
+import pytest
+from tests.integration.messages.desk import Desk, put_message
+from tests.integration.messages.outbox import Outbox
+from tests.support.app import BASE_URL, RunningApp
+from tests.support.cast import PASSWORD, Cast
+from tests.support.clock import ManualClock
+
+from groupline.db import Announcement, Announcements, Database
+from groupline.heartbeat import Heartbeat, WorkerWatch, expect_worker
+from groupline.messages.expire import Expirer
+from groupline.orgs.rules import Scope
+
+NONE = "No worker is running: nothing is sent until one runs."
+NEXT = "It is next."
+TITLE = "No worker is running"
+
+
+@pytest.fixture
+async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
+    async with running.client(headers={"Accept": "text/html", "Origin": BASE_URL}) as browser:
+        await browser.post("/login", data={"email": cast.viewer.email, "password": PASSWORD})
+        yield browser
+
+
+@pytest.fixture
+async def client(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
+    async with await running.client_of(cast.viewer, Scope.READ) as client:
+        yield client
+
+
+async def sentences(client: httpx.AsyncClient) -> list[str]:
+    items = (await client.get("/api/v1/messages")).json()["items"]
+    return [each["sentence"] for each in items]
+
+
+async def banners(browser: httpx.AsyncClient) -> list[int]:
+    """How often each page says it above its rows, as a heading of trouble."""
+    pages = [(await browser.get(path)).text for path in ("/", "/messages")]
+    return [len(re.findall(r'id="no-worker"', unescape(page))) for page in pages]
+
+
+async def beat(database: Database, heartbeat: Heartbeat, clock: ManualClock) -> None:
+    async with database.writing() as session:
+        await heartbeat.beat(session, clock.now())
+
+
+async def test_a_due_message_and_the_pages_say_that_no_worker_runs_until_one_runs(
+    desk: Desk,
+    client: httpx.AsyncClient,
+    browser: httpx.AsyncClient,
+    database: Database,
+    clock: ManualClock,
+) -> None:
+    soon = clock.now() + timedelta(hours=1)
+    async with database.writing() as session:
+        await put_message(session, desk, "pending")
+        await put_message(session, desk, "pending", next_attempt_at=soon, error_message="Busy.")
+        await put_message(session, desk, "pending", 1, scheduled_for=soon)
+    died = Heartbeat("died")
+    await beat(database, died, clock)
+    clock.advance(60)  # its sign of life has lapsed, and another may be on its way
+    assert NEXT in await sentences(client)
+    assert await banners(browser) == [0, 0]
+
+    clock.advance(10)
+    assert sorted(await sentences(client)) == ["It goes out at its time.", NONE, NONE]
+    assert await banners(browser) == [1, 1]
+    assert NONE in (await browser.get("/messages")).text
+
+    await beat(database, Heartbeat("new"), clock)
+    assert NEXT in await sentences(client)
+    assert await banners(browser) == [0, 0]
+
+
+async def test_a_restart_is_no_trouble_and_a_start_has_its_time(
+    desk: Desk, client: httpx.AsyncClient, database: Database, clock: ManualClock
+) -> None:
+    async with database.writing() as session:
+        await put_message(session, desk, "pending")
+    assert await sentences(client) == [NEXT]  # nothing has ever run here, not even the web
+    async with database.writing() as session:
+        await expect_worker(session, "web", clock.now())
+    clock.advance(29)
+    assert await sentences(client) == [NEXT]
+    clock.advance(2)
+    assert await sentences(client) == [NONE]
+
+    worker = Heartbeat("worker")
+    await beat(database, worker, clock)
+    async with database.writing() as session:
+        await worker.end(session, clock.now())
+    clock.advance(29)
+    assert await sentences(client) == [NEXT]
+    clock.advance(2)
+    assert await sentences(client) == [NONE]
+    async with database.writing() as session:
+        await expect_worker(session, "web", clock.now())
+    assert await sentences(client) == [NEXT]
+
+
+async def test_open_pages_hear_when_the_last_worker_goes_and_when_one_comes(
+    database: Database, clock: ManualClock
+) -> None:
+    announcements = Announcements()
+    watch = WorkerWatch(database, announcements, clock)
+    async with announcements.subscribe() as heard:
+
+        async def hears_after(seconds: float) -> Announcement | None:
+            clock.advance(seconds)
+            await watch.run_once()
+            try:
+                return await asyncio.wait_for(anext(heard), 0.01)
+            except TimeoutError:
+                return None
+
+        changed = Announcement("messages", None, None)
+        await beat(database, Heartbeat("one"), clock)
+        assert await hears_after(0) is None
+        assert await hears_after(30) is None
+        assert await hears_after(60) == changed
+        assert await hears_after(5) is None
+        await beat(database, Heartbeat("two"), clock)
+        assert await hears_after(5) == changed
+
+
+async def test_what_expires_in_the_hands_of_a_worker_does_not_say_that_none_runs(
+    outbox: Outbox,
+) -> None:
+    """It comes back after a long night, and its first sign of life may come after this."""
+    sender = await outbox.add_sender()
+    now = outbox.clock.now()
+    late = await outbox.write(sender, expires_at=now + timedelta(minutes=30))
+    await beat(outbox.database, Heartbeat("yesterday"), outbox.clock)
+    outbox.clock.advance(30 * 60)
+    await Expirer(outbox.database, outbox.clock).run_once()
+    message = await outbox.message(late)
+    assert message.error_message == "The message did not leave before its time was over."
