@@ -47,9 +47,8 @@ def _parse(arguments: list[str] | None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(
         prog="groupline gateway",
         description="Groupline's own WhatsApp gateway.",
-        epilog=f"Everything can also be set by environment variables: {PREFIX}HOST, "
-        f"{PREFIX}PORT, {PREFIX}DATA_DIR, {PREFIX}ENGINE, {PREFIX}API_KEY, "
-        f"{PREFIX}WEBHOOK_URL, {PREFIX}WEBHOOK_SECRET and so on.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=f"Everything can also be set by environment variables:\n\n{_variables()}",
     )
     parser.add_argument("--engine", help="simulator (default) or whatsmeow")
     parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
@@ -57,6 +56,16 @@ def _parse(arguments: list[str] | None) -> dict[str, Any]:
     parser.add_argument("--data-dir", help="where the store and the pairings live")
     values = vars(parser.parse_args(arguments))
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _variables() -> str:
+    fields = Settings.model_fields.items()
+    width = max(len(name) for name, _ in fields)
+    return "\n".join(
+        f"  {PREFIX}{name.upper():<{width}}  {field.description}"
+        + ("" if field.default is None else f" (default {field.default})")
+        for name, field in fields
+    )
 
 
 if __name__ == "__main__":

@@ -114,6 +114,16 @@ def test_every_command_explains_itself(place: Installation) -> None:
         assert f" {name} " in answer.out, name
 
 
+def test_the_gateway_lists_its_settings_and_takes_its_options(place: Installation) -> None:
+    answer = place.run("gateway", "--help")
+    assert answer.code == 0
+    for name in ("API_KEY", "WEBHOOK_URL", "WEBHOOK_SECRET", "MAX_SESSIONS"):
+        assert f"\n  GROUPLINE_GATEWAY_{name} " in answer.out, name
+    assert "Signs the events" in answer.out
+    refused = place.run("gateway", "--port", "sixty")
+    assert (refused.code, "GROUPLINE_GATEWAY_PORT" in refused.err) == (2, True)
+
+
 def test_gateways_are_registered_probed_and_removed(place: Installation) -> None:
     place.up()
     listed = {row["engine"]: row for row in place.run("gateways", "list", "--json").json}

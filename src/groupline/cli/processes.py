@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Annotated, Any, Literal
+from typing import Any, Final
 
 import typer
 import uvloop
@@ -14,10 +14,14 @@ from groupline.cli.output import WRONG_USAGE, fail
 from groupline.logs import configure_logging
 from groupline.settings import Settings, SettingsError, load_settings
 
+_ALL_ARGUMENTS: Final = {"allow_extra_args": True, "ignore_unknown_options": True}
+"""What the program itself understands and explains."""
+
 
 def register(app: typer.Typer) -> None:
-    for command in (up, web, worker, gateway):
+    for command in (up, web, worker):
         app.command()(command)
+    app.command(context_settings=_ALL_ARGUMENTS, add_help_option=False)(gateway)
 
 
 def up() -> None:
@@ -44,17 +48,10 @@ def worker() -> None:
     _run(lambda settings: serve(settings, Parts(web=False, worker=True)))
 
 
-def gateway(
-    engine: Annotated[
-        Literal["simulator", "whatsmeow"] | None,
-        typer.Option(help="What speaks WhatsApp; the simulator's phones exist only here."),
-    ] = None,
-) -> None:
-    """The built-in gateway, set by GROUPLINE_GATEWAY_* variables."""
+def gateway(context: typer.Context) -> None:
+    """The built-in gateway, set by GROUPLINE_GATEWAY_* variables: its --help lists them."""
     sys.stdout.flush()
-    arguments = [sys.executable, "-m", "groupline_gateway"]
-    if engine is not None:
-        arguments += ["--engine", engine]
+    arguments = [sys.executable, "-m", "groupline_gateway", *context.args]
     os.execv(sys.executable, arguments)  # noqa: S606 - this process becomes the gateway
 
 
