@@ -114,35 +114,64 @@ def stop_before_the_commit(patched: pytest.MonkeyPatch) -> None:
     patched.setitem(claiming.STATEMENTS, "postgresql", (*steps, f"SELECT {PASS}", load))
 
 
+@asynccontextmanager
+async def claim_under_way(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[asyncio.Task[list[claiming.Claim]]]:
+    """It is committed at the end of the block."""
+    async with shut_gate(outbox.database):
+        with monkeypatch.context() as patched:
+            stop_before_the_commit(patched)
+            claimed = asyncio.create_task(claim(outbox, outbox.clock.now()))
+            await until_one_waits(outbox.database, at="gate", waiter=claimed)
+        yield claimed
+
+
+@pytest.fixture
+async def another(outbox: Outbox) -> AsyncIterator[Database]:
+    """The database of a second worker: its own connections."""
+    async with connected_again(outbox.database) as connected:
+        yield connected
+
+
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 async def test_two_workers_that_claim_at_once_stay_within_the_cap(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second, with its own connection, finds others that are due, and sees nothing in flight
-    until the first has committed."""
+    """The second finds others that are due, and sees nothing in flight until the first has
+    committed."""
     cap = 3
     await outbox.change(Gateway, outbox.gateway_id, max_in_flight=cap)
     senders = [await outbox.add_sender(groups=1) for _ in range(2 * cap)]
     early = [await outbox.write(each, priority=2) for each in senders[:cap]]
-    now = outbox.clock.now()
-    async with connected_again(outbox.database) as another:
-        async with shut_gate(outbox.database):
-            with monkeypatch.context() as patched:
-                stop_before_the_commit(patched)
-                first = asyncio.create_task(claim(outbox, now))
-                await until_one_waits(outbox.database, at="gate", waiter=first)
-            for each in senders[cap:]:
-                await outbox.write(each, priority=0)
-            second = asyncio.create_task(claim(outbox, now, another))
-            await until_one_waits(outbox.database, at="claim", waiter=second)
-        assert {each.id for each in await first} == set(early)
-        assert await second == []
+    async with claim_under_way(outbox, monkeypatch) as first:
+        for each in senders[cap:]:
+            await outbox.write(each, priority=0)
+        second = asyncio.create_task(claim(outbox, outbox.clock.now(), another))
+        await until_one_waits(outbox.database, at="claim", waiter=second)
+    assert {each.id for each in await first} == set(early)
+    assert await second == []
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_the_delay_of_a_campaign_holds_between_two_workers(
+    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its messages may be of several numbers, after those that failed were given to another."""
+    campaign_id, early = await campaign_message(outbox, delay_seconds=60)
+    other = await outbox.add_sender()
+    async with claim_under_way(outbox, monkeypatch) as first:
+        await outbox.write(other, campaign_id=campaign_id, priority=2)
+        second = asyncio.create_task(claim(outbox, outbox.clock.now(), another))
+        await until_one_waits(outbox.database, at="claim", waiter=second)
+    assert [each.id for each in await first] == [early]
+    assert await second == []
 
 
 # --- a campaign that is being paused
 
 
-async def campaign_message(outbox: Outbox) -> tuple[UUID, UUID]:
+async def campaign_message(outbox: Outbox, **campaign_fields: Any) -> tuple[UUID, UUID]:
     """A running campaign with one message that is due."""
     sender = await outbox.add_sender()
     async with outbox.database.writing() as session:
@@ -151,6 +180,7 @@ async def campaign_message(outbox: Outbox) -> tuple[UUID, UUID]:
             organization_id=outbox.organization_id,
             number_id=sender.number_id,
             status="sending",
+            **campaign_fields,
         )
     return campaign.id, await outbox.write(sender, campaign_id=campaign.id, priority=2)
 
