@@ -118,6 +118,22 @@ class DatabaseFailed(GrouplineError):
         super().__init__(detail, hint=hint, upstream="db", **extra)
 
 
+class DatabaseUnreachable(DatabaseFailed):
+    """Nobody answers, or not in time. What did not begin has changed nothing."""
+
+    status, code, title = 503, "db_unreachable", "The database cannot be reached"
+    retry_after: ClassVar[int] = 5
+
+    def __init__(self, detail: str, *, hint: str | None = None, **extra: Any) -> None:
+        super().__init__(detail, hint=hint, retryAfter=self.retry_after, **extra)
+
+
+class DatabaseOutcomeUnknown(DatabaseFailed):
+    """The connection broke during the commit. Not a 503, which programs repeat by themselves."""
+
+    code, title = "db_outcome_unknown", "It is not known whether this was saved"
+
+
 class NotReady(GrouplineError):
     status, code, title = 503, "not_ready", "Groupline is not ready"
 

@@ -9,16 +9,19 @@ from typing import Any, Final
 
 from psycopg import AsyncConnection
 from sqlalchemy import URL, Connection, NullPool, event, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from groupline.db.announce import Announcement, Announcements, take_collected
 from groupline.db.direct import Answer, Direct, DirectPostgres, DirectSqlite, Statement
+from groupline.db.failures import OutcomeUnknown
+from groupline.db.ledger import note_begun, note_committed
+from groupline.db.punctual import POOL_SECONDS, PunctualConnection, connection_options
 from groupline.db.urls import DialectName, dialect_of, driver_url
 
 NOTIFY_CHANNEL: Final = "groupline"
 
 _BUSY_SECONDS: Final = 15.0
-_CONNECT_SECONDS: Final = 10
 _NOTIFY = text(f"SELECT pg_notify('{NOTIFY_CHANNEL}', :payload)")
 
 
@@ -42,7 +45,12 @@ class Database:
             self._direct: Direct = DirectSqlite(lambda: _open_sqlite(self._url))
         else:
             self._writer = _postgresql_engine(
-                self._url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True
+                self._url,
+                PunctualConnection,
+                pool_size=pool_size,
+                max_overflow=0,
+                pool_timeout=POOL_SECONDS,
+                pool_pre_ping=True,
             )
             self._reader = self._writer.execution_options(postgresql_readonly=True)
             self._turn = None
@@ -63,8 +71,10 @@ class Database:
     async def writing(self) -> AsyncIterator[AsyncSession]:
         """One transaction: committed on leaving, rolled back on an exception.
 
-        What was announced in it goes out after the commit.
+        What was announced in it goes out after the commit. ``OutcomeUnknown`` is the one exception
+        after which it may have been committed nevertheless.
         """
+        note_begun()
         async with (
             self._turn or nullcontext(),
             AsyncSession(self._writer, expire_on_commit=False) as session,
@@ -72,6 +82,7 @@ class Database:
             await session.connection()  # takes the write lock first: nothing read can be outdated
             yield session
             await self._commit(session)
+            note_committed()
 
     async def carry_out(
         self, statements: Sequence[Statement], announcements: Sequence[Announcement] = ()
@@ -93,7 +104,7 @@ class Database:
         if self.dialect == "postgresql":
             if announced:
                 await session.execute(_NOTIFY, [{"payload": _encode(each)} for each in announced])
-            await session.commit()
+            await _commit_on_postgresql(session)
             return
         try:
             await session.commit()
@@ -148,7 +159,18 @@ def migration_engine(url: URL) -> AsyncEngine:
     """Without a pool, and on SQLite without foreign keys, which a table rebuild would break."""
     if dialect_of(url) == "sqlite":
         return _sqlite_engine(url, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool)
-    return _postgresql_engine(url, poolclass=NullPool)
+    # A rebuilt table or the turn of another process may take as long as it takes.
+    return _postgresql_engine(url, AsyncConnection, poolclass=NullPool)
+
+
+async def _commit_on_postgresql(session: AsyncSession) -> None:
+    """A connection that breaks now takes the answer along, and nobody knows what it was."""
+    try:
+        await session.commit()
+    except DBAPIError as error:
+        if error.connection_invalidated:
+            raise OutcomeUnknown(str(error.orig)) from error
+        raise
 
 
 def _encode(announcement: Announcement) -> str:
@@ -171,12 +193,11 @@ def _notifying(announcements: Sequence[Announcement]) -> Statement:
 
 
 async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
-    connection = await AsyncConnection.connect(
+    connection = await PunctualConnection.connect(
         url.set(drivername="postgresql").render_as_string(hide_password=False),
         autocommit=True,  # transactions begin and end with statements of their own
         prepare_threshold=0,
-        connect_timeout=_CONNECT_SECONDS,
-        application_name="groupline",
+        **connection_options(url, application_name="groupline"),
     )
     try:
         await connection.execute("SET plan_cache_mode = force_generic_plan")  # see PLAN_SECONDS
@@ -186,10 +207,13 @@ async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
     return connection
 
 
-def _postgresql_engine(url: URL, **pool: Any) -> AsyncEngine:
+def _postgresql_engine(
+    url: URL, connection: type[AsyncConnection[Any]], **pool: Any
+) -> AsyncEngine:
+    options = connection_options(url, application_name="groupline")
     return create_async_engine(
         url,
-        connect_args={"connect_timeout": _CONNECT_SECONDS, "application_name": "groupline"},
+        connect_args={"async_creator_fn": connection.connect, **options},
         hide_parameters=True,  # values are message texts and phone numbers: never in a log
         **pool,
     )

@@ -8,15 +8,22 @@ from uuid import UUID
 
 import psycopg
 import structlog
-from psycopg import AsyncConnection, Notify, sql
+from psycopg import Notify, sql
 
 from groupline.clock import Clock
 from groupline.db.announce import RESYNC, Announcement, Announcements, known_topic
 from groupline.db.engine import NOTIFY_CHANNEL, Database
+from groupline.db.punctual import (
+    PROBE_SECONDS,
+    PunctualConnection,
+    connection_options,
+    patience,
+)
 
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
 _QUIET_SECONDS: Final = 30.0
+"""Less than the patience of a connection, for which nothing to tell is silence too."""
 
 log = structlog.get_logger(__name__)
 
@@ -30,9 +37,7 @@ class PostgresListener:
     def __init__(
         self, database: Database, clock: Clock, *, quiet_seconds: float = _QUIET_SECONDS
     ) -> None:
-        self._conninfo = database.url.set(drivername="postgresql").render_as_string(
-            hide_password=False
-        )
+        self._url = database.url.set(drivername="postgresql")
         self._announcements: Announcements = database.announcements
         self._clock = clock
         self._quiet_seconds = quiet_seconds
@@ -53,8 +58,10 @@ class PostgresListener:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _listen(self, connected: Callable[[], None]) -> None:
-        connection = await AsyncConnection.connect(
-            self._conninfo, autocommit=True, connect_timeout=10, application_name="groupline-listen"
+        connection = await PunctualConnection.connect(
+            self._url.render_as_string(hide_password=False),
+            autocommit=True,
+            **connection_options(self._url, application_name="groupline-listen"),
         )
         async with connection:
             await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(NOTIFY_CHANNEL)))
@@ -63,7 +70,8 @@ class PostgresListener:
             while True:
                 async for notification in connection.notifies(timeout=self._quiet_seconds):
                     self._announcements.publish(_decode(notification))
-                await connection.execute("SELECT 1")  # a dead peer shows when it is asked
+                with patience(PROBE_SECONDS):
+                    await connection.execute("SELECT 1")  # a dead peer shows when it is asked
 
 
 def _decode(notification: Notify) -> Announcement:

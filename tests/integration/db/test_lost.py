@@ -1,0 +1,234 @@
+"""Connections to PostgreSQL that break at the wrong moment, or say nothing any more."""
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+import pytest
+from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError, OperationalError
+from tests.integration.db.test_direct import names, write
+from tests.support.clock import NOW
+from tests.support.proxy import Proxy, proxy_to
+
+from groupline.clock import SystemClock
+from groupline.db import RESYNC, Announcement, Announcements, Database, PostgresListener, announce
+from groupline.db import listen as listening
+from groupline.db.failures import OutcomeUnknown, explained, is_unreachable
+from groupline.db.punctual import ANSWER_SECONDS, Silence, patience
+from groupline.ids import new_id
+from groupline.models import Lease
+
+pytestmark = pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+
+
+@pytest.fixture
+async def proxy(database_url: str) -> AsyncIterator[Proxy]:
+    async with proxy_to(database_url) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def there(proxy: Proxy) -> AsyncIterator[Database]:
+    """The database, by way of the proxy; it has one connection."""
+    url = f"{proxy.url}?connect_timeout=2"
+    database = Database(url, announcements=Announcements(), pool_size=1)
+    yield database
+    await database.dispose()
+
+
+async def save(database: Database, name: str) -> None:
+    async with database.writing() as session:
+        session.add(Lease(name=name, owner="worker", expires_at=NOW))
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    begun = time.monotonic()
+    yield
+    assert time.monotonic() - begun < seconds
+
+
+@pytest.mark.parametrize("on_the_way", [True, False])
+async def test_a_connection_lost_at_the_commit_leaves_the_outcome_open(
+    proxy: Proxy, there: Database, database: Database, *, on_the_way: bool
+) -> None:
+    proxy.lose_the_answer_to(b"COMMIT", on_the_way=on_the_way)
+    with pytest.raises(OutcomeUnknown) as raised:
+        await save(there, "one")
+    assert proxy.lost == 1
+    assert await names(database) == ([] if on_the_way else ["one"]), "it can be either"
+
+    problem = explained(raised.value, changes=True).problem()
+    assert (problem["status"], problem["code"]) == (500, "db_outcome_unknown")
+    assert "othing was changed" not in str(problem)
+
+    await save(there, "two")
+    assert "two" in await names(database)
+
+
+async def test_a_connection_lost_before_the_commit_has_changed_nothing(
+    proxy: Proxy, there: Database, database: Database
+) -> None:
+    proxy.lose_the_answer_to(b"INSERT")
+    with pytest.raises(OperationalError) as raised:
+        await save(there, "one")
+    assert await names(database) == []
+    assert explained(raised.value, changes=True).detail == (
+        "The database cannot be reached right now. Nothing was changed."
+    )
+
+
+async def test_a_silent_server_is_given_up_and_its_place_is_free_again(
+    proxy: Proxy, there: Database, database: Database
+) -> None:
+    await there.ping()
+
+    async def look() -> None:
+        async with there.reading() as session:
+            await session.execute(text("SELECT 1"))
+            proxy.go_silent()
+            await session.execute(text("SELECT 1"))
+
+    with within(3), patience(0.3), pytest.raises(OperationalError) as raised:
+        await look()
+    assert isinstance(raised.value.orig, Silence)
+    assert is_unreachable(raised.value)
+    proxy.fail_over()
+    await save(there, "one")
+    assert await names(database) == ["one"]
+
+
+async def test_a_server_that_went_silent_while_nobody_asked_is_replaced(
+    proxy: Proxy, there: Database
+) -> None:
+    """As a failover leaves it: the old connection says nothing, a new one is answered."""
+    await there.ping()
+    proxy.go_silent()
+    asked = asyncio.create_task(_promptly(there))
+    await asyncio.sleep(0.2)
+    proxy.fail_over()
+    await asked
+
+
+async def _promptly(database: Database) -> None:
+    with patience(0.4):
+        await database.ping()
+
+
+async def test_nobody_waits_for_ever_for_a_new_connection(proxy: Proxy, there: Database) -> None:
+    proxy.go_silent()
+    with within(5), pytest.raises(OperationalError) as raised:
+        await there.ping()
+    assert is_unreachable(raised.value)
+
+
+async def test_a_silent_commit_leaves_the_outcome_open(proxy: Proxy, there: Database) -> None:
+    async def save_slowly() -> None:
+        async with there.writing() as session:
+            session.add(Lease(name="one", owner="worker", expires_at=NOW))
+            await session.flush()
+            proxy.go_silent()
+
+    with within(3), patience(0.3), pytest.raises(OutcomeUnknown):
+        await save_slowly()
+
+
+async def test_what_takes_long_is_not_silent_while_it_tells_something(
+    database: Database,
+) -> None:
+    rows = text("SELECT pg_sleep(0.2), repeat('x', 20000) FROM generate_series(1, 4)")
+    with patience(0.5):
+        async with database.reading() as session:
+            assert len((await session.execute(rows)).all()) == 4
+
+
+async def test_a_whole_transaction_in_one_trip_gives_a_silent_server_up(
+    proxy: Proxy, there: Database, database: Database
+) -> None:
+    await there.carry_out([write("one")])
+    proxy.go_silent()
+    with within(3), patience(0.3), pytest.raises(Silence):
+        await there.carry_out([write("two")])
+    proxy.fail_over()
+    await there.carry_out([write("three")])
+    assert await names(database) == ["one", "three"]
+
+
+async def test_a_frozen_server_process_is_given_up(database: Database, database_url: str) -> None:
+    """It still acknowledges what it is sent: no keepalive tells."""
+    async with database.reading() as session:
+        pid = await session.scalar(select(func.pg_backend_pid()))
+        assert pid is not None
+        try:
+            os.kill(pid, signal.SIGSTOP)
+            with within(3), patience(0.3), pytest.raises(DBAPIError):
+                await session.execute(text("SELECT 1"))
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    await database.ping()
+
+
+async def test_a_task_that_is_cancelled_does_not_wait_for_a_silent_server(
+    proxy: Proxy, there: Database
+) -> None:
+    await there.ping()
+    proxy.go_silent()
+    waiting = asyncio.create_task(there.ping())
+    await asyncio.sleep(0.1)
+    with within(5):
+        waiting.cancel()
+        with suppress(asyncio.CancelledError):
+            await waiting
+
+
+async def test_the_listener_notices_silence_and_listens_again(
+    proxy: Proxy, there: Database, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "PROBE_SECONDS", 0.3)
+    told = Announcement("groups", new_id(), None)
+    async with there.announcements.subscribe() as heard:
+        listener = PostgresListener(there, SystemClock(), quiet_seconds=0.2)
+        task = asyncio.create_task(listener.run())
+        assert await anext(heard) == RESYNC
+        proxy.go_silent()
+        await asyncio.sleep(0.3)
+        proxy.fail_over()
+        assert await anext(heard) == RESYNC
+        async with database.writing() as session:
+            await announce(session, "groups", organization_id=told.organization_id, subject_id=None)
+        assert await anext(heard) == told
+        task.cancel()
+        await asyncio.wait([task])
+
+
+async def test_the_kernel_is_told_how_soon_to_give_a_peer_up(
+    database: Database, database_url: str
+) -> None:
+    async with database.reading() as session:
+        raw = await (await session.connection()).get_raw_connection()
+        driver = raw.driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        with socket.socket(fileno=os.dup(driver.fileno())) as copy:
+            keepalive = copy.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            idle = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE)
+            unacknowledged = copy.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+    assert keepalive
+    assert 0 < idle < ANSWER_SECONDS
+    assert 0 < unacknowledged < ANSWER_SECONDS * 1000
+
+
+async def test_what_the_url_says_about_the_connection_counts(database_url: str) -> None:
+    url = f"{database_url}?keepalives_idle=77&application_name=mine"
+    database = Database(url, announcements=Announcements())
+    async with database.reading() as session:
+        driver = (await (await session.connection()).get_raw_connection()).driver_connection
+        assert isinstance(driver, psycopg.AsyncConnection)
+        assert driver.info.get_parameters()["keepalives_idle"] == "77"
+        assert driver.info.get_parameters()["application_name"] == "mine"
+    await database.dispose()
