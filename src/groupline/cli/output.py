@@ -16,7 +16,9 @@ import typer
 from sqlalchemy.exc import SQLAlchemyError
 
 from groupline.build import current_build
-from groupline.errors import GrouplineError
+from groupline.db.failures import explained
+from groupline.db.ledger import Ledger, keeping_ledger
+from groupline.errors import DatabaseFailed, GrouplineError
 from groupline.logs import configure_logging
 from groupline.settings import SettingsError
 
@@ -111,18 +113,27 @@ def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     @wraps(function)
     def run(*args: P.args, **kwargs: P.kwargs) -> T:
         configure_logging("auto", build=current_build(), level="ERROR")  # the answer stays alone
-        try:
-            return asyncio.run(function(*args, **kwargs))
-        except SettingsError as error:
-            fail(str(error), code=WRONG_USAGE)
-        except GrouplineError as error:
-            fail(" ".join(filter(None, (error.detail, error.hint))))
-        except SQLAlchemyError as error:
-            cause = getattr(error, "orig", None) or error
-            reason = str(cause).splitlines()[0]
-            fail(f"the database failed: {reason}; 'groupline db check' says if it is up to date")
+        with keeping_ledger() as ledger:
+            try:
+                return asyncio.run(function(*args, **kwargs))
+            except SettingsError as error:
+                fail(str(error), code=WRONG_USAGE)
+            except GrouplineError as error:
+                fail(" ".join(filter(None, (error.detail, error.hint))))
+            except SQLAlchemyError as error:
+                fail(database_failure(error, ledger))
 
     return run
+
+
+def database_failure(error: SQLAlchemyError, ledger: Ledger) -> str:
+    """What went wrong, what became of what was to be saved, and what to do, in one line."""
+    failed = explained(error, changes=ledger.begun > 0, partly=ledger.committed > 0)
+    hint = failed.hint
+    if type(failed) is DatabaseFailed and hint is None:
+        hint = "'groupline db check' says if it is up to date."
+    reason = failed.extra["details"] or failed.extra["upstreamCode"]
+    return " ".join(filter(None, (failed.detail, hint, f"({reason})")))
 
 
 def _plain(value: object) -> str:

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
+from groupline.db.failures import OutcomeUnknown, reason
 from groupline.errors import DatabaseFailed, GrouplineError, NumberNotConnected
 
 log = structlog.get_logger(__name__)
@@ -27,26 +28,23 @@ async def database_errors(*, vps_count: int) -> AsyncIterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        code, details = _database_words(error)
+        code, details = reason(error)
         log.error("groups.save_failed", error=type(error).__name__, code=code, details=details)  # noqa: TRY400 - a trace would repeat the values of the statement
         raise DatabaseFailed(
-            f"The database could not save the groups, and nothing was changed: {details}",
+            f"{_what_became_of_them(error)}: {details or code}",
             upstreamCode=code,
-            details=details,
+            details=details or code,
             vpsCount=vps_count,
         ) from error
 
 
-def _database_words(error: Exception) -> tuple[str, str]:
-    """The database's own code and first line, without the statement and its values."""
-    original = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    code = (
-        getattr(original, "sqlstate", None)
-        or getattr(original, "sqlite_errorname", None)
-        or type(original).__name__
-    )
-    words = str(original).strip().splitlines()
-    return code, words[0][:300] if words else code
+def _what_became_of_them(error: Exception) -> str:
+    if isinstance(error, OutcomeUnknown):
+        return (
+            "The connection to the database broke while the groups were being saved: all of them "
+            "were, or none. Sync again"
+        )
+    return "The database could not save the groups, and nothing was changed"
 
 
 def not_connected() -> NumberNotConnected:

@@ -8,6 +8,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from groupline.build import current_build
+from groupline.db.ledger import keeping_ledger
+from groupline.db.punctual import PROMPT_SECONDS, patience
 from groupline.errors import PayloadTooLarge
 from groupline.http.context import path_for_logs
 from groupline.http.problem import problem_response
@@ -54,7 +56,12 @@ class EdgeMiddleware:
                 _add_headers(MutableHeaders(scope=message), request_id, nonce)
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with (
+            structlog.contextvars.bound_contextvars(request_id=request_id),
+            patience(PROMPT_SECONDS),
+            keeping_ledger() as ledger,
+        ):
+            scope["state"]["ledger"] = ledger
             await self._limited(scope, receive, send_with_headers)
             logger.debug(
                 "request.answered",

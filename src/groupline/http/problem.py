@@ -6,12 +6,16 @@ from typing import Final
 import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from groupline.db.failures import explained
+from groupline.db.ledger import Ledger
 from groupline.errors import (
     DatabaseFailed,
+    DatabaseOutcomeUnknown,
+    DatabaseUnreachable,
     Forbidden,
     GrouplineError,
     InvalidInput,
@@ -27,8 +31,7 @@ from groupline.http.invalid import from_validation
 
 logger = structlog.get_logger()
 
-_NOT_SAVED: Final = "The database could not save this; nothing was changed."
-_NOT_ANSWERED: Final = "The database could not answer."
+_SAME_KEY: Final = "Repeat it with the same Idempotency-Key: what is saved is not done again."
 PROBLEM_JSON = "application/problem+json"
 PageRenderer = Callable[[Request, GrouplineError], Response]
 
@@ -37,9 +40,11 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
     """One handler per kind of failure; each turns it into the error tree and answers once."""
 
     def answer(request: Request, error: GrouplineError) -> Response:
-        if wants_page(request):
-            return render_page(request, error)
-        return problem_response(error)
+        if not wants_page(request):
+            return problem_response(error)
+        response = render_page(request, error)
+        response.headers.update(_headers(error))
+        return response
 
     async def known(request: Request, error: Exception) -> Response:
         assert isinstance(error, GrouplineError)
@@ -56,15 +61,14 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
     async def database(request: Request, error: Exception) -> Response:
         assert isinstance(error, SQLAlchemyError)
         logger.error("db.failed", path=path_for_logs(request.url.path), exc_info=error)
-        return answer(request, from_database(error, changes=_changes(request)))
+        return answer(request, _from_database(request, error))
 
     async def unexpected(request: Request, error: Exception) -> Response:
         logger.error("request.crashed", path=path_for_logs(request.url.path), exc_info=error)
-        kept = " Nothing of this request was saved." if _changes(request) else ""
         return answer(
             request,
             GrouplineError(
-                f"Groupline failed unexpectedly.{kept}",
+                f"Groupline failed unexpectedly.{_what_is_saved(request)}",
                 hint="The server's log has the details under this time and path.",
             ),
         )
@@ -83,14 +87,21 @@ def wants_page(request: Request) -> bool:
 
 
 def problem_response(error: GrouplineError) -> Response:
+    return JSONResponse(
+        error.problem(),
+        status_code=error.status,
+        headers=_headers(error),
+        media_type=PROBLEM_JSON,
+    )
+
+
+def _headers(error: GrouplineError) -> dict[str, str]:
     headers = {}
-    if isinstance(error, RateLimited):
+    if isinstance(error, RateLimited | DatabaseUnreachable):
         headers["Retry-After"] = str(error.retry_after)
     if isinstance(error, Unauthenticated):
         headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(
-        error.problem(), status_code=error.status, headers=headers, media_type=PROBLEM_JSON
-    )
+    return headers
 
 
 def _changes(request: Request) -> bool:
@@ -98,17 +109,24 @@ def _changes(request: Request) -> bool:
     return request.method not in ("GET", "HEAD", "OPTIONS")
 
 
-def from_database(error: SQLAlchemyError, *, changes: bool = True) -> DatabaseFailed:
-    """What the database said, without the statement and its values."""
-    said = _NOT_SAVED if changes else _NOT_ANSWERED
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return DatabaseFailed(said)
-    code = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "sqlite_errorname", None)
-    return DatabaseFailed(
-        said,
-        upstreamCode=code or type(error.orig).__name__,
-        details=str(error.orig).splitlines()[0][:300] if str(error.orig) else "",
-    )
+def _what_is_saved(request: Request) -> str:
+    if not _changes(request):
+        return ""
+    if _saved_something(request):
+        return " Something of this request may be saved: look before you repeat it."
+    return " Nothing of this request was saved."
+
+
+def _saved_something(request: Request) -> bool:
+    ledger: Ledger | None = getattr(request.state, "ledger", None)
+    return ledger is None or ledger.committed > 0
+
+
+def _from_database(request: Request, error: SQLAlchemyError) -> DatabaseFailed:
+    failed = explained(error, changes=_changes(request), partly=_saved_something(request))
+    if isinstance(failed, DatabaseOutcomeUnknown) and "idempotency-key" in request.headers:
+        failed.hint = _SAME_KEY
+    return failed
 
 
 def _from_http(error: HTTPException) -> GrouplineError:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from groupline.build import current_build
-from groupline.errors import GrouplineError
+from groupline.errors import DatabaseFailed, DatabaseUnreachable, GrouplineError
 from groupline.http.context import runtime_of
 from groupline.messages.variables import plain
 from groupline.orgs.rules import Principal
@@ -108,9 +108,10 @@ class Pages:
         """The page of an error, with the way on."""
         return self.render(
             request,
-            f"errors/{error.status}.html" if error.status in _OWN_PAGE else "errors/problem.html",
+            _page_of(error),
             status=error.status,
             problem={"hint": None, "fields": {}} | error.problem(),
+            looks_only=request.method in ("GET", "HEAD"),
         )
 
     def _toasts(self, toasts: Sequence[Toast]) -> str:
@@ -147,6 +148,14 @@ class Pages:
             "user": signed_in,
             "role": membership.role,
         }
+
+
+def _page_of(error: GrouplineError) -> str:
+    if isinstance(error, DatabaseUnreachable):
+        return "errors/unreachable.html"
+    if isinstance(error, DatabaseFailed) or error.status not in _OWN_PAGE:
+        return "errors/problem.html"
+    return f"errors/{error.status}.html"
 
 
 def _pack(toasts: Sequence[Toast]) -> str:

@@ -1,8 +1,16 @@
 """What commands print of what others wrote: in columns, on lines that fit, and harmless."""
 
+import psycopg
 import pytest
+import typer
+from sqlalchemy.exc import OperationalError
 
-from groupline.cli.output import columns, one_line, paragraph, table
+from groupline.cli.output import columns, command, one_line, paragraph, table
+from groupline.db.failures import OutcomeUnknown
+from groupline.db.ledger import note_begun, note_committed
+
+LOST = OperationalError("SELECT 1", {}, psycopg.OperationalError("connection refused"))
+UNKNOWN = OutcomeUnknown("server closed the connection")
 
 
 @pytest.mark.parametrize(
@@ -36,3 +44,36 @@ def test_a_paragraph_keeps_its_lines_and_breaks_the_long_ones() -> None:
 def test_columns_stand_in_line_whatever_is_written_in_them() -> None:
     lines = table([["NAME", "N"], ["課程", "1"], ["e\u0301te", "2"]]).split("\n")
     assert [columns(line) for line in lines] == [7, 7, 7]
+
+
+@pytest.mark.parametrize(
+    ("failure", "begun", "committed", "said"),
+    [
+        (LOST, 0, 0, "The database cannot be reached right now. (connection refused)"),
+        (LOST, 1, 0, "right now. Nothing was changed. (connection refused)"),
+        (LOST, 2, 1, "a part of it may be saved. Look what is there before you repeat it. (conn"),
+        (UNKNOWN, 1, 0, "completely, or not at all. Look what is there before you repeat it. ("),
+    ],
+)
+def test_a_command_says_what_became_of_what_it_was_to_save(
+    capsys: pytest.CaptureFixture[str],
+    failure: Exception,
+    begun: int,
+    committed: int,
+    said: str,
+) -> None:
+    @command
+    async def fails() -> None:
+        for _ in range(begun):
+            note_begun()
+        for _ in range(committed):
+            note_committed()
+        raise failure
+
+    with pytest.raises(typer.Exit) as ended:
+        fails()
+    err = capsys.readouterr().err
+    assert ended.value.exit_code == 1
+    assert said in err
+    assert err.count("\n") == 1
+    assert ("Nothing was changed" in err) is (failure is LOST and begun == 1)

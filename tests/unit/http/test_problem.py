@@ -1,18 +1,24 @@
-"""What fails while somebody only looks says nothing of saving."""
+"""What a failure says of saving: nothing to who only looks, and never what is not certain."""
 
 import httpx
+import psycopg
 import pytest
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from groupline.db.failures import OutcomeUnknown
+from groupline.db.ledger import note_committed
 from groupline.errors import GrouplineError
+from groupline.http.middleware import EdgeMiddleware
 from groupline.http.problem import install_problem_handlers
 
 FAILURES = {
     "crash": RuntimeError("x"),
-    "database": OperationalError("SELECT 1", {}, Exception("gone away")),
+    "refused": OperationalError("SELECT 1", {}, Exception("disk is full")),
+    "lost": OperationalError("SELECT 1", {}, psycopg.OperationalError("connection refused")),
+    "unknown": OutcomeUnknown("broken"),
 }
 
 
@@ -20,20 +26,23 @@ def no_page(request: Request, error: GrouplineError) -> Response:
     raise AssertionError(request.url.path, error)
 
 
-async def detail(method: str, failure: str) -> str:
+async def answer(
+    method: str, failure: str, *, saved_before: bool = False, key: str | None = None
+) -> httpx.Response:
     app = FastAPI()
     install_problem_handlers(app, no_page)
+    app.add_middleware(EdgeMiddleware)
 
     @app.api_route("/api/fails", methods=["GET", "POST"])
     async def fails() -> None:
+        if saved_before:
+            note_committed()
         raise FAILURES[failure]
 
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://here") as client:
-        answer = await client.request(method, "/api/fails")
-    assert answer.status_code == 500
-    said: str = answer.json()["detail"]
-    return said
+        headers = {"Idempotency-Key": key} if key else {}
+        return await client.request(method, "/api/fails", headers=headers)
 
 
 @pytest.mark.parametrize(
@@ -45,14 +54,44 @@ async def detail(method: str, failure: str) -> str:
             "Groupline failed unexpectedly. Nothing of this request was saved.",
         ),
         (
-            "database",
+            "refused",
             "The database could not answer.",
             "The database could not save this; nothing was changed.",
+        ),
+        (
+            "lost",
+            "The database cannot be reached right now.",
+            "The database cannot be reached right now. Nothing was changed.",
         ),
     ],
 )
 async def test_only_what_would_have_changed_something_speaks_of_saving(
     failure: str, looking: str, changing: str
 ) -> None:
-    assert await detail("GET", failure) == looking
-    assert await detail("POST", failure) == changing
+    assert (await answer("GET", failure)).json()["detail"] == looking
+    assert (await answer("POST", failure)).json()["detail"] == changing
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+async def test_what_may_be_saved_is_never_called_unchanged(failure: str) -> None:
+    failed = await answer("POST", failure, saved_before=failure != "unknown")
+    said = failed.text
+    assert failed.status_code == 500
+    assert "nothing was" not in said.lower()
+    assert "nothing of this" not in said.lower()
+    assert "before you repeat it" in said
+    assert "retry-after" not in failed.headers
+
+
+async def test_a_request_whose_outcome_is_unknown_says_how_to_repeat_it_safely() -> None:
+    without = await answer("POST", "unknown")
+    with_key = await answer("POST", "unknown", key="k")
+    assert without.json()["code"] == "db_outcome_unknown"
+    assert without.json()["hint"] == "Look what is there before you repeat it."
+    assert with_key.json()["hint"].startswith("Repeat it with the same Idempotency-Key")
+
+
+async def test_a_database_that_is_away_says_when_to_come_again() -> None:
+    failed = await answer("GET", "lost")
+    assert (failed.status_code, failed.json()["code"]) == (503, "db_unreachable")
+    assert int(failed.headers["retry-after"]) == failed.json()["retryAfter"] > 0
