@@ -243,21 +243,32 @@ async def claim(
     lease: timedelta,
     limit: int,
     roll: float,
+    token: UUID | None = None,
     policy: Policy = _POLICY,
     first: Sequence[Statement] = (),
     announcements: Sequence[Announcement] = (),
 ) -> list[Claim]:
     """Marks up to ``limit`` due messages as ``sending``: first things first, one per number.
 
-    ``first`` is carried out before it, in the same transaction.
+    ``first`` is carried out before it, in the same transaction. By a ``token`` of one's own it can
+    be found out later what it has ``claimed``.
     """
-    token = new_id()
+    token = token or new_id()
     values = values_of(
         worker=worker, now=now, lease=lease, limit=limit, roll=roll, token=token, policy=policy
     )
     statements = [*first, *claiming(database.dialect, values)]
     answers = await database.carry_out(statements, announcements)
     return [_claim(row, token, now, now + lease) for row in _loaded(answers[-1])]
+
+
+async def claimed(
+    database: Database, token: UUID, *, at: datetime, lease: timedelta
+) -> list[Claim]:
+    """What a claim took whose answer got lost: its commit may have arrived all the same."""
+    load = Statement(STATEMENTS[database.dialect][-1], {"token": token})
+    (answer,) = await database.carry_out([load], ())
+    return [_claim(row, token, at, at + lease) for row in _loaded(answer)]
 
 
 def values_of(

@@ -9,7 +9,7 @@ nobody else.
 import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from groupline.gateways.port import Capability, GatewayDriver
 from groupline.gateways.service import Gateways
 from groupline.ids import new_id
 from groupline.messages.backlog import Backlog, lies_in_results
-from groupline.messages.claim import Claim, claim
+from groupline.messages.claim import Claim, claim, claimed
 from groupline.messages.outlook import outlook
 from groupline.messages.refusals import Refusal
 from groupline.messages.results import Result, Withheld
@@ -106,6 +106,8 @@ class Dispatcher:
         self._looked_at = float("-inf")
         self._expects_more = False
         self._lanes = float("inf")
+        self._unanswered: tuple[UUID, datetime] | None = None
+        """The token and the time of a claim of which it is not known whether it was committed."""
         self._is_ripe = False
         self._ripening: asyncio.TimerHandle | None = None
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
@@ -149,6 +151,8 @@ class Dispatcher:
         return True
 
     async def _may_find_more(self, room: int) -> bool:
+        if self._unanswered is not None:
+            return True
         if room <= 0 or self._has_just_looked():
             return False
         return self._expects_more or await self._anything_due()
@@ -164,7 +168,7 @@ class Dispatcher:
 
     async def _turn(self, room: int) -> bool:
         found = bool(self._backlog)
-        claims = await self._store_and_claim(room)
+        claims = await self._claimed_without_an_answer() or await self._store_and_claim(room)
         self._note_claim(len(claims), room)
         drivers = await self._drivers_for({each.gateway_id for each in claims})
         for each in claims:
@@ -211,13 +215,16 @@ class Dispatcher:
                 self._backlog.put_back(waiting)
                 raise
             await self._backlog.store_each(waiting)
-        return await self._claim(room) if room > 0 else []
+        if room <= 0:
+            return []
+        return await self._claimed_without_an_answer() or await self._claim(room)
 
     async def _claim(self, room: int, sent: Sequence[Result] = ()) -> list[Claim]:
         """In the same transaction it is stored first that messages were ``sent``: their lanes are
         free by that."""
         now = self._clock.now()
         ones = sent_ones(self._database.dialect, sent, now)
+        self._unanswered = (new_id(), now)
         claims = await claim(
             self._database,
             worker=self._worker,
@@ -225,11 +232,23 @@ class Dispatcher:
             lease=self._lease,
             limit=room,
             roll=self._random.random(),
+            token=self._unanswered[0],
             policy=self._policy,
             first=ones.statements,
             announcements=ones.announcements,
         )
+        self._unanswered = None
         ones.log()
+        return claims
+
+    async def _claimed_without_an_answer(self) -> list[Claim]:
+        """The connection may break when the database has committed and not said so: nothing of
+        what it took has been written to a gateway yet, and nobody else may do it."""
+        if self._unanswered is None:
+            return []
+        token, at = self._unanswered
+        claims = await claimed(self._database, token, at=at, lease=self._lease)
+        self._unanswered = None
         return claims
 
     async def _drivers_for(self, used: set[UUID]) -> Mapping[UUID, GatewayDriver | NotSent]:

@@ -1,7 +1,9 @@
 """Claim, send, settle: against the simulator over HTTP, on both databases."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -351,6 +353,51 @@ async def test_what_was_sent_waits_for_as_long_as_the_database_cannot_store_anyt
 
     assert await outbox.statuses([message_id]) == ["sent"]
     assert await outbox.actions(message_id) == ["message.sent"]
+
+
+async def test_a_claim_whose_answer_is_lost_is_sent_all_the_same(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks when it is committed: nobody else may send it until its lease ends."""
+    one, two = [await outbox.add_sender(groups=2) for _ in range(2)]
+    ids = [await outbox.write(one), await outbox.write(one, 1), await outbox.write(two)]
+    outbox.clock.advance(1)
+    await outbox.dispatcher.run_once()
+    await outbox.dispatcher.answers()
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "carry_out", _answers_get_lost(Database.carry_out))
+        with pytest.raises(ConnectionError):
+            await outbox.dispatcher.run_once()
+    assert await outbox.statuses(ids) == ["sent", "sending", "sent"]
+
+    await outbox.work()
+    assert await outbox.statuses(ids) == ["sent", "sent", "sent"]
+    assert set((await outbox.gateway.copies()).values()) == {1}
+
+
+def _answers_get_lost(carry_out: Callable[..., Awaitable[object]]) -> Callable[..., Any]:
+    async def lost(*asked: Any) -> None:
+        await carry_out(*asked)
+        raise ConnectionError("the server closed the connection")
+
+    return lost
+
+
+async def test_a_claim_that_was_not_committed_is_made_again(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    message_id = await outbox.write(await outbox.add_sender(groups=1))
+    with monkeypatch.context() as patched:
+        patched.setattr(Database, "carry_out", _no_connection)
+        with pytest.raises(ConnectionError):
+            await outbox.dispatcher.run_once()
+    await outbox.work()
+    assert await outbox.statuses([message_id]) == ["sent"]
+
+
+async def _no_connection(*_: object) -> None:
+    raise ConnectionError("no connection")
 
 
 async def test_a_claim_that_fails_takes_no_result_with_it(outbox: Outbox) -> None:
