@@ -31,7 +31,8 @@ class SystemClock:
         await asyncio.sleep(seconds)
 
 
-def moment(at: datetime, zone: tzinfo) -> str:
+def moment(at: datetime, zone: tzinfo, *, to_the_second: bool = False) -> str:
     """`22 Nov, 14:05 IST`: a point in time as sentences name it, always with its zone."""
     local = at.astimezone(zone)
-    return f"{local.day} {local:%b}, {local:%H:%M} {local.tzname()}"
+    time_of_day = f"{local:%H:%M:%S}" if to_the_second else f"{local:%H:%M}"
+    return f"{local.day} {local:%b}, {time_of_day} {local.tzname()}"

@@ -73,7 +73,9 @@ class MessageOut(ApiModel):
         description="How often a gateway has rejected it; begins again at 0 when it is sent again"
         " by a decision. The attempts of its history are counted over its whole life"
     )
-    next_attempt_at: datetime | None
+    next_attempt_at: datetime | None = Field(
+        description="Not tried again before this; null: as soon as what it waits for is over"
+    )
     gateway_message_id: str | None = Field(description="The evidence of `sent`")
     accepted_at: datetime | None
     sent_at: datetime | None
@@ -319,6 +321,7 @@ def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
         "state": state.state,
         "sentence": state.sentence,
         "actions": list(state.actions),
+        "next_attempt_at": state.next_attempt_at,
         "retry_count": view.attempts,
         **_counts(view.delivered_count, view.anonymous_delivered_count, "delivered_count"),
         **_counts(view.read_count, view.anonymous_read_count, "read_count"),

@@ -33,6 +33,7 @@ def facts(view: MessageView, state: Shown) -> dict[str, Any]:
         "content": view.content,
         "scheduledFor": view.scheduled_for,
         "sentAt": view.sent_at,
+        "nextAttemptAt": state.next_attempt_at,
         "retryCount": view.attempts,
         "gatewayMessageId": view.gateway_message_id,
         "errorCode": view.error_code,

@@ -1,6 +1,6 @@
 """What people see of a message: its state in one word, one sentence, and what can be done."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
@@ -16,6 +16,8 @@ class Shown:
     state: DisplayState
     sentence: str
     actions: tuple[PersonAction, ...]
+    next_attempt_at: datetime | None = None
+    """Not tried again before, where that is known. What is over is not said."""
 
 
 def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
@@ -25,7 +27,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
     actions: tuple[PersonAction, ...] = ()
     match view.status:
         case "pending":
-            return _pending(view, lane, now)
+            return replace(_pending(view, lane, now), next_attempt_at=_next(view, lane, now))
         case "sending":
             state, sentence = "sending", "It is being handed to the gateway."
         case "accepted":
@@ -69,6 +71,14 @@ def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
     if view.next_attempt_at is not None and view.next_attempt_at > now and is_worked:
         return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
     return Shown("waiting", _waits_for(view, lane, now), ("cancel",))
+
+
+def _next(view: MessageView, lane: Lane | None, now: datetime) -> datetime | None:
+    """Its own time after a failure, and that of its number's lane where something holds it."""
+    times = [view.next_attempt_at]
+    if lane is not None and view.scheduled_for <= now:
+        times += [lane.restricted_until, lane.free_at if lane.hold_reason else None]
+    return max((each for each in times if each is not None and each > now), default=None)
 
 
 def _planned(lane: Lane | None) -> str:

@@ -52,7 +52,7 @@ HOLDS: Final[Mapping[str, str]] = {
     "gateway_unreachable": "The gateway cannot be reached.",
     "gateway_busy": "The gateway is busy.",
     "gateway_refuses": "The gateway refuses Groupline's requests; an administrator has to look.",
-    "rate_limited": "The gateway asks to send more slowly.",
+    "rate_limited": "The gateway asked to send more slowly.",
     "restricted": "WhatsApp restricts what this number may send.",
 }
 
@@ -88,10 +88,17 @@ def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a tab
         until = moment(lane.restricted_until, lane.zone)
         return f"{HOLDS['restricted'].rstrip('.')} until {until}."
     if lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None:
-        sentence = HOLDS.get(lane.hold_reason, "The number is held back.")
-        again = f" It is tried again at {moment(lane.free_at, lane.zone)}."
-        return f"{sentence}{again}" if lane.hold_reason == "restricted" else sentence
+        return _held(lane.hold_reason, lane.free_at, lane.zone)
     return None
+
+
+def _held(reason: str, until: datetime, zone: tzinfo) -> str:
+    sentence = HOLDS.get(reason, "The number is held back.")
+    if reason == "rate_limited":  # the one end that a gateway names, and often a near one
+        return f"{sentence} Nothing is sent until {moment(until, zone, to_the_second=True)}."
+    if reason == "restricted":
+        return f"{sentence} It is tried again at {moment(until, zone)}."
+    return sentence
 
 
 async def lanes(

@@ -88,6 +88,8 @@ class NumberFacts:
     restricted_until: datetime | None = None
     tried_again_at: datetime | None = None
     """When the next message is sent in spite of a restriction, to see whether it is over."""
+    slow_until: datetime | None = None
+    """Until then the gateway wants nothing of it, because it was too quick."""
     unacknowledged: int = 0
     unacknowledged_for: timedelta = timedelta()
     """At least so long ago the first of them was sent."""
@@ -307,6 +309,12 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
         why = f"{facts.doubt.rstrip()} " if facts.doubt else ""
         sentence = f"{why}Asking the gateway whether this is still so."
         return Shown(NumberState.VERIFYING, sentence, NextAction.WAIT)
+    if facts.slow_until is not None and facts.slow_until > now:
+        until = moment(facts.slow_until, facts.zone, to_the_second=True)
+        why = "Connected. Its gateway asked to send more slowly."
+        return Shown(
+            NumberState.CONNECTED, f"{why} Nothing is sent until {until}.", NextAction.WAIT
+        )
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
 
 

@@ -69,6 +69,11 @@ class NumberView:
         return self.number.display_name or self.phone
 
     @property
+    def is_held_back(self) -> bool:
+        """What is said of it changes with its messages too."""
+        return self.pause is not None or self.number.lane_hold_reason == "rate_limited"
+
+    @property
     def since(self) -> datetime | None:
         """Since when it is as it is shown."""
         if self.session is None or _is_outlived(self.number, self.session):
@@ -187,6 +192,7 @@ def _facts(
         restriction=number.restriction,
         restricted_until=number.restricted_until,
         tried_again_at=number.lane_free_at if number.lane_hold_reason == "restricted" else None,
+        slow_until=number.lane_free_at if number.lane_hold_reason == "rate_limited" else None,
         unacknowledged=number.unacknowledged,
         unacknowledged_for=_unacknowledged_for(number, now),
         has_receipts=gateway is not None and Capability.RECEIPTS in (gateway.capabilities or ()),

@@ -56,6 +56,12 @@ SILENT = replace(
             NextAction.RECONNECT,
         ),
         (CONNECTED, NumberState.CONNECTED, NextAction.NONE),
+        (
+            replace(CONNECTED, slow_until=NOW + timedelta(seconds=1)),
+            NumberState.CONNECTED,
+            NextAction.WAIT,
+        ),
+        (replace(CONNECTED, slow_until=NOW), NumberState.CONNECTED, NextAction.NONE),
         (replace(CONNECTED, asked_again=True), NumberState.VERIFYING, NextAction.WAIT),
         (
             replace(CONNECTED, gateway_down=True, asked_again=True),
