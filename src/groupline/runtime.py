@@ -1,16 +1,14 @@
 """The parts a process runs on. Composition roots build one, everything else is handed it."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from groupline.clock import Clock, SystemClock
 from groupline.db import Announcements, Database, PostgresListener
+from groupline.db.reach import Unusable, reach
 from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
@@ -42,8 +40,13 @@ class Runtime:
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncIterator[Runtime]:
-    """Opens the database and the HTTP client, and closes them at the end."""
+async def open_runtime(
+    settings: Settings, clock: Clock | None = None, *, wait_seconds: float = 0.0
+) -> AsyncIterator[Runtime]:
+    """Opens the database and the HTTP client, and closes them at the end.
+
+    A database that is not there yet is waited for, so many seconds.
+    """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
         if settings.database_url is None:
@@ -51,7 +54,7 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         announcements = Announcements()
         database = Database(settings.effective_database_url, announcements=announcements)
         stack.push_async_callback(database.dispose)
-        await require_database(database)
+        await require_database(database, clock, wait_seconds=wait_seconds)
         if database.dialect == "postgresql":
             await stack.enter_async_context(_listening(database, clock))
         vault = Vault(settings.effective_secret_key)
@@ -67,17 +70,12 @@ async def open_runtime(settings: Settings, clock: Clock | None = None) -> AsyncI
         )
 
 
-async def require_database(database: Database) -> None:
+async def require_database(database: Database, clock: Clock, *, wait_seconds: float = 0.0) -> None:
     """A database that cannot be used stops the start, with the name of the setting."""
     try:
-        if database.dialect == "sqlite" and database.url.database is not None:
-            # Asked here and not by the driver, whose thread would outlive the refusal.
-            sqlite3.connect(database.url.database).close()
-        await database.ping()
-    except (SQLAlchemyError, sqlite3.Error, OSError) as error:
-        cause = getattr(error, "orig", None) or error
-        reason = (str(cause).splitlines() or [type(cause).__name__])[0]
-        raise SettingsError(f"{PREFIX}DATABASE_URL: cannot be used: {reason}") from error
+        await reach(database, clock, wait_seconds=wait_seconds)
+    except Unusable as error:
+        raise SettingsError(f"{PREFIX}DATABASE_URL: cannot be used: {error}") from error
 
 
 @asynccontextmanager

@@ -76,6 +76,11 @@ class Postgres:
         self._clean: list[str] = []
         self._cleaners: dict[str, psycopg.Connection[Any]] = {}
 
+    @property
+    def server_url(self) -> str:
+        """Of a database that every server has."""
+        return self._url.render_as_string(hide_password=False)
+
     @contextmanager
     def empty(self) -> Iterator[str]:
         """The URL of a database without anything in it."""

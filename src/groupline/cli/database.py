@@ -3,6 +3,7 @@
 import typer
 
 from groupline.cli.output import JsonOption, command, emit, fail
+from groupline.clock import SystemClock
 from groupline.db import Announcements, Database, migrate
 from groupline.runtime import require_database
 from groupline.settings import load_settings
@@ -51,5 +52,5 @@ async def _open() -> Database:
     settings = load_settings()
     settings.prepare_data_dir()
     database = Database(settings.effective_database_url, announcements=Announcements())
-    await require_database(database)
+    await require_database(database, SystemClock())
     return database

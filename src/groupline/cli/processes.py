@@ -7,10 +7,13 @@ from typing import Any, Final
 
 import typer
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 
 from groupline.build import current_build
 from groupline.cli.interpreter import loading
-from groupline.cli.output import WRONG_USAGE, fail
+from groupline.cli.output import WRONG_USAGE, database_failure, fail
+from groupline.db.ledger import Ledger
+from groupline.errors import DatabaseUnreachable
 from groupline.logs import configure_logging
 from groupline.settings import Settings, SettingsError, load_settings
 
@@ -62,5 +65,9 @@ def _run(main: Callable[[Settings], Coroutine[Any, Any, None]]) -> None:
         uvloop.run(main(settings))
     except SettingsError as error:
         fail(str(error), code=WRONG_USAGE)
+    except DatabaseUnreachable as error:
+        fail(error.detail)
+    except SQLAlchemyError as error:
+        fail(database_failure(error, Ledger()))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

@@ -25,6 +25,8 @@ from groupline.worker.supervisor import Supervisor
 logger = structlog.get_logger()
 
 GRACE_SECONDS = 10
+DATABASE_SECONDS = 60.0
+"""A machine that starts does so in any order: the database may need a while longer than we."""
 _WATCH_SECONDS = 5.0
 
 
@@ -38,7 +40,9 @@ async def serve(settings: Settings, parts: Parts) -> None:
     """One process of an installation whose database somebody keeps up to date."""
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(listening(settings)) if parts.web else None
-        runtime = await stack.enter_async_context(open_runtime(settings))
+        runtime = await stack.enter_async_context(
+            open_runtime(settings, wait_seconds=DATABASE_SECONDS)
+        )
         await _require_current_schema(runtime)
         await run_parts(runtime, listener, worker=parts.worker)
 

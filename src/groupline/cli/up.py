@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from groupline.cli.serve import listening, run_parts
+from groupline.cli.serve import DATABASE_SECONDS, listening, run_parts
 from groupline.db import migrate
 from groupline.gateways.managed import ManagedGateway, keep_managed_gateway
 from groupline.models.gateways import ManagedEngine
@@ -50,7 +50,9 @@ async def run_everything(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_sole_owner(settings))
         listener = stack.enter_context(listening(settings))
-        runtime = await stack.enter_async_context(open_runtime(settings))
+        runtime = await stack.enter_async_context(
+            open_runtime(settings, wait_seconds=DATABASE_SECONDS)
+        )
         await migrate.upgrade(runtime.database)
         gateways = await _registered_gateways(runtime)
         show_simulator_key(settings, gateways)
