@@ -1,5 +1,6 @@
 """What is answered when PostgreSQL is lost: before, in, and after the commit of a request."""
 
+import time
 from collections.abc import AsyncIterator
 
 import httpx
@@ -10,6 +11,7 @@ from tests.support.cast import Cast
 from tests.support.clock import ManualClock
 from tests.support.proxy import Proxy, proxy_to
 
+from groupline.api import health
 from groupline.db import Announcements, Database
 from groupline.models import Template
 
@@ -90,3 +92,18 @@ async def test_a_page_of_a_form_does_not_repeat_it_by_itself(
     assert page.status_code == 503
     assert "Nothing was changed." in page.text
     assert 'http-equiv="refresh"' not in page.text
+
+
+async def test_whether_it_is_ready_is_answered_while_the_database_is_silent(
+    app: RunningApp, proxy: Proxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of its connections are, and none is free."""
+    monkeypatch.setattr(health, "READY_SECONDS", 0.5)
+    await app.runtime.database.ping()
+    proxy.go_silent()
+    begun = time.monotonic()
+    async with app.client() as nobody:
+        answer = await nobody.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json()["checks"]["database"]["detail"] == "The database cannot be reached."
+    assert time.monotonic() - begun < health.READY_SECONDS + 4

@@ -69,3 +69,22 @@ def test_without_a_database_there_is_nothing_to_tell_of_them(
     result = CliRunner().invoke(app, ["status", "--json"])
     assert result.exit_code == 1
     assert json.loads(result.stdout)["gateways"] == []
+
+
+def test_before_the_first_upgrade_it_says_what_to_do(
+    empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GROUPLINE_DATABASE_URL", empty_database_url)
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert "run 'groupline db upgrade'" in result.stdout
+    assert "does not answer" not in result.stdout
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+def test_a_database_that_is_away_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROUPLINE_DATABASE_URL", "postgresql://postgres@127.0.0.1:1/x")
+    result = CliRunner().invoke(app, ["status"])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("groupline: The database cannot be reached: ")
+    assert result.stderr.count("\n") == 1
