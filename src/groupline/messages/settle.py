@@ -36,10 +36,18 @@ async def settle(
     nothing, except that evidence of a sent message is never lost."""
     sent = [result for result in results if isinstance(result.outcome, Sent)]
     others = [result for result in results if not isinstance(result.outcome, Sent)]
+    if sent and others:
+        await _hold_all(session, results)
     if sent:
         await _settle_sent(session, sent, now)
     if others:
         await _settle_others(session, others, now, policy)
+
+
+async def _hold_all(session: AsyncSession, results: Sequence[Result]) -> None:
+    """In the order in which everybody locks messages; one kind after the other would break it."""
+    ids = [result.claim.id for result in results]
+    await fetch(session, for_change().where(MESSAGES.c.id.in_(ids)))
 
 
 # --- sent -----------------------------------------------------------------------------------

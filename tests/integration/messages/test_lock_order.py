@@ -3,6 +3,7 @@ never for each other."""
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -11,13 +12,15 @@ from sqlalchemy import select
 from tests.integration.messages.outbox import Outbox
 from tests.integration.messages.test_claim_races import until_one_waits
 
-from groupline.gateways.outcomes import Sent
+from groupline.gateways.outcomes import Sent, Uncertain, UncertainReason
 from groupline.gateways.port import Capabilities, Probe
 from groupline.gateways.service import note_probe
 from groupline.ids import new_id
 from groupline.messages.claim import Claim
 from groupline.messages.results import Result
+from groupline.messages.rules import Policy
 from groupline.messages.sent import store_sent
+from groupline.messages.settle import settle
 from groupline.models import Gateway, ScheduledWhatsappMessage
 
 FORGETFUL = Probe(
@@ -118,6 +121,21 @@ async def test_results_of_sent_messages_however_they_came_in(outbox: Outbox) -> 
     storing = store_sent(outbox.database, results, outbox.clock.now())
     await begins_with_the_first(outbox, first, second, storing)
     assert [(await outbox.message(each)).status for each in (first, second)] == ["sent", "sent"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_results_of_both_kinds_that_are_stored_together(outbox: Outbox) -> None:
+    first, second = await in_flight(outbox)
+    unknown = Uncertain(UncertainReason.NO_ANSWER, http_status=None, detail=None)
+    results = [await sent(outbox, second), replace(await sent(outbox, first), outcome=unknown)]
+
+    async def store_both() -> None:
+        async with outbox.database.writing() as session:
+            await settle(session, results, now=outbox.clock.now(), policy=Policy())
+
+    await begins_with_the_first(outbox, first, second, store_both())
+    statuses = [(await outbox.message(each)).status for each in (first, second)]
+    assert statuses == ["uncertain", "sent"]
 
 
 async def test_only_what_was_sent_since_the_last_look_is_in_doubt(outbox: Outbox) -> None:
