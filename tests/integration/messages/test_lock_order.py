@@ -126,7 +126,7 @@ async def test_results_of_sent_messages_however_they_came_in(outbox: Outbox) -> 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 async def test_results_of_both_kinds_that_are_stored_together(outbox: Outbox) -> None:
     first, second = await in_flight(outbox)
-    unknown = Uncertain(UncertainReason.NO_ANSWER, http_status=None, detail=None)
+    unknown = Uncertain(UncertainReason.NO_ANSWER, http_status=None, detail="")
     results = [await sent(outbox, second), replace(await sent(outbox, first), outcome=unknown)]
 
     async def store_both() -> None:
