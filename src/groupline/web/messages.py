@@ -22,7 +22,7 @@ from groupline.messages.bulk import BulkAction
 from groupline.messages.receipts import count_receipts, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
-from groupline.messages.story import story_of
+from groupline.messages.story import Chapter, story_of
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
 from groupline.messages.workers import none_runs
@@ -260,11 +260,17 @@ async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> 
         "state": shown(view, known.get(view.number_id), now),
         "story": story,
         "attempts": max((each.attempt.number for each in story if each.attempt), default=0),
-        "spoke": speaker(view.error_code),
+        "spoke": _spoke(view, story),
         "receipts": receipts,
         "receipts_total": total,
         "text": whatsapp_html(plain(view.content)),
     }
+
+
+def _spoke(view: MessageView, story: Sequence[Chapter]) -> str:
+    """Whose words the message keeps: its story knows whether they were an answer, or came later."""
+    said = (each.speaker for each in reversed(story) if each.upstream == view.vps_error)
+    return next(said, speaker(view.error_code))
 
 
 # --- decisions of a person ------------------------------------------------------------------

@@ -294,6 +294,38 @@ async def test_what_the_gateway_answered_is_shown_word_for_word(
     assert ("the end" in unescape(listed.text)) == (not folded and "the end" in answer)
 
 
+async def test_what_the_gateway_reported_later_is_not_called_an_answer(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        message_id = await put_message(
+            session,
+            desk,
+            "failed",
+            error_message="No.",
+            error_code="rejected",
+            vps_error="no route",
+        )
+        await journal.record(
+            session,
+            action="message.failed",
+            actor=SYSTEM,
+            organization_id=desk.organization_id,
+            subject="message",
+            subject_id=message_id,
+            data={
+                "status": "failed",
+                "reason": "rejected",
+                "by": "callback",
+                "upstream": "no route",
+            },
+            at=NOW,
+        )
+    page = words(await browser.get(f"/messages/{message_id}"))
+    assert page.count("The gateway reported no route") == 2
+    assert "The gateway answered" not in page
+
+
 async def test_what_was_sent_shows_its_evidence(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
