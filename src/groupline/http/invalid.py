@@ -6,7 +6,7 @@ The validator knows each mistake by a type; what it says of it is meant for prog
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from groupline.errors import GrouplineError, InvalidInput, MalformedRequest
+from groupline.errors import GrouplineError, InvalidInput, MalformedRequest, NotFound
 
 SCHEMAS: Final = frozenset(
     "bool datetime default dict enum float int list literal model model-field model-fields nullable"
@@ -66,6 +66,8 @@ def from_validation(errors: Sequence[Any], *, changes: bool = True) -> Groupline
     request would have changed something."""
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedRequest("The body is not valid JSON.")
+    if any(error["loc"][:1] == ("path",) and error["type"] == "uuid_parsing" for error in errors):
+        return NotFound("There is nothing at this address.")  # what no id can be is nobody's
     fields: dict[str, str] = {}
     for error in errors:
         fields.setdefault(_name(error["loc"]), _why(error))

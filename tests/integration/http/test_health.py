@@ -74,7 +74,7 @@ async def test_metrics_are_not_for_those_behind_a_proxy(
         ("/api/v1/nothing-here", "GET", 404, "not_found"),
         ("/healthz", "DELETE", 405, "method_not_allowed"),
         ("/api/v1/gateways", "GET", 401, "unauthenticated"),
-        ("/hooks/no-uuid", "POST", 422, "invalid_input"),
+        ("/hooks/no-uuid", "POST", 404, "not_found"),
     ],
 )
 async def test_errors_are_problem_documents(

@@ -11,7 +11,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from groupline.api import API_ROUTERS, ROOT_ROUTERS
-from groupline.errors import InvalidInput, MalformedRequest
+from groupline.errors import InvalidInput, MalformedRequest, NotFound
 from groupline.http.invalid import SCHEMAS, from_validation
 from groupline.web import WEB_ROUTERS
 
@@ -129,3 +129,9 @@ def test_whatever_a_route_takes_has_its_words() -> None:
     routes = [route for router in routers for route in router.routes]
     used = set().union(*(dependant_types(getattr(route, "dependant")) for route in routes))  # noqa: B009
     assert {"int", "uuid", "datetime"} <= used <= SCHEMAS
+
+
+def test_an_address_with_what_no_id_can_be_is_nobodys() -> None:
+    """Ids are opaque: whoever asks for one that is unknown hears the same of any."""
+    error = from_validation(findings(UUID, "17", "path", "message_id"))
+    assert isinstance(error, NotFound)
