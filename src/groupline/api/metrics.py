@@ -80,7 +80,7 @@ async def _collect(runtime: Runtime) -> CollectorRegistry:
             session, registry, "groupline_alert_deliveries", AlertDelivery.status, "status"
         )
         await _gateways(session, registry)
-        waiting = select(func.count()).where(InboundEvent.processed_at.is_(None))
+        waiting = select(func.count()).where(InboundEvent.next_try_at.is_not(None))
         Gauge(
             "groupline_webhooks_waiting", "Webhooks that match nothing yet", registry=registry
         ).set((await session.execute(waiting)).scalar_one())

@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from tests.support.app import RunningApp
 from tests.support.clock import ManualClock
+from tests.support.factories import make_inbound_event
 
 from groupline.db import Database
 from groupline.heartbeat import Heartbeat
@@ -66,6 +67,16 @@ async def test_metrics_are_not_for_those_behind_a_proxy(
     assert local.status_code == 200
     assert "groupline_workers 0.0" in local.text
     assert proxied.status_code == 401
+
+
+async def test_a_webhook_that_was_given_up_is_not_said_to_wait(
+    running: RunningApp, database: Database, clock: ManualClock
+) -> None:
+    async with database.writing() as session:
+        await make_inbound_event(session, outcome="unmatched", next_try_at=clock.now())
+        await make_inbound_event(session, outcome="unmatched", next_try_at=None)
+    async with running.client() as nobody:
+        assert "groupline_webhooks_waiting 1.0" in (await nobody.get("/metrics")).text
 
 
 @pytest.mark.parametrize(
