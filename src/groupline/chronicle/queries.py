@@ -10,7 +10,7 @@ from groupline.chronicle.masking import masked, masked_text
 from groupline.chronicle.names import name_of, names_of
 from groupline.chronicle.schemas import ActorView, EntryView, Filter
 from groupline.chronicle.sentences import SECTIONS, note_of, sentence_of
-from groupline.messages.actors import label_of
+from groupline.journal import label_of
 from groupline.models import ApiKey, JournalEntry, OrganizationMember, User
 from groupline.models.journal import QUIET
 

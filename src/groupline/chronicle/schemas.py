@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from groupline.messages.actors import label_of
+from groupline.journal import label_of
 from groupline.models import ActorKind
 
 

@@ -1,6 +1,6 @@
 """The journal: written in the caller's transaction, followed with a cursor."""
 
-from groupline.journal.actor import COMMAND_LINE, SYSTEM, Actor
+from groupline.journal.actor import COMMAND_LINE, SYSTEM, Actor, label_of
 from groupline.journal.follow import News, Reading, news, read_on
 from groupline.journal.read import (
     START,
@@ -26,6 +26,7 @@ __all__ = [
     "Reading",
     "cursor_of",
     "insertion",
+    "label_of",
     "load_cursor",
     "log",
     "newest",

@@ -24,6 +24,11 @@ class Actor:
         return self.kind if named is None else f"{self.kind}:{named}"
 
 
+def label_of(kind: str, name: str) -> str:
+    """For people. A program is told from a person who is called alike."""
+    return f"API key {name}" if kind == "api_key" else name
+
+
 SYSTEM: Final = Actor("system", "Groupline")
 COMMAND_LINE: Final = Actor("system", "Command line", part="command-line")
 """Who can run commands on the server is known there, and not to Groupline."""

@@ -7,16 +7,11 @@ from uuid import UUID
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.journal import COMMAND_LINE, SYSTEM
+from groupline.journal import COMMAND_LINE, SYSTEM, label_of
 from groupline.models import ApiKey, User
 
 _NAMES: Final[Mapping[str, Any]] = {"user": User, "api_key": ApiKey}
 _LABELS: Final = {each.reference: each.label for each in (SYSTEM, COMMAND_LINE)}
-
-
-def label_of(kind: str, name: str) -> str:
-    """A program is told from a person who is called alike."""
-    return f"API key {name}" if kind == "api_key" else name
 
 
 async def actor_names(

@@ -11,8 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline import journal
 from groupline.gateways.phone import display_phone
-from groupline.journal import SYSTEM
-from groupline.messages.actors import actor_names, label_of
+from groupline.journal import SYSTEM, label_of
+from groupline.messages.actors import actor_names
 from groupline.messages.attempts import (
     Attempt,
     Counter,

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, and_, exists, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.journal import Actor
+from groupline.journal import Actor, label_of
 from groupline.models import (
     JournalEntry,
     NotificationCampaign,
@@ -50,7 +50,7 @@ async def _by_whom(
     """The entry was written with the pause, at the very same time."""
     entry = JournalEntry
     rows = await session.execute(
-        select(entry.subject_id, entry.actor_label)
+        select(entry.subject_id, entry.actor_kind, entry.actor_label)
         .where(
             entry.organization_id == organization_id,
             or_(
@@ -63,7 +63,7 @@ async def _by_whom(
         )
         .order_by(entry.position.desc())  # of several at one time, the first counts
     )
-    return {number_id: label for number_id, label in rows if number_id is not None}
+    return {row[0]: label_of(row[1], row[2]) for row in rows if row[0] is not None}
 
 
 async def _counts(

@@ -68,6 +68,14 @@ async def test_a_pause_names_its_author_and_counts_what_it_holds_back(desk: Desk
     assert "IST by Owner: nothing is sent. 2 messages wait." in view.shown.sentence
 
 
+async def test_a_program_that_paused_a_number_is_told_from_a_person(desk: Desk) -> None:
+    await desk.paired()
+    await _pause(desk, True, Actor("api_key", "Night shift", UUID(int=8)))
+    view = await _view(desk)
+    assert view.pause is not None
+    assert view.pause.by == "API key Night shift"
+
+
 async def test_a_number_that_is_not_paused_shows_no_pause(desk: Desk) -> None:
     await desk.paired()
     await _pause(desk, True)
