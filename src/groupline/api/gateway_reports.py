@@ -30,7 +30,7 @@ class UnplacedReportOut(ApiModel):
     tries: int
     next_try_at: datetime | None = Field(description="Of one that waits")
     error: str | None = Field(description="What went wrong here when it was applied")
-    gateway_session_id: str | None
+    gateway_session_id: str | None = Field(description="Not of a session of another organization")
     session: Whose = Field(
         description="The session that it names: of this organization, of another one, known"
         " nowhere here, or unnamed. Only of `own` ones more than the kind is shown"

@@ -228,9 +228,7 @@ def _shown(event: InboundEvent, known: _Known, organization_id: UUID | None) -> 
         tries=event.tries,
         next_try_at=event.next_try_at,
         error=event.error,
-        gateway_session_id=None
-        if event.gateway_session_id is None
-        else masked_text(event.gateway_session_id),
+        gateway_session_id=_session_name(event, whose),
         session=whose,
         words=_words(payload),
         message_id=text_of(payload, "messageId"),
@@ -238,6 +236,12 @@ def _shown(event: InboundEvent, known: _Known, organization_id: UUID | None) -> 
         group_id=group_id,
         group_name=group_name,
     )
+
+
+def _session_name(event: InboundEvent, whose: Whose) -> str | None:
+    if event.gateway_session_id is None or whose == "other":
+        return None
+    return masked_text(event.gateway_session_id)
 
 
 def _whose(event: InboundEvent, owner: UUID | None, organization_id: UUID | None) -> Whose:

@@ -35,6 +35,7 @@ from groupline.models import Gateway, InboundEvent, JournalEntry
 
 JID = "120363025246125999@g.us"
 CALLBACK = "/whatsapp-send-callback"
+_THEIRS = ("wa_theirs", "Pottery", JID, "no route", "3EB0")
 JSON = {"Accept": "application/json"}
 
 
@@ -182,11 +183,11 @@ async def test_what_is_said_of_another_organization_stays_its_own(
 
     [item] = (await listed(browser, gateway))["items"]
     assert (item["session"], item["title"]) == ("other", "What became of a message")
-    hidden = ("words", "messageId", "groupJid", "groupId", "groupName")
-    assert [item[name] for name in hidden] == [None] * 5
+    hidden = ("gatewaySessionId", "words", "messageId", "groupJid", "groupId", "groupName")
+    assert [item[name] for name in hidden] == [None] * 6
     page = await browser.get(f"/settings/gateways/{gateway.id}/reports")
     assert "Of another organization" in words(page)
-    assert not [each for each in ("Pottery", JID, "no route", "3EB0") if each in page.text]
+    assert not [each for each in _THEIRS if each in page.text]
 
 
 async def test_only_administrators_of_the_installation_see_them(
