@@ -69,7 +69,8 @@ class Proxy:
         self._serving.add(task)
         connection = _Connection(self._speaking, ends=[writer])
         try:
-            await self._connect(connection, reader, writer)
+            with contextlib.suppress(asyncio.CancelledError):  # by ``close``: it ends in order
+                await self._connect(connection, reader, writer)
         finally:
             self._serving.discard(task)
             for end in connection.ends:

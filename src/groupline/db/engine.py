@@ -16,7 +16,13 @@ from groupline.db.announce import Announcement, Announcements, take_collected
 from groupline.db.direct import Answer, Direct, DirectPostgres, DirectSqlite, Statement
 from groupline.db.failures import OutcomeUnknown
 from groupline.db.ledger import note_begun, note_committed
-from groupline.db.punctual import POOL_SECONDS, PunctualConnection, connection_options
+from groupline.db.punctual import (
+    POOL_SECONDS,
+    PROBE_SECONDS,
+    PunctualConnection,
+    connection_options,
+    patience,
+)
 from groupline.db.urls import DialectName, dialect_of, driver_url
 
 NOTIFY_CHANNEL: Final = "groupline"
@@ -211,12 +217,21 @@ def _postgresql_engine(
     url: URL, connection: type[AsyncConnection[Any]], **pool: Any
 ) -> AsyncEngine:
     options = connection_options(url, application_name="groupline")
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         connect_args={"async_creator_fn": connection.connect, **options},
         hide_parameters=True,  # values are message texts and phone numbers: never in a log
         **pool,
     )
+    ping = engine.dialect.do_ping
+
+    def do_ping(connection: Any) -> bool:
+        """Asked of each connection before it is used: what went silent is replaced soon."""
+        with patience(PROBE_SECONDS):
+            return ping(connection)
+
+    engine.dialect.do_ping = do_ping  # type: ignore[method-assign, assignment]
+    return engine
 
 
 class _RollsBackOnClose(sqlite3.Connection):
