@@ -43,6 +43,7 @@ _ERRORS = {
     "403": "The key or the role does not allow this",
     "404": "Unknown, or somebody else's",
     "422": "Bad input: the fields are named, nothing was written",
+    "503": "The database cannot be reached: come again after `Retry-After` seconds",
 }
 
 

@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from groupline.db.failures import explained
+from groupline.db.failures import explained, is_unreachable, reason
 from groupline.db.ledger import Ledger
 from groupline.errors import (
     DatabaseFailed,
@@ -60,7 +60,11 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
 
     async def database(request: Request, error: Exception) -> Response:
         assert isinstance(error, SQLAlchemyError)
-        logger.error("db.failed", path=path_for_logs(request.url.path), exc_info=error)
+        path = path_for_logs(request.url.path)
+        if is_unreachable(error):  # where in our code says nothing, and it is said often
+            logger.warning("db.unreachable", path=path, reason=reason(error)[1])
+        else:
+            logger.error("db.failed", path=path, exc_info=error)
         return answer(request, _from_database(request, error))
 
     async def unexpected(request: Request, error: Exception) -> Response:
