@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
+from html import unescape
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -32,6 +35,7 @@ from groupline.db import Database
 from groupline.gateways.webhook_secrets import write_webhook_secrets
 from groupline.inbound.process import Replay
 from groupline.models import Gateway, InboundEvent, JournalEntry
+from groupline.web import gateways
 
 JID = "120363025246125999@g.us"
 CALLBACK = "/whatsapp-send-callback"
@@ -258,6 +262,22 @@ async def test_a_page_looks_through_a_part_and_says_that_the_list_goes_on(
     assert ids == []
     assert place is not None
     assert await page(place) == ([made[2], made[0]], None)
+
+
+async def test_a_page_without_reports_leads_on_to_older_ones(
+    browser: httpx.AsyncClient,
+    database: Database,
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By a plain link: there is no list yet that more could be added to."""
+    monkeypatch.setattr(gateways, "unplaced_reports", partial(unplaced_reports, look_through=2))
+    await unplaced(database, gateway, "invalid", "applied", "applied")
+    first = await browser.get(f"/settings/gateways/{gateway.id}/reports")
+    assert "None among the latest reports" in words(first)
+    [link] = re.findall(r'<a [^>]*href="(/settings/gateways/[^"]*cursor=[^"]*)"[^>]*>', first.text)
+    assert "data-load-more" not in first.text
+    assert "It names no session" in words(await browser.get(unescape(link)))
 
 
 @pytest.fixture
