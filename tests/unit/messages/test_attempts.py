@@ -64,6 +64,10 @@ def test_what_is_told_later_of_the_same_request_is_no_further_attempt(lease_ende
     ]
 
 
+def test_a_request_with_another_beginning_is_another_attempt_whatever_was_not_told() -> None:
+    assert numbers(told("uncertain", 2, 0), told("sent", 9, 8), told("sent", 9, 8)) == [1, 2, 2]
+
+
 def test_reports_are_about_the_message_and_name_no_attempt() -> None:
     assert numbers(
         told("accepted", 1, 0),

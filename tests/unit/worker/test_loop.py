@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 from tests.support.clock import ManualClock
 
 from groupline.clock import SystemClock
@@ -63,6 +64,26 @@ async def test_a_turn_that_fails_is_tried_again_later_and_later() -> None:
     assert len(clock.asked) == 5
     assert clock.asked[3] > clock.asked[0]
     assert 7 * 0.75 <= clock.asked[-1] <= 7
+
+
+async def test_a_failure_that_goes_on_is_logged_each_time_and_explained_once() -> None:
+    stopping = asyncio.Event()
+    failures: list[bool | Exception] = [
+        RuntimeError("no"),
+        RuntimeError("no"),
+        ValueError("no"),
+        True,
+        ValueError("no"),
+    ]
+    loop = Loop("test", turns(*failures, stopping=stopping), idle_seconds=7)
+    with capture_logs() as logs:
+        await keep_running(loop, RecordedSleep(), stopping)
+    assert [(each["error"], bool(each["exc_info"])) for each in logs] == [
+        ("RuntimeError", True),
+        ("RuntimeError", False),
+        ("ValueError", True),
+        ("ValueError", True),
+    ]
 
 
 async def test_a_turn_that_fails_and_is_woken_by_what_it_does_is_not_tried_at_once() -> None:
