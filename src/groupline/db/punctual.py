@@ -63,6 +63,10 @@ def patience(seconds: float) -> Iterator[None]:
         _patience.reset(before)
 
 
+def current_patience() -> float:
+    return _patience.get()
+
+
 def connection_options(url: URL, **options: Any) -> dict[str, Any]:
     """For libpq. What the URL says itself is left to it."""
     wanted = _DEFAULTS | options
@@ -74,7 +78,7 @@ class PunctualConnection(psycopg.AsyncConnection[TupleRow]):
 
     async def wait(self, gen: PQGen[_Result], *args: Any, **options: Any) -> _Result:
         try:
-            return await super().wait(_hearing(gen, _patience.get()), *args, **options)
+            return await super().wait(_hearing(gen, current_patience()), *args, **options)
         except Silence:
             self.pgconn.finish()  # nobody may wait for this one once more
             raise

@@ -180,14 +180,24 @@ async def test_a_frozen_server_process_is_given_up(database: Database, database_
 async def test_a_task_that_is_cancelled_does_not_wait_for_a_silent_server(
     proxy: Proxy, there: Database
 ) -> None:
-    await there.ping()
-    proxy.go_silent()
-    waiting = asyncio.create_task(there.ping())
-    await asyncio.sleep(0.1)
-    with within(5):
-        waiting.cancel()
+    asked = asyncio.Event()
+
+    async def look() -> None:
+        async with there.reading() as session:
+            await session.execute(text("SELECT 1"))
+            proxy.go_silent()
+            asked.set()
+            await session.execute(text("SELECT 1"))
+
+    looking = asyncio.create_task(look())
+    await asked.wait()
+    await asyncio.sleep(0.1)  # until it waits for the answer
+    with within(4):
+        looking.cancel()
         with suppress(asyncio.CancelledError):
-            await waiting
+            await looking
+    proxy.fail_over()
+    await there.ping()
 
 
 async def test_the_listener_notices_silence_and_listens_again(

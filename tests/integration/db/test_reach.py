@@ -4,15 +4,17 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from psycopg.pq import Ping
 from sqlalchemy import make_url
 from tests.support.clock import ManualClock
 from tests.support.databases import Postgres
 from tests.support.proxy import proxy_to
 
-from groupline.db import Announcements, Database
+from groupline.db import Announcements, Database, reach
 from groupline.errors import DatabaseUnreachable
 from groupline.runtime import require_database
 from groupline.settings import SettingsError
@@ -110,3 +112,15 @@ async def test_a_server_that_is_starting_up_is_no_wrong_setting(clock: ManualClo
     finally:
         server.kill()
         await server.wait()
+
+
+async def test_one_refusal_is_no_proof(
+    url: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody answers at first; asked why, the server is there."""
+    there = SimpleNamespace(ping=lambda _: Ping.OK)  # the real one would hold up the proxy
+    monkeypatch.setattr(reach, "PGconn", there)
+    async with proxy_to(url) as proxy, database_at(proxy.url) as database:
+        proxy.lose_the_answer_to(b"user\0", on_the_way=True)
+        await require_database(database, clock)
+        assert proxy.lost == 1
