@@ -156,6 +156,19 @@ async def test_a_failed_callback_of_an_earlier_attempt_changes_nothing(outbox: O
     assert (await outbox.message(message_id)).status == "accepted"
 
 
+async def test_a_late_report_on_the_message_before_is_no_evidence_of_this_one(
+    outbox: Outbox,
+) -> None:
+    sender = await outbox.add_sender()
+    message_id = await accepted(outbox, sender)
+    about = About(message_id="3EB0", group_jid=sender.jids[0])
+    before, clocks_differ = timedelta(seconds=31), timedelta(seconds=29)
+
+    assert await callback(outbox, sender, about, at=outbox.clock.now() - before) == "outdated"
+    assert (await outbox.message(message_id)).status == "accepted"
+    assert await callback(outbox, sender, about, at=outbox.clock.now() - clocks_differ) == "applied"
+
+
 async def test_a_failed_callback_that_names_nothing_needs_a_time_of_this_attempt(
     outbox: Outbox,
 ) -> None:

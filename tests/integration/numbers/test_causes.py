@@ -70,6 +70,16 @@ async def test_badge_and_button_fit_the_reason(
     assert number["nextAction"] == action
 
 
+async def test_a_word_that_nobody_knows_does_not_change_what_ended_a_session(desk: Desk) -> None:
+    await _says(desk, reason="outdated", detail=changes.OUTDATED)
+    row = (await desk.sessions())[0]
+    desk.gateway.says(row.gateway_session_id, "pondering")
+    await desk.period(2)
+    row = await desk.session(row.id)
+    assert "pondering" in (row.status_detail or "")
+    assert row.obstacle == "outdated"
+
+
 async def test_a_banned_number_says_until_when_and_then_asks_for_a_reconnect(
     running: RunningApp, cast: Cast, desk: Desk
 ) -> None:
