@@ -136,6 +136,34 @@ async def test_a_lost_connection_to_the_database_is_a_500_and_changes_nothing(
     assert await everything(database) == before
 
 
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_a_connection_lost_at_the_commit_is_not_called_unchanged(
+    phone: Phone, client: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        await session.execute(
+            text(
+                """
+                CREATE FUNCTION hang_up() RETURNS trigger LANGUAGE plpgsql AS $$
+                BEGIN
+                    PERFORM pg_terminate_backend(pg_backend_pid());
+                    RETURN new;
+                END $$;
+                CREATE CONSTRAINT TRIGGER broken AFTER INSERT ON whatsapp_memberships
+                DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION hang_up();
+                """
+            )
+        )
+    phone.lists(many(5))
+
+    response = await client.post(f"/api/v1/numbers/{phone.number_id}/sync-groups")
+
+    problem = response.json()
+    assert (response.status_code, problem["upstream"]) == (500, "db")
+    assert "all of them were, or none" in problem["detail"]
+    assert "nothing was changed" not in response.text
+
+
 @pytest.mark.parametrize("dialect", ["sqlite"], indirect=True)
 async def test_a_full_disk_is_a_500_and_changes_nothing(
     phone: Phone, client: httpx.AsyncClient, database: Database

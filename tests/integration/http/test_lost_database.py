@@ -78,6 +78,7 @@ async def test_a_database_that_is_away_is_a_503_for_programs_and_a_page_that_com
     assert page.headers["retry-after"]
     assert "The database cannot be reached" in page.text
     assert "Groupline made a mistake" not in page.text
+    assert "/static/retry.js" in page.text
     assert 'http-equiv="refresh"' in page.text
     assert (ready.status_code, ready.json()["checks"]["database"]["ok"]) == (503, False)
     assert (await client.get("/api/v1/templates")).status_code == 200
