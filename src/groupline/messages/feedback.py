@@ -215,9 +215,11 @@ async def _only(
 
 async def _undecided(
     session: AsyncSession, match: _Several | Literal["unmatched"], heard: Heard, now: datetime
-) -> Literal["unmatched", "ambiguous"]:
+) -> Literal["unmatched", "ambiguous", "outdated"]:
     if not isinstance(match, _Several):
         return match
+    if all(_is_older(row, heard.at) for row in match.rows):
+        return "outdated"  # it fits none of them
     await tell_candidates(session, match.rows, heard, now)
     return "ambiguous"
 

@@ -104,6 +104,18 @@ async def test_of_two_messages_in_flight_to_a_group_none_is_guessed(outbox: Outb
     assert await outbox.statuses(ids) == ["accepted", "accepted"]
 
 
+@pytest.mark.parametrize("event", ["sent", "failed"])
+async def test_what_happened_before_all_that_is_in_flight_is_told_of_none_of_it(
+    outbox: Outbox, event: str
+) -> None:
+    sender = await outbox.add_sender()
+    ids = [await accepted(outbox, sender), await accepted(outbox, sender)]
+    about, before = About(group_jid=sender.jids[0]), outbox.clock.now() - timedelta(hours=5)
+
+    assert await callback(outbox, sender, about, event, at=before) == "outdated"
+    assert [await outbox.actions(each) for each in ids] == [[], []]
+
+
 async def test_a_callback_about_another_message_is_not_taken_for_ours(outbox: Outbox) -> None:
     sender = await outbox.add_sender()
     message_id = await accepted(outbox, sender, gateway_message_id="3EB0")
