@@ -190,14 +190,14 @@ async def test_a_paused_number_with_an_event_that_is_near_is_for_a_person(desk: 
     await desk.paired()
     number, now = await desk.number(), desk.clock.now()
     async with desk.database.writing() as session:
-        for title, hours in (("Near", 23), ("Far", 25)):
+        for title, hours in (("Begun", -1), ("Near", 23), ("Far", 25)):
             await make_event(
                 session,
                 organization_id=desk.organization_id,
                 number_id=number.id,
                 title=title,
                 starts_at=now + timedelta(hours=hours),
-                ends_at=now + timedelta(hours=hours + 1),
+                ends_at=now + timedelta(hours=hours + 2),
             )
     assert await found(desk) == []
     async with desk.database.writing() as session:

@@ -85,6 +85,20 @@ async def test_a_number_that_is_not_paused_shows_no_pause(desk: Desk) -> None:
     assert view.shown.sentence == "Connected and ready to send."
 
 
+async def test_the_next_event_of_a_number_is_named_once_it_is_within_a_day(desk: Desk) -> None:
+    await desk.paired()
+    number = await desk.number()
+    own: dict[str, Any] = {"organization_id": desk.organization_id, "number_id": number.id}
+    begins = desk.clock.now() + timedelta(days=1, minutes=1)
+    async with desk.database.writing() as session:
+        await make_event(session, **own, title="Throwing clay", starts_at=begins)
+    assert (await _view(desk)).next_event is None
+    desk.clock.advance(60)
+    event = (await _view(desk)).next_event
+    assert event is not None
+    assert event.title == "Throwing clay"
+
+
 async def test_each_pause_and_its_end_are_told_once_with_what_they_mean(desk: Desk) -> None:
     await desk.paired()
     number, now = await desk.number(), desk.clock.now()
