@@ -71,8 +71,12 @@ class Supervisor:
         return False
 
     async def _end_heartbeat(self) -> None:
-        async with self._runtime.database.writing() as session:
-            await self._heartbeat.end(session, self._runtime.clock.now())
+        """Without a database nobody can be told: that it is gone is seen when its lease ends."""
+        try:
+            async with self._runtime.database.writing() as session:
+                await self._heartbeat.end(session, self._runtime.clock.now())
+        except Exception as error:  # noqa: BLE001 - it ends all the same, and in order
+            logger.warning("worker.end_not_told", error=type(error).__name__)
 
 
 def _concerns(announcement: Announcement, loop: Loop) -> bool:
