@@ -121,6 +121,7 @@ async def test_a_report_that_fits_two_messages_is_listed_and_told_once_however_o
     assert f'href="/messages?group={group_id}"' in page.text
     story = words(await browser.get(f"/messages/{ids[0]}"))
     assert "It fits 2 messages, so it decides nothing about this one. Look into the group." in story
+    assert "no route for •••210" in story
 
 
 async def test_what_fits_nothing_waits_for_a_day_and_is_listed_then(
