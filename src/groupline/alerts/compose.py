@@ -75,7 +75,7 @@ async def _disconnected(
         waits += f" Next: the {what.next_event.kind} “{what.next_event.title}”, {at}."
     phone = display_phone(number.phone_number)
     if number.restriction == "banned" and alert.data.get("obstacle") == "banned":
-        return texts.banned(phone, number.restricted_until, waits, link, zone)
+        return texts.banned(phone, number.restricted_until, waits, link, zone=zone, now=now)
     return texts.disconnected(phone, alert.data, waits, link)
 
 

@@ -52,9 +52,11 @@ def disconnected(phone: str, data: Mapping[str, Any], what: str, link: str) -> S
     return Said(f"{phone} is disconnected", " ".join(sentences), link)
 
 
-def banned(phone: str, until: datetime | None, what: str, link: str, zone: ZoneInfo) -> Said:
+def banned(
+    phone: str, until: datetime | None, what: str, link: str, *, zone: ZoneInfo, now: datetime
+) -> Said:
     """Nothing to do but to wait. Its end is named in the reader's zone."""
-    return Said(f"{phone} is disconnected", f"{what} {banned_sentence(until, zone)}", link)
+    return Said(f"{phone} is disconnected", f"{what} {banned_sentence(until, zone, now)}", link)
 
 
 def connected(phone: str, after: timedelta, link: str, *, is_paused: bool = False) -> Said:

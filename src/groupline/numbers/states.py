@@ -185,10 +185,11 @@ def gateway_sentence(name: str | None, code: str | None) -> str:
     return f"The gateway{f' “{name}”' if name else ''} {trouble}."
 
 
-def banned_sentence(until: datetime | None, zone: tzinfo) -> str:
+def banned_sentence(until: datetime | None, zone: tzinfo, now: datetime) -> str:
     if until is None:
         return "WhatsApp has banned this number and does not say for how long."
-    return f"WhatsApp has banned this number until {moment(until, zone)}."
+    verb = "has" if until > now else "had"
+    return f"WhatsApp {verb} banned this number until {moment(until, zone)}."
 
 
 def pause_sentence(pause: Pause, zone: tzinfo) -> str:
@@ -252,7 +253,7 @@ def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
     cause = _cause(facts, now)
     return Shown(
         NumberState.DISCONNECTED,
-        _why(facts).rstrip(),
+        _why(facts, now).rstrip(),
         NextAction.RECONNECT if cause is None else _CAUSES[cause][1],
         cause,
         facts.restricted_until if cause is Cause.BANNED else None,
@@ -260,10 +261,10 @@ def _not_connected(facts: NumberFacts, now: datetime) -> Shown:
     )
 
 
-def _why(facts: NumberFacts) -> str:
+def _why(facts: NumberFacts, now: datetime) -> str:
     """The gateway names the end of a ban in a zone of its own; the reader has another."""
     if facts.restriction == "banned" and facts.obstacle == "banned":
-        return banned_sentence(facts.restricted_until, facts.zone)
+        return banned_sentence(facts.restricted_until, facts.zone, now)
     reason = facts.ended_reason
     return facts.last_error or (ended_sentence(reason) if reason else "The session has ended.")
 

@@ -285,5 +285,7 @@ def test_a_ban_names_its_end_in_the_zone_of_the_reader() -> None:
     said = show(facts, NOW).sentence
     assert said.startswith("WhatsApp has banned this number until 3 Mar, 02:30 IST. Messages")
     assert "UTC" not in said
+    over = show(facts, LATER).sentence
+    assert over.startswith("WhatsApp had banned this number until 3 Mar, 02:30 IST. Messages")
     endless = replace(facts, last_error=changes.banned_sentence(None), restricted_until=None)
     assert show(endless, NOW).sentence.startswith(changes.banned_sentence(None))
