@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Final, get_args
 from uuid import UUID
 
@@ -110,8 +111,9 @@ async def number_named(session: AsyncSession, organization_id: UUID, text: str) 
 async def _group(
     session: AsyncSession, organization_id: UUID, sender: SendingNumber, text: str
 ) -> SendableGroup:
-    """By its id, or by its name if only one group of the number is called so."""
-    listed = await queries.groups_for_sending(session, organization_id, sender.id, named=text)
+    """By its id, here or at WhatsApp, or by its name if only one group of the number has it."""
+    find = partial(queries.groups_for_sending, session, organization_id, sender.id)
+    listed = await find(ids=_ids(text)) or await find(named=text)
     exact = [each for each in listed if text in (each.jid, each.name)] or listed
     if not exact:
         raise NotFound(f"The number is in no group {text!r}.", hint="Are its groups synced?")
@@ -119,6 +121,13 @@ async def _group(
         names = ", ".join(f"{each.name} ({each.jid})" for each in exact[:5])
         raise InvalidInput(f"{len(exact)} groups match {text!r}: {names}.")
     return exact[0]
+
+
+def _ids(text: str) -> list[UUID]:
+    try:
+        return [UUID(text)]
+    except ValueError:
+        return []
 
 
 async def _wait(
