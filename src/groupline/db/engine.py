@@ -3,7 +3,7 @@
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, Final
 
@@ -19,8 +19,11 @@ from groupline.db.ledger import note_begun, note_committed
 from groupline.db.punctual import (
     POOL_SECONDS,
     PROBE_SECONDS,
-    PunctualConnection,
+    PROMPT_SECONDS,
+    SESSION,
     connection_options,
+    current_patience,
+    open_punctual,
     patience,
 )
 from groupline.db.urls import DialectName, dialect_of, driver_url
@@ -28,6 +31,12 @@ from groupline.db.urls import DialectName, dialect_of, driver_url
 NOTIFY_CHANNEL: Final = "groupline"
 
 _BUSY_SECONDS: Final = 15.0
+_DIRECT: Final = {
+    **SESSION,
+    # Its transactions arrive whole, and take milliseconds. All workers wait for a claim.
+    "idle_in_transaction_session_timeout": "5s",
+    "lock_timeout": "10s",
+}
 _NOTIFY = text(f"SELECT pg_notify('{NOTIFY_CHANNEL}', :payload)")
 
 
@@ -52,7 +61,7 @@ class Database:
         else:
             self._writer = _postgresql_engine(
                 self._url,
-                PunctualConnection,
+                open_punctual,
                 pool_size=pool_size,
                 max_overflow=0,
                 pool_timeout=POOL_SECONDS,
@@ -97,7 +106,8 @@ class Database:
         did not affect what it had to. What it announces goes out after the commit."""
         if self.dialect == "postgresql":
             told = [_notifying(announcements)] if announcements else []
-            answers = await self._direct.carry_out([*statements, *told])
+            with patience(min(current_patience(), PROMPT_SECONDS)):
+                answers = await self._direct.carry_out([*statements, *told])
             return answers[: len(statements)]
         async with self._turn or nullcontext():
             answers = await self._direct.carry_out(statements)
@@ -166,7 +176,7 @@ def migration_engine(url: URL) -> AsyncEngine:
     if dialect_of(url) == "sqlite":
         return _sqlite_engine(url, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool)
     # A rebuilt table or the turn of another process may take as long as it takes.
-    return _postgresql_engine(url, AsyncConnection, poolclass=NullPool)
+    return _postgresql_engine(url, AsyncConnection.connect, poolclass=NullPool)
 
 
 async def _commit_on_postgresql(session: AsyncSession) -> None:
@@ -199,10 +209,11 @@ def _notifying(announcements: Sequence[Announcement]) -> Statement:
 
 
 async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
-    connection = await PunctualConnection.connect(
+    connection = await open_punctual(
         url.set(drivername="postgresql").render_as_string(hide_password=False),
         autocommit=True,  # transactions begin and end with statements of their own
         prepare_threshold=0,
+        session=_DIRECT,
         **connection_options(url, application_name="groupline"),
     )
     try:
@@ -214,12 +225,12 @@ async def _open_postgresql(url: URL) -> AsyncConnection[Any]:
 
 
 def _postgresql_engine(
-    url: URL, connection: type[AsyncConnection[Any]], **pool: Any
+    url: URL, connect: Callable[..., Awaitable[AsyncConnection[Any]]], **pool: Any
 ) -> AsyncEngine:
     options = connection_options(url, application_name="groupline")
     engine = create_async_engine(
         url,
-        connect_args={"async_creator_fn": connection.connect, **options},
+        connect_args={"async_creator_fn": connect, **options},
         hide_parameters=True,  # values are message texts and phone numbers: never in a log
         **pool,
     )

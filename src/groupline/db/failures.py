@@ -10,8 +10,10 @@ from groupline.errors import DatabaseFailed, DatabaseOutcomeUnknown, DatabaseUnr
 
 _LOOK: Final = "Look what is there before you repeat it."
 _CANNOT_BE_REACHED: Final = "The database cannot be reached right now."
+_BUSY: Final = "The database is held up by something else right now."
 _LOST: Final = frozenset(
     {
+        "25P03",  # we were silent within a transaction, for the server
         "53300",  # too many connections
         "57P01",  # an administrator ended the connection
         "57P02",  # the server crashed
@@ -19,6 +21,7 @@ _LOST: Final = frozenset(
     }
 )
 _CONNECTION_FAILED: Final = "08"
+_LOCKED: Final = "55P03"
 _Reason = tuple[str, str]
 
 
@@ -48,21 +51,24 @@ def explained(error: SQLAlchemyError, *, changes: bool, partly: bool = False) ->
         )
     if is_unreachable(error):
         unchanged = " Nothing was changed." if changes else ""
-        return DatabaseUnreachable(_CANNOT_BE_REACHED + unchanged, **said)
+        what = _BUSY if code == _LOCKED else _CANNOT_BE_REACHED
+        return DatabaseUnreachable(what + unchanged, **said)
     if changes:
         return DatabaseFailed("The database could not save this; nothing was changed.", **said)
     return DatabaseFailed("The database could not answer.", **said)
 
 
 def is_unreachable(error: BaseException) -> bool:
-    """Whether the database did not answer at all, rather than with a refusal."""
+    """Whether the database did not answer, or only that it is held up, rather than refuse."""
     if isinstance(error, NoFreeConnection):
         return True
     cause = getattr(error, "orig", None) or error
-    if not isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError):
+    if not isinstance(cause, psycopg.Error):
         return False
-    code = cause.sqlstate  # none: the connection broke, or none could be made
-    return code is None or code in _LOST or code.startswith(_CONNECTION_FAILED)
+    code = cause.sqlstate
+    if code is None:  # the connection broke, or none could be made
+        return isinstance(cause, psycopg.OperationalError | psycopg.InterfaceError)
+    return code in _LOST or code == _LOCKED or code.startswith(_CONNECTION_FAILED)
 
 
 def reason(error: BaseException) -> _Reason:

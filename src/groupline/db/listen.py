@@ -15,8 +15,8 @@ from groupline.db.announce import RESYNC, Announcement, Announcements, known_top
 from groupline.db.engine import NOTIFY_CHANNEL, Database
 from groupline.db.punctual import (
     PROBE_SECONDS,
-    PunctualConnection,
     connection_options,
+    open_punctual,
     patience,
 )
 
@@ -58,7 +58,7 @@ class PostgresListener:
             pause = min(pause * 2, _LONGEST_PAUSE)
 
     async def _listen(self, connected: Callable[[], None]) -> None:
-        connection = await PunctualConnection.connect(
+        connection = await open_punctual(
             self._url.render_as_string(hide_password=False),
             autocommit=True,
             **connection_options(self._url, application_name="groupline-listen"),

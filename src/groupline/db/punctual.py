@@ -7,10 +7,14 @@ still acknowledges: there only a clock of our own helps.
 
 Silence is measured from the last time that anything was heard. A transaction of many statements,
 or one statement with many results, is cut by nobody as long as something arrives.
+
+The server is told the same of us. Who is given up on one side lives on at the other: in a
+transaction that nobody will ever end, with locks that everybody waits for.
 """
 
+import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, TypeVar
@@ -20,8 +24,10 @@ from psycopg.abc import PQGen
 from psycopg.rows import TupleRow
 from sqlalchemy import URL
 
-ANSWER_SECONDS: Final = 60.0
-"""Longer than any single statement of Groupline takes, a lock that it waits for included."""
+ANSWER_SECONDS: Final = 30.0
+"""Longer than a statement of Groupline takes, a lock that it waits for included."""
+LONG_SECONDS: Final = 300.0
+"""For the few statements that clear away the rows of a month, perhaps."""
 PROMPT_SECONDS: Final = 15.0
 """Where somebody waits for the answer: sooner than a browser or a proxy gives up."""
 PROBE_SECONDS: Final = 3.0
@@ -44,6 +50,26 @@ _DEFAULTS: Final[dict[str, Any]] = {
     # One that does not acknowledge what was sent, in milliseconds: several retransmissions.
     "tcp_user_timeout": 15_000,
 }
+
+SESSION: Final[Mapping[str, str]] = {
+    # Nothing of Groupline idles in a transaction: it waits for the database or computes.
+    "idle_in_transaction_session_timeout": "20s",
+    "lock_timeout": "20s",
+    # As above, seen from the server, which would notice after two hours.
+    "tcp_keepalives_idle": "10",
+    "tcp_keepalives_interval": "5",
+    "tcp_keepalives_count": "3",
+    "tcp_user_timeout": "15s",
+    "client_connection_check_interval": "10s",  # in a statement it would not look otherwise
+}
+_TELL: Final = """
+    SELECT set_config(name, wanted.value, false)
+    FROM json_each_text(%s) AS wanted (name, value) JOIN pg_settings USING (name)
+    WHERE source NOT IN ('client', 'user', 'database', 'database user')
+      AND (name <> 'client_connection_check_interval' OR position('linux' in version()) > 0)
+"""
+"""What the URL, the role or the database says counts, and what a server has not is left out. Not as
+``options`` of the connection: poolers refuse these, and one from the URL would be replaced."""
 
 _patience: ContextVar[float] = ContextVar("patience", default=ANSWER_SECONDS)
 _Result = TypeVar("_Result")
@@ -71,6 +97,25 @@ def connection_options(url: URL, **options: Any) -> dict[str, Any]:
     """For libpq. What the URL says itself is left to it."""
     wanted = _DEFAULTS | options
     return {name: value for name, value in wanted.items() if name not in url.query}
+
+
+async def open_punctual(
+    conninfo: str = "",
+    *,
+    autocommit: bool = False,
+    session: Mapping[str, str] = SESSION,
+    **options: Any,
+) -> "PunctualConnection":
+    """A connection whose server gives us up, too, when we went silent."""
+    connection = await PunctualConnection.connect(conninfo, autocommit=True, **options)
+    try:
+        with patience(_CONNECT_SECONDS):
+            await connection.execute(_TELL, [json.dumps(dict(session))])
+        await connection.set_autocommit(autocommit)
+    except BaseException:
+        await connection.close()
+        raise
+    return connection
 
 
 class PunctualConnection(psycopg.AsyncConnection[TupleRow]):

@@ -23,12 +23,13 @@ from groupline.db import (
     Announcements,
     Database,
     PostgresListener,
+    Statement,
     announce,
     engine,
 )
 from groupline.db import listen as listening
 from groupline.db.failures import OutcomeUnknown, explained, is_unreachable
-from groupline.db.punctual import ANSWER_SECONDS, Silence, patience
+from groupline.db.punctual import ANSWER_SECONDS, PROMPT_SECONDS, Silence, patience
 from groupline.ids import new_id
 from groupline.models import Lease
 
@@ -163,6 +164,16 @@ async def test_a_whole_transaction_in_one_trip_gives_a_silent_server_up(
     assert await names(database) == ["one", "three"]
 
 
+async def test_claims_and_results_wait_less_than_a_loop_does(
+    proxy: Proxy, there: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "PROMPT_SECONDS", 0.3)
+    await there.carry_out([write("one")])
+    proxy.go_silent()
+    with within(3), pytest.raises(Silence):
+        await there.carry_out([write("two")])
+
+
 async def test_a_frozen_server_process_is_given_up(database: Database, database_url: str) -> None:
     """It still acknowledges what it is sent: no keepalive tells."""
     async with database.reading() as session:
@@ -245,3 +256,68 @@ async def test_what_the_url_says_about_the_connection_counts(database_url: str) 
         assert driver.info.get_parameters()["keepalives_idle"] == "77"
         assert driver.info.get_parameters()["application_name"] == "mine"
     await database.dispose()
+
+
+async def test_the_server_is_told_how_soon_to_give_us_up(database: Database) -> None:
+    """Those who are cut off from it would hold their locks for hours otherwise."""
+    told = text("SELECT name, setting FROM pg_settings WHERE source = 'session'")
+    async with database.reading() as session:
+        pooled = dict(list(await session.execute(told)))
+    (answer,) = await database.carry_out([Statement(told.text, {})])
+    direct = dict(answer.rows)
+    assert int(direct["lock_timeout"]) < PROMPT_SECONDS * 1000
+    for settings in (pooled, direct):
+        assert 0 < int(settings["idle_in_transaction_session_timeout"]) <= 20_000
+        assert 0 < int(settings["lock_timeout"]) <= 20_000
+        assert 0 < int(settings["tcp_keepalives_idle"]) <= 10
+        assert 0 < int(settings["tcp_user_timeout"]) <= 15_000
+        assert 0 < int(settings["client_connection_check_interval"]) <= 10_000
+
+
+async def hold(database: Database, seconds: float) -> None:
+    async with database.writing() as session:
+        await session.execute(text("LOCK TABLE leases"))
+        await asyncio.sleep(seconds)
+        await session.execute(text("SELECT 1"))
+
+
+async def test_who_idles_in_a_transaction_is_ended_and_holds_nobody_up(
+    database_url: str, database: Database
+) -> None:
+    url = f"{database_url}?options=-c%20idle_in_transaction_session_timeout=300ms"
+    idle = Database(url, announcements=Announcements())
+    holding = asyncio.create_task(hold(idle, 1.0))
+    await asyncio.sleep(0.1)
+    with within(0.8):
+        await save(database, "one")
+    with pytest.raises(DBAPIError) as raised:
+        await holding
+    assert is_unreachable(raised.value)
+    await idle.ping()
+    await idle.dispose()
+
+
+async def test_who_waits_for_a_lock_gives_up_and_has_changed_nothing(
+    database_url: str, database: Database
+) -> None:
+    url = f"{database_url}?options=-c%20lock_timeout=200ms"
+    waiting = Database(url, announcements=Announcements())
+    holding = asyncio.create_task(hold(database, 1.0))
+    await asyncio.sleep(0.1)
+    with within(0.8), pytest.raises(OperationalError) as raised:
+        await save(waiting, "one")
+    problem = explained(raised.value, changes=True).problem()
+    assert (problem["status"], problem["code"]) == (503, "db_unreachable")
+    assert "held up" in str(problem["detail"])
+    assert "Nothing was changed." in str(problem["detail"])
+    await holding
+    await save(waiting, "two")
+    assert await names(database) == ["two"]
+    await waiting.dispose()
+
+
+async def test_the_migrations_may_take_their_time(database: Database) -> None:
+    engine_of_migrations = engine.migration_engine(database.url)
+    async with engine_of_migrations.begin() as connection:
+        assert await connection.scalar(text("SHOW lock_timeout")) == "0"
+    await engine_of_migrations.dispose()
