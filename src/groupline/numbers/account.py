@@ -20,6 +20,7 @@ from groupline.journal import Actor
 from groupline.models import WhatsappNumber, WhatsappSession
 from groupline.numbers import queries
 from groupline.numbers.impact import impact_of
+from groupline.numbers.restrictions import RESTRICTED, named_end
 
 GATEWAY: Final = Actor("gateway", "Gateway")
 _BANNED: Final = "banned"
@@ -91,9 +92,50 @@ async def note_restriction(
     if (reason, until) == (number.restriction, number.restricted_until):
         return
     await session.refresh(number, with_for_update=True)  # a failed send may tell it just now
+    if _proves_nothing(number, restriction, now):
+        return
     news = _news(number, reason, until, now)
     number.restriction, number.restricted_until = reason, until
     _hold_no_longer(number, now)
+    await _tell(session, number, news, reason, until, actor=actor, now=now)
+
+
+async def note_refused_send(
+    session: AsyncSession,
+    organization_id: UUID,
+    number_id: UUID,
+    *,
+    next_try: datetime,
+    actor: Actor,
+    now: datetime,
+) -> None:
+    """A send was refused for a restriction: the lane waits for its next try. An end that WhatsApp
+    has named holds the number by itself, and for as long as that."""
+    number = await queries.get_number(session, organization_id, number_id)
+    await session.refresh(number, with_for_update=True)
+    until = _named_end(number)
+    was_known, news = number.restriction is not None, None
+    number.last_send_at = now
+    if was_known and until is not None and until > now:
+        number.lane_hold_reason, number.lane_free_at = None, _paced(number, now)
+    else:
+        number.lane_hold_reason, number.lane_free_at = RESTRICTED, next_try
+        if not was_known or number.restricted_until is not None:  # else it is told of, endless
+            news = _news(number, RESTRICTED, next_try, now)
+            number.restriction, number.restricted_until = RESTRICTED, next_try
+    await _tell(session, number, news, RESTRICTED, None, actor=actor, now=now)
+
+
+async def _tell(
+    session: AsyncSession,
+    number: WhatsappNumber,
+    news: str | None,
+    reason: str | None,
+    until: datetime | None,
+    *,
+    actor: Actor,
+    now: datetime,
+) -> None:
     await session.flush()
     if news is not None:
         data = {"restriction": reason, "until": None if until is None else until.isoformat()}
@@ -101,17 +143,33 @@ async def note_restriction(
     await announce(session, "numbers", organization_id=number.organization_id, subject_id=number.id)
 
 
+def _proves_nothing(number: WhatsappNumber, restriction: Restriction | None, now: datetime) -> bool:
+    """While the lane waits after a refused send, that send is the better witness: against an end
+    that is past, and against a status that has never had the restriction at all."""
+    free_at = number.lane_free_at
+    if number.lane_hold_reason != RESTRICTED or free_at is None or free_at <= now:
+        return False
+    if restriction is None:
+        return number.restricted_until is not None and _named_end(number) is None
+    return restriction.until is not None and restriction.until <= now
+
+
 def _hold_no_longer(number: WhatsappNumber, now: datetime) -> None:
-    """A refused send does not say for how long: its lane waits for as long as one waits then. Now
-    it is known, and the lane waits until the restriction is over."""
-    if number.lane_hold_reason != "restricted":
+    """A refused send does not say for how long: its lane waits for its next try. Once an end is
+    known, that end holds the number, and the lane keeps its pace alone."""
+    is_endless = number.restriction is not None and number.restricted_until is None
+    if number.lane_hold_reason != RESTRICTED or is_endless:
         return
-    if number.restriction is None:
-        number.lane_hold_reason = None
-    elif number.restricted_until is None:
-        return
+    number.lane_hold_reason, number.lane_free_at = None, _paced(number, now)
+
+
+def _paced(number: WhatsappNumber, now: datetime) -> datetime:
     paced = (number.last_send_at or now) + timedelta(seconds=number.pace_seconds)
-    number.lane_free_at = max(number.restricted_until or now, paced)
+    return max(now, paced)
+
+
+def _named_end(number: WhatsappNumber) -> datetime | None:
+    return named_end(number.restricted_until, number.lane_hold_reason, number.lane_free_at)
 
 
 def _news(
@@ -144,6 +202,6 @@ async def restrict_number(
     actor: Actor,
     now: datetime,
 ) -> None:
-    """For a restriction that a refused send or the end of a session tells of."""
+    """For a restriction that the end of a session tells of."""
     number = await queries.get_number(session, organization_id, number_id)
     await note_restriction(session, number, restriction, actor=actor, now=now)

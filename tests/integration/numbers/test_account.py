@@ -1,7 +1,7 @@
 """What the journal tells of a number: each change once, whoever found it, and what it means."""
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -9,10 +9,9 @@ from tests.integration.numbers.conftest import OWNER, PHONE, Desk
 from tests.integration.numbers.test_takeover import status_event
 from tests.support.factories import make_event, make_message
 
-from groupline.gateways.outcomes import Restriction
 from groupline.models import Gateway, WhatsappSession
 from groupline.numbers import queries, service, views
-from groupline.numbers.account import GATEWAY, restrict_number
+from groupline.numbers.account import GATEWAY, note_refused_send
 from groupline.numbers.ask import verify_session
 
 _Find = Callable[[Desk, WhatsappSession], Awaitable[object]]
@@ -133,13 +132,14 @@ async def test_a_replaced_session_is_no_disconnection(desk: Desk) -> None:
     assert await desk.journal("number.disconnected") == []
 
 
-async def _restricts_sends(desk: Desk, minutes: int) -> None:
+async def _refuses_a_send(desk: Desk) -> None:
+    """As a worker has it after a send that was refused for a restriction."""
     now = desk.clock.now()
     number = await desk.number()
     async with desk.database.writing() as session:
-        said = Restriction("reachout", now + timedelta(minutes=minutes))
-        await restrict_number(
-            session, desk.organization_id, number.id, said, actor=GATEWAY, now=now
+        again = now + timedelta(minutes=15)
+        await note_refused_send(
+            session, desk.organization_id, number.id, next_try=again, actor=GATEWAY, now=now
         )
 
 
@@ -147,13 +147,12 @@ async def test_a_restriction_is_told_once_whether_a_send_or_a_reading_finds_it(d
     row = await desk.paired()
     async with desk.database.writing() as session:
         (await session.get_one(Gateway, desk.gateway_id)).capabilities = ["restriction_info"]
-    await _restricts_sends(desk, 15)
+    await _refuses_a_send(desk)
     said = {"phoneNumber": PHONE, "restriction": {"reason": "reachout"}}
     desk.gateway.says(row.gateway_session_id, "connected", **said)
     await desk.period(2)
     [entry] = await desk.journal("number.restricted")
-    assert entry.data["restriction"] == "reachout"
-    assert entry.data["until"] is not None
+    assert entry.data == {"restriction": "restricted", "until": None}, "the next try is no end"
     desk.gateway.connects(row.gateway_session_id, PHONE)
     await desk.period(2)
     assert len(await desk.journal("number.unrestricted")) == 1
@@ -189,32 +188,91 @@ async def test_a_webhook_tells_of_a_restriction_at_once(desk: Desk) -> None:
     assert len(await desk.journal("number.unrestricted")) == 1
 
 
-@pytest.mark.parametrize("minutes", [None, 3, 40], ids=["lifted", "soon over", "longer"])
-async def test_a_lane_waits_for_as_long_as_the_restriction(
-    desk: Desk, minutes: float | None
-) -> None:
-    """A refused send holds it for a quarter of an hour, because that is all that it knows."""
-    row = await desk.paired()
-    sent_at = desk.clock.now()
-    await _restricts_sends(desk, 15)
+async def _paces(desk: Desk, **values: Any) -> None:
     async with desk.database.writing() as session:
         number = await queries.get_number(session, desk.organization_id, (await desk.number()).id)
-        number.lane_free_at, number.lane_hold_reason = sent_at + timedelta(minutes=15), "restricted"
-        number.last_send_at, number.pace_seconds = sent_at, 60.0
-    desk.clock.advance(30)
-    until = None if minutes is None else sent_at + timedelta(minutes=minutes)
-    said = {} if until is None else {"kind": "restricted", "until": until.isoformat()}
-    await _webhook_says(desk, row, restriction=said or None, knows_restrictions=True)
+        for name, value in values.items():
+            setattr(number, name, value)
 
+
+def _until(moment: datetime) -> dict[str, str]:
+    return {"kind": "restricted", "until": moment.isoformat()}
+
+
+@pytest.mark.parametrize("minutes", [3, 40], ids=["soon over", "longer"])
+async def test_a_number_waits_for_as_long_as_the_gateway_says(desk: Desk, minutes: float) -> None:
+    """A refused send holds its lane for a quarter of an hour, because that is all that it knows."""
+    row = await desk.paired()
+    await _paces(desk, pace_seconds=60.0)
+    sent_at, until = desk.clock.now(), desk.clock.now() + timedelta(minutes=minutes)
+    await _refuses_a_send(desk)
+    desk.clock.advance(30)
+    await _webhook_says(desk, row, restriction=_until(until), knows_restrictions=True)
     number = await desk.number()
-    assert number.lane_free_at == (until or sent_at + timedelta(seconds=60)), "and for its pace"
-    assert number.lane_hold_reason == ("restricted" if until else None)
+    assert number.restricted_until == until
+    assert number.lane_free_at == sent_at + timedelta(seconds=60), "that end holds it by itself"
+    assert number.lane_hold_reason is None
+
+    await _refuses_a_send(desk)  # one that was under way
+    number = await desk.number()
+    assert (number.restricted_until, number.lane_hold_reason) == (until, None)
+    assert await _webhook_says(desk, row, knows_restrictions=True) is None
+    assert (await desk.number()).restricted_until is None
+
+
+async def test_an_end_that_is_past_does_not_try_sending_again(desk: Desk) -> None:
+    """The gateway goes on naming it, and goes on refusing."""
+    row = await desk.paired()
+    over = desk.clock.now() - timedelta(seconds=1)
+    for _ in range(2):
+        await _refuses_a_send(desk)
+        held = await desk.number()
+        assert held.lane_free_at == desk.clock.now() + timedelta(minutes=15)
+        desk.clock.advance(60)
+        await _webhook_says(desk, row, restriction=_until(over), knows_restrictions=True)
+        number = await desk.number()
+        assert number.lane_free_at == held.lane_free_at
+        assert number.restricted_until == held.restricted_until
+        assert number.lane_hold_reason == "restricted"
+        desk.clock.advance(14 * 60)
+    await _webhook_says(desk, row, restriction=_until(over), knows_restrictions=True)
+    assert (await desk.number()).lane_hold_reason is None
+
+
+async def test_a_status_without_the_restriction_of_a_send_frees_its_lane_only_after_the_hold(
+    desk: Desk,
+) -> None:
+    row = await desk.paired()
+    await _refuses_a_send(desk)
+    held = await desk.number()
+    assert await _webhook_says(desk, row, knows_restrictions=True) == "restricted"
+    assert (await desk.number()).lane_free_at == held.lane_free_at
+    desk.clock.advance(15 * 60)
+    assert await _webhook_says(desk, row, knows_restrictions=True) is None
+
+
+async def test_a_restriction_that_a_status_told_of_is_over_when_it_tells_so(desk: Desk) -> None:
+    row = await desk.paired()
+    await _paces(desk, pace_seconds=20.0)
+    await _refuses_a_send(desk)
+    held = await desk.number()
+    endless = {"kind": "restricted"}
+    await _webhook_says(desk, row, restriction=endless, knows_restrictions=True)
+    number = await desk.number()
+    assert (number.restricted_until, number.lane_free_at) == (None, held.lane_free_at)
+    await _refuses_a_send(desk)
+    assert (await desk.number()).restricted_until is None, "which is known better than a next try"
+    last = desk.clock.now()
+    assert await _webhook_says(desk, row, knows_restrictions=True) is None
+    number = await desk.number()
+    assert number.lane_free_at == last + timedelta(seconds=20)
+    assert number.lane_hold_reason is None
 
 
 async def test_a_lane_that_waits_for_something_else_goes_on_waiting(desk: Desk) -> None:
     row = await desk.paired()
     free_at = desk.clock.now() + timedelta(minutes=5)
-    await _restricts_sends(desk, 15)
+    await _refuses_a_send(desk)
     async with desk.database.writing() as session:
         number = await queries.get_number(session, desk.organization_id, (await desk.number()).id)
         number.lane_free_at, number.lane_hold_reason = free_at, "rate_limited"
@@ -224,9 +282,9 @@ async def test_a_lane_that_waits_for_something_else_goes_on_waiting(desk: Desk) 
 
 async def test_the_same_restriction_in_other_words_is_no_news_and_a_ban_is(desk: Desk) -> None:
     row = await desk.paired()
-    await _restricts_sends(desk, 15)
+    await _refuses_a_send(desk)
     await _webhook_says(desk, row, restriction={"kind": "restricted"}, knows_restrictions=True)
-    await _restricts_sends(desk, 15)
+    await _refuses_a_send(desk)
     assert len(await desk.journal("number.restricted")) == 1
     await _webhook_says(desk, row, restriction={"kind": "banned"}, knows_restrictions=True)
     assert len(await desk.journal("number.restricted")) == 2
@@ -237,11 +295,11 @@ async def test_one_that_is_tried_again_and_again_is_told_again_only_after_a_paus
 ) -> None:
     await desk.paired()
     for _ in range(4):
-        await _restricts_sends(desk, 15)
+        await _refuses_a_send(desk)
         desk.clock.advance(16 * 60)
     assert len(await desk.journal("number.restricted")) == 1
     desk.clock.advance(2 * 3600)
-    await _restricts_sends(desk, 15)
+    await _refuses_a_send(desk)
     assert len(await desk.journal("number.restricted")) == 2
 
 

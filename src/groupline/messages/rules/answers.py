@@ -98,7 +98,7 @@ def _hold(outcome: NotSent, now: datetime, policy: Policy) -> Hold:
             assert_never(outcome.reason)
     if outcome.retry_after is not None:
         wait = min(timedelta(seconds=outcome.retry_after), policy.longest_wait)
-    return Hold(reason, now + wait, outcome.detail)
+    return Hold(reason, now + wait)
 
 
 def withheld(facts: Facts, *, now: datetime, policy: Policy) -> Change:

@@ -136,7 +136,6 @@ class Hold:
 
     reason: HoldReason
     until: datetime
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

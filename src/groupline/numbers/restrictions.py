@@ -1,0 +1,16 @@
+"""Until when a restriction lasts: as WhatsApp says, or until the try after a refused send."""
+
+from datetime import datetime
+from typing import Final
+
+RESTRICTED: Final = "restricted"
+"""Why a lane is held after a send that was refused for one; and the plain word for it."""
+
+
+def named_end(
+    until: datetime | None, hold_reason: str | None, free_at: datetime | None
+) -> datetime | None:
+    """The end that WhatsApp has named. What is only the time of the next try is none."""
+    if until is None or hold_reason != RESTRICTED or free_at is None:
+        return until
+    return until if until > free_at else None
