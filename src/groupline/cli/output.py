@@ -3,7 +3,8 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from functools import wraps
 from shutil import get_terminal_size
@@ -18,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from groupline.build import current_build
 from groupline.db.failures import explained
 from groupline.db.ledger import Ledger, keeping_ledger
-from groupline.errors import DatabaseFailed, GrouplineError
+from groupline.errors import DatabaseFailed, DatabaseOutcomeUnknown, GrouplineError
 from groupline.logs import configure_logging
 from groupline.settings import SettingsError
 
@@ -126,10 +127,22 @@ def command(function: Callable[P, Coroutine[Any, Any, T]]) -> Callable[P, T]:
     return run
 
 
+@contextmanager
+def repeated_by(hint: str) -> Iterator[None]:
+    """What fails inside, so that nobody knows what was saved, says how it can be repeated."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        error.add_note(hint)
+        raise
+
+
 def database_failure(error: SQLAlchemyError, ledger: Ledger) -> str:
     """What went wrong, what became of what was to be saved, and what to do, in one line."""
     failed = explained(error, changes=ledger.begun > 0, partly=ledger.committed > 0)
     hint = failed.hint
+    if isinstance(failed, DatabaseOutcomeUnknown) or ledger.committed > 0:
+        hint = " ".join(getattr(error, "__notes__", ())) or hint
     if type(failed) is DatabaseFailed and hint is None:
         hint = "'groupline db check' says if it is up to date."
     reason = failed.extra["details"] or failed.extra["upstreamCode"]

@@ -10,7 +10,8 @@ import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.cli.message_text import ShownMessage, facts, history, writer
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
+from groupline.cli.once import Once, once
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, repeated_by
 from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
 from groupline.journal import COMMAND_LINE
@@ -28,6 +29,7 @@ from groupline.messages.schemas import (
 from groupline.messages.shown import shown
 from groupline.messages.story import story_of
 from groupline.messages.waiting import lanes
+from groupline.models import Organization
 from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
 from groupline.settings import load_settings
@@ -57,31 +59,22 @@ async def send(
     group: Annotated[list[str], typer.Option(help="A group's name or id; may be repeated.")],
     text: Annotated[str, typer.Option(help="What to send.")],
     media_url: Annotated[str | None, typer.Option(help="An image, video or document.")] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(help="Any text of yours: the same command and key again send once."),
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Until the fate of each is known.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds that --wait waits.")] = 60.0,  # noqa: ASYNC109
     as_json: JsonOption = False,
 ) -> None:
     """Send a message to groups, now. With --wait the exit code says whether all were sent."""
     async with open_runtime(load_settings()) as runtime:
-        found = await media.check_if_given(media_url, policy=runtime.media_policy)
-        now = runtime.clock.now()
-        async with runtime.database.writing() as session:
-            organization = await find_organization(session, org)
-            organization_id = organization.id
-            sender = await number_named(session, organization_id, number)
-            groups = [await _group(session, organization_id, sender, each) for each in group]
-            wanted = NewMessages(
-                number_id=sender.id,
-                group_ids=[each.id for each in groups],
-                content=text,
-                media=found,
-            )
-            ids = await service.schedule(
-                session, organization_id, wanted, actor=COMMAND_LINE, now=now
-            )
-        if wait:
-            await _wait(runtime, organization_id, ids, timeout)
-        views = await _views(runtime, organization_id, ids)
+        only = once(runtime.vault, key, "send", number, group, text, media_url)
+        with repeated_by(only.hint):
+            organization, ids = await _schedule(runtime, only, org, number, group, text, media_url)
+            if wait:
+                await _wait(runtime, organization.id, ids, timeout)
+            views = await _views(runtime, organization.id, ids)
     emit(
         [facts(*each) for each in views],
         as_json=as_json,
@@ -89,6 +82,39 @@ async def send(
     )
     if wait and any(view.status != "sent" for view, _ in views):
         raise typer.Exit(1)
+
+
+async def _schedule(
+    runtime: Runtime,
+    only: Once,
+    org: str,
+    number: str,
+    group: Sequence[str],
+    text: str,
+    media_url: str | None,
+) -> tuple[Organization, Sequence[UUID]]:
+    found, now = None, runtime.clock.now()
+    async with runtime.database.reading() as session:
+        organization = await find_organization(session, org)
+        is_known = await only.is_known(session, organization.id)
+    if not is_known:  # what was sent before is not looked at again
+        found = await media.check_if_given(media_url, policy=runtime.media_policy)
+    async with runtime.database.writing() as session:
+
+        async def effect() -> Sequence[UUID]:
+            sender = await number_named(session, organization.id, number)
+            groups = [await _group(session, organization.id, sender, each) for each in group]
+            wanted = NewMessages(
+                number_id=sender.id,
+                group_ids=[each.id for each in groups],
+                content=text,
+                media=found,
+            )
+            return await service.schedule(
+                session, organization.id, wanted, actor=COMMAND_LINE, now=now
+            )
+
+        return organization, await only.ids(session, organization.id, effect, now=now)
 
 
 def states_named(words: Sequence[str] | None) -> frozenset[DisplayState]:

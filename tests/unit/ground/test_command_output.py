@@ -1,11 +1,13 @@
 """What commands print of what others wrote: in columns, on lines that fit, and harmless."""
 
+from copy import copy
+
 import psycopg
 import pytest
 import typer
 from sqlalchemy.exc import OperationalError
 
-from groupline.cli.output import columns, command, one_line, paragraph, table
+from groupline.cli.output import columns, command, one_line, paragraph, repeated_by, table
 from groupline.db.failures import OutcomeUnknown
 from groupline.db.ledger import note_begun, note_committed
 
@@ -77,3 +79,24 @@ def test_a_command_says_what_became_of_what_it_was_to_save(
     assert said in err
     assert err.count("\n") == 1
     assert ("Nothing was changed" in err) is (failure is LOST and begun == 1)
+
+
+@pytest.mark.parametrize(("failure", "committed"), [(UNKNOWN, 0), (LOST, 1), (LOST, 0)])
+def test_how_to_repeat_it_is_said_only_where_something_may_be_saved(
+    capsys: pytest.CaptureFixture[str], failure: Exception, committed: int
+) -> None:
+    @command
+    async def fails() -> None:
+        note_begun()
+        if committed:
+            note_committed()
+        with repeated_by("Once more, please."):
+            raise copy(failure)  # it is told there how to repeat
+
+    with pytest.raises(typer.Exit):
+        fails()
+    err = capsys.readouterr().err
+    unchanged = "Nothing was changed" in err
+    assert ("Once more, please." in err) is not unchanged
+    assert "Look what is there" not in err
+    assert unchanged is (failure is LOST and not committed)
