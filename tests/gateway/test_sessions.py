@@ -1,7 +1,9 @@
 """Pairing, losing and coming back, by the clock and by what people do on their phones."""
 
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from tests.support.clock import ManualClock
 from tests.support.gateway import STUDIO, RunningGateway, running_gateway
 
@@ -152,9 +154,26 @@ async def test_a_pairing_under_way_lives_through_a_restart(
         assert (await second.get("/status/wa_1"))["reason"] == "pairing_expired"
 
 
+@pytest.mark.parametrize(("kind", "refusal"), [("restricted", 429), ("banned", 400)])
+async def test_a_restriction_ends_by_itself_when_its_time_is_over(
+    timed_gateway: RunningGateway, clock: ManualClock, kind: str, refusal: int
+) -> None:
+    jid, *_ = await timed_gateway.connect()
+    until = (clock.now() + timedelta(minutes=5)).replace(tzinfo=None).isoformat()
+    phone = f"/sim/phones/{STUDIO}"
+    await timed_gateway.put(f"{phone}/restriction", {"kind": kind, "until": until})
+    clock.advance(299)
+    assert (await timed_gateway.get("/status/wa_1"))["restriction"]["until"] == until
+    await timed_gateway.send(jid, expect=refusal)
+    clock.advance(1)
+    assert "restriction" not in await timed_gateway.get("/status/wa_1")
+    assert (await timed_gateway.get(phone))["restriction"] is None
+    await timed_gateway.send(jid)
+
+
 async def test_a_restriction_is_told_and_slows_sends(gateway: RunningGateway) -> None:
     jid, *_ = await gateway.connect()
-    until = "2026-03-03T12:00:00+00:00"
+    until = "2041-03-03T12:00:00+00:00"
     await gateway.put(f"/sim/phones/{STUDIO}/restriction", {"kind": "restricted", "until": until})
     assert (await gateway.get("/status/wa_1"))["restriction"] == {
         "kind": "restricted",

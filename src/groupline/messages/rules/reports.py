@@ -77,9 +77,7 @@ def after_rejection(
         facts.attempts + 1,
         trouble=Trouble(REJECTED_LATER_CODE, REJECTED_LATER, shown),
         message_id=facts.message_id or message_id,
-        hold=Hold("rate_limited", now + policy.wait_rate_limited)
-        if code in TOO_MUCH
-        else None,
+        hold=Hold("rate_limited", now + policy.wait_rate_limited) if code in TOO_MUCH else None,
     )
 
 

@@ -17,7 +17,6 @@ from groupline_gateway.contract import (
     Capability,
     ConnectRequest,
     DisconnectReason,
-    Restriction,
     SessionStatus,
 )
 from groupline_gateway.engines.faults import (
@@ -290,7 +289,7 @@ class SimulatorEngine:
         return message_id_for(order.client_ref)
 
     def _check_restriction(self, phone: str) -> None:
-        restriction = self._restriction_of(phone)
+        restriction = self.phones.restriction_of(phone)
         if restriction is None:
             return
         until = f" until {restriction.until}" if restriction.until else ""
@@ -298,17 +297,13 @@ class SimulatorEngine:
             raise Refused(f"WhatsApp has banned this number{until}")
         raise RateLimited(f"WhatsApp restricts this number{until}")
 
-    def _restriction_of(self, number: str | None) -> Restriction | None:
-        phone = self.phones.find(number)
-        return None if phone is None else phone.restriction
-
     async def _crash(self) -> None:
         log.warning("fault.crash")
         await self.faults.noted()
         self._die()
 
     def _view(self, session: Session) -> SessionView:
-        return session.view(self._clock.now(), self._restriction_of(session.phone))
+        return session.view(self._clock.now(), self.phones.restriction_of(session.phone))
 
     def _still_pairing(self, session: Session, request: ConnectRequest) -> bool:
         """A second ``/connect`` keeps the codes that are shown, unless it wants other ones."""

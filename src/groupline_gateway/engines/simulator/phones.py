@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from groupline_gateway.clock import Clock
 from groupline_gateway.contract import Restriction
@@ -62,6 +63,17 @@ class PhoneBook:
         self.get(number)
         await self._store.write(lambda connection: world.delete_phone(connection, number))
         del self._phones[number]
+
+    def restriction_of(self, number: str | None) -> Restriction | None:
+        """As it is now: it ends by itself, when its time is over."""
+        phone = self.find(number)
+        restriction = None if phone is None else phone.restriction
+        if restriction is None or restriction.until is None:
+            return restriction
+        until = datetime.fromisoformat(restriction.until)
+        if until.tzinfo is None:
+            until = until.replace(tzinfo=UTC)
+        return None if until <= self._clock.now() else restriction
 
     async def restrict(self, number: str, restriction: Restriction | None) -> None:
         phone = self.get(number)

@@ -85,7 +85,10 @@ def _add_phones(router: APIRouter, parts: Parts) -> None:
 
     @router.put("/phones/{number}/restriction", tags=tags, summary="Restrict or ban a number")
     async def restrict(number: PhoneNumber, body: NewRestriction) -> Success:
-        """Told by `/status`; sends answer 429 while restricted and 400 while banned."""
+        """Told by `/status`; sends answer 429 while restricted and 400 while banned.
+
+        It ends by itself at `until`.
+        """
         until = None if body.until is None else body.until.isoformat()
         restriction = Restriction(kind=body.kind, until=until, detail=body.detail)
         await parts.people.restrict(number, restriction)
@@ -191,7 +194,7 @@ def _phone(parts: Parts, phone: PhoneRecord, groups: int) -> Phone:
             PhoneSession(session_id=session.session_id, status=session.status)
             for session in sessions
         ],
-        restriction=phone.restriction,
+        restriction=parts.phones.restriction_of(phone.number),
         receipts=phone.receipts,
     )
 

@@ -141,7 +141,9 @@ class Changed(Wire):
 
 class NewRestriction(SimRequest):
     kind: Literal["restricted", "banned"]
-    until: datetime | None = None
+    until: datetime | None = Field(
+        None, description="Then it ends by itself; UTC, if it names no zone"
+    )
     detail: str | None = None
 
 
