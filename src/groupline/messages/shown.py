@@ -41,7 +41,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case "expired":
             state, sentence, actions = "expired", _why(view), _again(view)
         case "cancelled":
-            state, sentence = "cancelled", view.error_message or "It was called off."
+            state, sentence = "cancelled", view.error_message or _ended(view)
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)
@@ -58,6 +58,13 @@ def _uncertain(view: MessageView) -> tuple[DisplayState, str, tuple[PersonAction
 def _again(view: MessageView) -> tuple[PersonAction, ...]:
     """What a campaign has called off is not sent again."""
     return () if view.campaign_status == "cancelled" else ("send_again",)
+
+
+def _ended(view: MessageView) -> str:
+    """What had been sent can only have come to its end by way of a later rejection."""
+    if view.sent_at is not None:
+        return "It was put away after WhatsApp rejected it."
+    return "It was called off."
 
 
 def _why(view: MessageView) -> str:

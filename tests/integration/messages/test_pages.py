@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
@@ -403,6 +404,26 @@ async def test_failed_messages_are_sent_again_or_put_away(
 
     assert "It is sent again." in again.text
     assert "Put away." in away.text
+
+
+async def test_what_whatsapp_rejected_later_is_not_said_to_be_called_off_once_it_is_put_away(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    rejected: dict[str, Any] = {
+        "gateway_message_id": "3EB0",
+        "sent_at": NOW,
+        "error_code": "rejected_later",
+    }
+    async with database.writing() as session:
+        first = await put_message(session, desk, "failed", **rejected)
+        second = await put_message(session, desk, "pending", 1)
+    stories = []
+    for message_id in (first, second):
+        await browser.post(f"/messages/{message_id}/cancel")
+        stories.append(words(await browser.get(f"/messages/{message_id}")))
+    put_away, called_off = "It was put away after WhatsApp rejected it.", "It was called off."
+    assert [put_away in each for each in stories] == [True, False]
+    assert [called_off in each for each in stories] == [False, True]
 
 
 async def test_a_refused_decision_is_a_conflict_with_its_reason(
