@@ -10,7 +10,7 @@ from groupline.cli.output import JsonOption, command, emit, one_line, table
 from groupline.cli.send import MessageId, Org
 from groupline.errors import NotFound
 from groupline.messages import queries
-from groupline.messages.receipts import count_receipts, receipts_of
+from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import MessageView
 from groupline.models import MessageReceipt
 from groupline.orgs.service import find_organization
@@ -53,7 +53,11 @@ def _lines(
     message: MessageView, found: Sequence[MessageReceipt], total: int, zone: ZoneInfo
 ) -> list[str]:
     rows = [
-        [one_line(each.reader), each.kind, f"{each.at.astimezone(zone):%d %b %Y %H:%M:%S %Z}"]
+        [
+            one_line(reader_shown(each.reader)),
+            each.kind,
+            f"{each.at.astimezone(zone):%d %b %Y %H:%M:%S %Z}",
+        ]
         for each in found
     ]
     lines = [table([["READER", "KIND", "TIME"], *rows])] if rows else []
@@ -64,4 +68,4 @@ def _lines(
         "read": message.anonymous_read_count,
     }
     lines += [f"{count:,} {kind} without a reader." for kind, count in counts.items() if count]
-    return lines or ["No receipts have come yet."]
+    return lines or [none_sentence(message)]

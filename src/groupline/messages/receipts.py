@@ -1,15 +1,20 @@
-"""All SQL that reads who has received and read a message."""
+"""Who has received and read a message: all SQL that reads it, and what people see of it."""
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final, assert_never
 from uuid import UUID
 
 from sqlalchemy import func, literal, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.gateways.phone import display_phone, phone_or_none
+from groupline.messages.schemas import MessageView
 from groupline.models import MessageReceipt
 
 receipt = MessageReceipt
+
+_NONE_YET: Final = "No receipts have come yet."
 
 
 async def receipts_of(
@@ -39,3 +44,25 @@ async def count_receipts(session: AsyncSession, organization_id: UUID, message_i
         receipt.organization_id == organization_id, receipt.message_id == message_id
     )
     return await session.scalar(statement) or 0
+
+
+def reader_shown(reader: str) -> str:
+    """A phone as people write it; the id of somebody who hides it as it is."""
+    phone = phone_or_none(reader)
+    return reader if phone is None else display_phone(phone)
+
+
+def none_sentence(view: MessageView) -> str:
+    """Why there are no receipts. Only what has certainly never left is said to be nobody's."""
+    may_have_left = (view.sent_at, view.accepted_at, view.gateway_message_id, view.resolved_at)
+    if any(each is not None for each in may_have_left):
+        return _NONE_YET
+    match view.status:
+        case "pending":
+            return "Nothing was sent yet."
+        case "failed" | "cancelled" | "expired":
+            return "It was not sent, so nobody can have got it."
+        case "sending" | "accepted" | "uncertain" | "sent":
+            return _NONE_YET
+        case _:
+            assert_never(view.status)

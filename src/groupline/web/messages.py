@@ -19,13 +19,13 @@ from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.attempts import speaker
 from groupline.messages.bulk import BulkAction
-from groupline.messages.receipts import count_receipts, receipts_of
+from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
 from groupline.messages.story import Chapter, story_of
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
-from groupline.messages.workers import none_runs
+from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.parsing import uuid_or_none
@@ -263,6 +263,8 @@ async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> 
         "spoke": _spoke(view, story),
         "receipts": receipts,
         "receipts_total": total,
+        "no_receipts": none_sentence(view),
+        "reader": reader_shown,
         "text": whatsapp_html(plain(view.content)),
     }
 
