@@ -8,7 +8,7 @@ from datetime import datetime
 
 from groupline.clock import Clock, SystemClock
 from groupline.db import Announcements, Database, PostgresListener
-from groupline.db.reach import Unusable, reach
+from groupline.db.reach import Unusable, Waiting, nothing, reach
 from groupline.gateways.drivers.base import HttpPool
 from groupline.gateways.registry import DriverRegistry
 from groupline.gateways.service import Gateways
@@ -41,11 +41,15 @@ class Runtime:
 
 @asynccontextmanager
 async def open_runtime(
-    settings: Settings, clock: Clock | None = None, *, wait_seconds: float = 0.0
+    settings: Settings,
+    clock: Clock | None = None,
+    *,
+    wait_seconds: float = 0.0,
+    waiting: Waiting = nothing,
 ) -> AsyncIterator[Runtime]:
     """Opens the database and the HTTP client, and closes them at the end.
 
-    A database that is not there yet is waited for, so many seconds.
+    A database that is not there yet is waited for, so many seconds, and ``waiting`` called then.
     """
     clock = clock or SystemClock()
     async with AsyncExitStack() as stack:
@@ -54,7 +58,7 @@ async def open_runtime(
         announcements = Announcements()
         database = Database(settings.effective_database_url, announcements=announcements)
         stack.push_async_callback(database.dispose)
-        await require_database(database, clock, wait_seconds=wait_seconds)
+        await require_database(database, clock, wait_seconds=wait_seconds, waiting=waiting)
         if database.dialect == "postgresql":
             await stack.enter_async_context(_listening(database, clock))
         vault = Vault(settings.effective_secret_key)
@@ -70,10 +74,12 @@ async def open_runtime(
         )
 
 
-async def require_database(database: Database, clock: Clock, *, wait_seconds: float = 0.0) -> None:
+async def require_database(
+    database: Database, clock: Clock, *, wait_seconds: float = 0.0, waiting: Waiting = nothing
+) -> None:
     """A database that cannot be used stops the start, with the name of the setting."""
     try:
-        await reach(database, clock, wait_seconds=wait_seconds)
+        await reach(database, clock, wait_seconds=wait_seconds, waiting=waiting)
     except Unusable as error:
         raise SettingsError(f"{PREFIX}DATABASE_URL: cannot be used: {error}") from error
 

@@ -14,6 +14,7 @@ import uvicorn
 
 from groupline.app import create_app
 from groupline.cli import interpreter
+from groupline.cli.meanwhile import Meanwhile
 from groupline.db import migrate
 from groupline.heartbeat import WorkerWatch, expect_worker, process_name
 from groupline.runtime import Runtime, open_runtime
@@ -40,11 +41,20 @@ async def serve(settings: Settings, parts: Parts) -> None:
     """One process of an installation whose database somebody keeps up to date."""
     async with contextlib.AsyncExitStack() as stack:
         listener = stack.enter_context(listening(settings)) if parts.web else None
-        runtime = await stack.enter_async_context(
-            open_runtime(settings, wait_seconds=DATABASE_SECONDS)
-        )
+        runtime = await stack.enter_async_context(waited_for(settings, listener))
         await _require_current_schema(runtime)
         await run_parts(runtime, listener, worker=parts.worker)
+
+
+@contextlib.asynccontextmanager
+async def waited_for(settings: Settings, listener: socket.socket | None) -> AsyncIterator[Runtime]:
+    """What a process runs on, once its database is there; who asks before is told to come again."""
+    async with contextlib.AsyncExitStack() as stack:
+        with Meanwhile(listener) as meanwhile:
+            runtime = await stack.enter_async_context(
+                open_runtime(settings, wait_seconds=DATABASE_SECONDS, waiting=meanwhile.begin)
+            )
+        yield runtime
 
 
 async def _require_current_schema(runtime: Runtime) -> None:

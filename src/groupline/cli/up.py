@@ -15,13 +15,13 @@ from typing import Final
 
 import structlog
 
-from groupline.cli.serve import DATABASE_SECONDS, listening, run_parts
+from groupline.cli.serve import listening, run_parts, waited_for
 from groupline.db import migrate
 from groupline.gateways.managed import ManagedGateway, keep_managed_gateway
 from groupline.models.gateways import ManagedEngine
 from groupline.orgs import queries as people
 from groupline.orgs.links import make_setup_link
-from groupline.runtime import Runtime, open_runtime
+from groupline.runtime import Runtime
 from groupline.settings import PREFIX, Settings, SettingsError
 
 logger = structlog.get_logger()
@@ -50,9 +50,7 @@ async def run_everything(settings: Settings) -> None:
     async with contextlib.AsyncExitStack() as stack:
         stack.enter_context(_sole_owner(settings))
         listener = stack.enter_context(listening(settings))
-        runtime = await stack.enter_async_context(
-            open_runtime(settings, wait_seconds=DATABASE_SECONDS)
-        )
+        runtime = await stack.enter_async_context(waited_for(settings, listener))
         await migrate.upgrade(runtime.database)
         gateways = await _registered_gateways(runtime)
         show_simulator_key(settings, gateways)

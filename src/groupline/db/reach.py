@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -23,13 +24,23 @@ _FULL: Final = ("too many clients", "remaining connection slots")
 logger = structlog.get_logger(__name__)
 
 
+Waiting = Callable[[], Awaitable[None]]
+
+
+async def nothing() -> None:
+    """Nobody is told that we wait."""
+
+
 class Unusable(Exception):
     """The database refuses us, or there is none; waiting does not help."""
 
 
-async def reach(database: Database, clock: Clock, *, wait_seconds: float = 0.0) -> None:
+async def reach(
+    database: Database, clock: Clock, *, wait_seconds: float = 0.0, waiting: Waiting = nothing
+) -> None:
     """Returns when it answers. One that is not there yet is waited for, so many seconds, and is
-    ``DatabaseUnreachable`` then; ``Unusable`` is raised at once."""
+    ``DatabaseUnreachable`` then; ``Unusable`` is raised at once. Before each
+    pause ``waiting`` is called."""
     begun_at = clock.monotonic()
     pause = _FIRST_PAUSE
     refused_before = False
@@ -47,6 +58,7 @@ async def reach(database: Database, clock: Clock, *, wait_seconds: float = 0.0) 
                 raise _not_reached(waited, why) from error
         if not refused:
             logger.warning("db.waiting", reason=why, gives_up_in=round(wait_seconds - waited))
+            await waiting()
             await clock.sleep(min(pause, wait_seconds - waited))
             pause = min(pause * 2, _LONGEST_PAUSE)
         refused_before = refused
