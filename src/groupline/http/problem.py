@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from groupline.db.failures import explained, is_unreachable, reason
+from groupline.db.failures import OutcomeUnknown, explained, is_unreachable, reason
 from groupline.db.ledger import Ledger
 from groupline.errors import (
     DatabaseFailed,
@@ -61,7 +61,10 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
     async def database(request: Request, error: Exception) -> Response:
         assert isinstance(error, SQLAlchemyError)
         path = path_for_logs(request.url.path)
-        if is_unreachable(error):  # where in our code says nothing, and it is said often
+        # Where in our code it was says nothing of a database that is away, and it is said often.
+        if isinstance(error, OutcomeUnknown):
+            logger.error("db.outcome_unknown", path=path, reason=reason(error)[1])
+        elif is_unreachable(error):
             logger.warning("db.unreachable", path=path, reason=reason(error)[1])
         else:
             logger.error("db.failed", path=path, exc_info=error)

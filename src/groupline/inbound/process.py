@@ -7,6 +7,7 @@ import structlog
 
 from groupline.clock import Clock
 from groupline.db import Database
+from groupline.db.failures import is_unreachable
 from groupline.inbound import store
 from groupline.inbound.apply import apply_event
 from groupline.settings import DEFAULT_PACE_SECONDS
@@ -28,7 +29,12 @@ async def process_event(
                 outcome = await apply_event(session, event, now, pace_seconds=pace_seconds)
                 await store.settle(session, event, outcome, now)
     except Exception as error:
-        logger.exception("inbound.failed", event_id=str(event_id))
+        logger.exception(
+            "inbound.failed",
+            event_id=str(event_id),
+            error=type(error).__name__,
+            exc_info=not is_unreachable(error),  # where in our code says nothing then
+        )
         async with database.writing() as session:
             await store.note_failure(session, event_id, error, now)
 

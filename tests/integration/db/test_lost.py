@@ -262,7 +262,7 @@ async def test_the_server_is_told_how_soon_to_give_us_up(database: Database) -> 
     """Those who are cut off from it would hold their locks for hours otherwise."""
     told = text("SELECT name, setting FROM pg_settings WHERE source = 'session'")
     async with database.reading() as session:
-        pooled = dict(list(await session.execute(told)))
+        pooled = {str(name): str(value) for name, value in await session.execute(told)}
     (answer,) = await database.carry_out([Statement(told.text, {})])
     direct = dict(answer.rows)
     assert int(direct["lock_timeout"]) < PROMPT_SECONDS * 1000

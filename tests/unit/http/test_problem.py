@@ -7,6 +7,7 @@ from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from starlette.requests import Request
 from starlette.responses import Response
+from structlog.testing import capture_logs
 
 from groupline.db.failures import OutcomeUnknown
 from groupline.db.ledger import note_committed
@@ -95,3 +96,21 @@ async def test_a_database_that_is_away_says_when_to_come_again() -> None:
     failed = await answer("GET", "lost")
     assert (failed.status_code, failed.json()["code"]) == (503, "db_unreachable")
     assert int(failed.headers["retry-after"]) == failed.json()["retryAfter"] > 0
+
+
+@pytest.mark.parametrize("failure", ["lost", "unknown"])
+async def test_of_a_database_that_is_away_the_log_gets_one_line_without_a_traceback(
+    failure: str,
+) -> None:
+    with capture_logs() as logged:
+        await answer("POST", failure)
+    (line,) = (each for each in logged if each["log_level"] != "debug")
+    assert line["path"] == "/api/fails"
+    assert "exc_info" not in line
+
+
+@pytest.mark.parametrize("failure", ["refused", "crash"])
+async def test_what_is_wrong_with_us_is_logged_with_its_traceback(failure: str) -> None:
+    with capture_logs() as logged:
+        await answer("POST", failure)
+    assert any(line.get("exc_info") for line in logged)
