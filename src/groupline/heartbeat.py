@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.clock import Clock
 from groupline.db import Announcement, Announcements, Database
 from groupline.ids import new_id
-from groupline.messages.workers import WORKERS, none_runs
 from groupline.models import Lease
+from groupline.numbers.workers import WORKERS, none_runs
 
 _LASTS = timedelta(seconds=35)
 

@@ -71,7 +71,9 @@ def restricted(phone: str, data: Mapping[str, Any], zone: ZoneInfo, link: str) -
     until = data.get("until")
     end = f" until {moment(datetime.fromisoformat(until), zone)}" if until else ""
     reason = data.get("restriction")
-    text = f"It may not send{end}" + (f" ({reason})." if reason else ".")
+    text = f"It may not send{end}" + (
+        f" ({reason})." if reason not in (None, "", "restricted") else "."
+    )
     return Said(f"WhatsApp restricts {phone}", f"{text} Messages wait.", link)
 
 

@@ -89,7 +89,7 @@ class NumberOut(ApiModel):
     last_send_at: datetime | None
     last_ack_at: datetime | None
     restriction: str | None
-    restricted_until: datetime | None
+    restricted_until: datetime | None = Field(description="As WhatsApp says; null if it does not")
     groups_synced_at: datetime | None
     last_sync: dict[str, Any] | None
     created_at: datetime
@@ -253,7 +253,7 @@ def _out(view: NumberView) -> NumberOut:
         last_send_at=number.last_send_at,
         last_ack_at=number.last_ack_at,
         restriction=number.restriction,
-        restricted_until=number.restricted_until,
+        restricted_until=view.restricted_until,
         groups_synced_at=number.synced_at,
         last_sync=number.last_sync,
         created_at=number.created_at,

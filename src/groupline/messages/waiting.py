@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import moment
 from groupline.messages.rules import PRIORITIES
-from groupline.messages.workers import NO_WORKER, is_missed, last_sign
 from groupline.models import (
     Gateway,
     NotificationCampaign,
@@ -21,6 +20,8 @@ from groupline.models import (
     WhatsappNumber,
     WhatsappSession,
 )
+from groupline.numbers.restrictions import named_end, next_try_sentence
+from groupline.numbers.workers import is_missed, last_sign
 
 message, campaign = ScheduledWhatsappMessage, NotificationCampaign
 
@@ -38,6 +39,7 @@ class Lane:
     free_at: datetime | None = None
     hold_reason: str | None = None
     restricted_until: datetime | None = None
+    """As WhatsApp says."""
     is_worked: bool = True
     """Some worker runs, or none is missed yet."""
     next_id: UUID | None = None
@@ -46,6 +48,7 @@ class Lane:
     """Of its organization: in it, sentences name points in time."""
 
 
+NO_WORKER: Final = "No worker is running: nothing is sent until one runs."
 OTHERS_FIRST: Final = "Other messages of the number go first."
 HOLDS: Final[Mapping[str, str]] = {
     "not_connected": "The gateway says that the number is not connected; it is being verified.",
@@ -97,7 +100,7 @@ def _held(reason: str, until: datetime, zone: tzinfo) -> str:
     if reason == "rate_limited":  # the one end that a gateway names, and often a near one
         return f"{sentence} Nothing is sent until {moment(until, zone, to_the_second=True)}."
     if reason == "restricted":
-        return f"{sentence} It is tried again at {moment(until, zone)}."
+        return f"{sentence} {next_try_sentence(until, zone)}"
     return sentence
 
 
@@ -150,7 +153,7 @@ def _lane(row: Row[*tuple[Any, ...]], now: datetime) -> Lane:
         is_busy=bool(row.is_busy),
         free_at=row.lane_free_at,
         hold_reason=row.lane_hold_reason,
-        restricted_until=row.restricted_until,
+        restricted_until=named_end(row.restricted_until, row.lane_hold_reason, row.lane_free_at),
         is_worked=not is_missed(row.last_sign, now),
         next_id=row.next_id,
         zone=ZoneInfo(row.timezone),

@@ -9,6 +9,7 @@ from typing import Final
 
 from groupline.clock import moment
 from groupline.models import EndedReason, SessionObstacle, SessionStatus
+from groupline.numbers.restrictions import next_try_sentence
 
 
 class NumberState(StrEnum):
@@ -77,7 +78,9 @@ class NumberFacts:
     not_said: str | None = None
     """The gateway answers, but not about this session: its sentence."""
     asked_again: bool = False
-    """The gateway is being asked right now, because the proof is old."""
+    """The gateway is to be asked right now, because the proof is old."""
+    is_worked: bool = True
+    """Some worker runs, or none is missed yet: without one nobody asks, and nothing is sent."""
     doubt: str | None = None
     """Why it may not be connected any more, as a sentence; the next reading decides."""
     pairing_under_way: bool = False
@@ -86,6 +89,7 @@ class NumberFacts:
     gateway_error_code: str | None = None
     restriction: str | None = None
     restricted_until: datetime | None = None
+    """As WhatsApp says."""
     tried_again_at: datetime | None = None
     """When the next message is sent in spite of a restriction, to see whether it is over."""
     slow_until: datetime | None = None
@@ -110,8 +114,12 @@ class Shown:
     """Of a disconnection that a reconnect does not end."""
     until: datetime | None = None
     """When the cause or the restriction is over, where that is known."""
+    is_unasked: bool = False
+    """It is not verified, because no worker runs that would ask."""
     waits: str | None = None
     """`until …`, where messages wait; a number that is connected may send."""
+    next_try: str | None = None
+    """When a message is sent in spite of a restriction, as a sentence."""
     pause: str | None = None
     """Since when and by whom nothing is sent, as sentences."""
 
@@ -119,15 +127,17 @@ class Shown:
     def sentence(self) -> str:
         if self.pause is not None:
             return f"{self.pause} {self.connection}"
-        return (
-            self.connection
-            if self.waits is None
-            else (f"{self.connection} Messages wait {self.waits}.")
-        )
+        if self.next_try is not None:
+            return f"{self.connection} {self.next_try}"
+        if self.waits is None:
+            return self.connection
+        return f"{self.connection} Messages wait {self.waits}."
 
     @property
     def label(self) -> str:
         """The badge; where there is an `until`, it follows."""
+        if self.is_unasked:
+            return "Not verified"
         return self.state.label if self.cause is None else _CAUSES[self.cause][0]
 
 
@@ -307,9 +317,7 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
             NextAction.WAIT,
         )
     if facts.asked_again:
-        why = f"{facts.doubt.rstrip()} " if facts.doubt else ""
-        sentence = f"{why}Asking the gateway whether this is still so."
-        return Shown(NumberState.VERIFYING, sentence, NextAction.WAIT)
+        return _asked_again(facts, now)
     if facts.slow_until is not None and facts.slow_until > now:
         until = moment(facts.slow_until, facts.zone, to_the_second=True)
         why = "Connected. Its gateway asked to send more slowly."
@@ -319,19 +327,40 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
 
 
+def _asked_again(facts: NumberFacts, now: datetime) -> Shown:
+    why = f"{facts.doubt.rstrip()} " if facts.doubt else ""
+    if facts.is_worked:
+        sentence = f"{why}Asking the gateway whether this is still so."
+        return Shown(NumberState.VERIFYING, sentence, NextAction.WAIT)
+    if facts.verified_at is not None and not why:
+        why = f"Connected when last asked, {_minutes(now - facts.verified_at)} ago. "
+    return Shown(NumberState.VERIFYING, f"{why}{_NO_WORKER}", NextAction.WAIT, is_unasked=True)
+
+
+_NO_WORKER: Final = (
+    "No worker is running: nobody asks the gateway, and nothing is sent, until one runs."
+)
+
+
 def _restricted(facts: NumberFacts, why: str, now: datetime) -> Shown:
     """What WhatsApp sets no end to is tried again, and again."""
     until, again = facts.restricted_until, facts.tried_again_at
     end = "" if until is None else f" until {moment(until, facts.zone)}"
-    waits = "until the restriction is over" if until is not None else None
-    if until is None and again is not None and again > now:
-        waits = f"until {moment(again, facts.zone)}, when one is tried again"
+    waits, next_try = None, None
+    if until is not None:
+        waits = "until the restriction is over"
+    elif not facts.is_worked:
+        waits = "until a worker runs"
+    elif again is not None and again > now:
+        waits = f"for the next try, at {moment(again, facts.zone)}"
+        next_try = next_try_sentence(again, facts.zone)
     return Shown(
         NumberState.RESTRICTED,
         f"WhatsApp restricts what this number may send{end}{_reason(why)}",
         NextAction.CHECK_PHONE,
         until=until,
         waits=waits,
+        next_try=next_try,
     )
 
 

@@ -26,8 +26,10 @@ from groupline.models import (
 from groupline.numbers import queries, rules, states
 from groupline.numbers.impact import NextEvent, events_soon, messages_due
 from groupline.numbers.pause import pauses
+from groupline.numbers.restrictions import named_end
 from groupline.numbers.states import Pause, Shown
 from groupline.numbers.transitions import has_failed_check
+from groupline.numbers.workers import is_missed, last_sign
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,11 @@ class NumberView:
     def is_held_back(self) -> bool:
         """What is said of it changes with its messages too."""
         return self.pause is not None or self.number.lane_hold_reason == "rate_limited"
+
+    @property
+    def restricted_until(self) -> datetime | None:
+        """As WhatsApp says; the time of a next try is no end."""
+        return _named_end(self.number)
 
     @property
     def since(self) -> datetime | None:
@@ -133,14 +140,15 @@ async def _number_views(
     due = await messages_due(session, organization_id, now)
     events = await events_soon(session, organization_id, now)
     paused = await pauses(session, organization_id, numbers, now)
-    zone = await _zone(session, organization_id)
+    zone, sign = await _zone_and_sign(session, organization_id)
+    is_worked = not is_missed(sign, now)
     views = []
     for number in numbers:
         serving, pairing = current.get(number.id), pairings.get(number.id)
         some = serving or pairing
         gateway = gateways[some.gateway_id] if some else None
         facts = _facts(number, serving, pairing, gateway, now)
-        facts = replace(facts, pause=paused.get(number.id), zone=zone)
+        facts = replace(facts, pause=paused.get(number.id), zone=zone, is_worked=is_worked)
         views.append(
             NumberView(
                 number=number,
@@ -157,9 +165,13 @@ async def _number_views(
     return views
 
 
-async def _zone(session: AsyncSession, organization_id: UUID) -> ZoneInfo:
-    statement = select(Organization.timezone).where(Organization.id == organization_id)
-    return ZoneInfo((await session.execute(statement)).scalar_one())
+async def _zone_and_sign(
+    session: AsyncSession, organization_id: UUID
+) -> tuple[ZoneInfo, datetime | None]:
+    """Of the organization; and the last sign of life of any worker."""
+    statement = select(Organization.timezone, last_sign()).where(Organization.id == organization_id)
+    timezone, sign = (await session.execute(statement)).one()
+    return ZoneInfo(timezone), sign
 
 
 def _is_outlived(number: WhatsappNumber, row: WhatsappSession) -> bool:
@@ -190,13 +202,17 @@ def _facts(
         gateway_down=gateway is not None and gateway.unreachable_since is not None,
         gateway_error_code=gateway.last_error_code if gateway else None,
         restriction=number.restriction,
-        restricted_until=number.restricted_until,
+        restricted_until=_named_end(number),
         tried_again_at=number.lane_free_at if number.lane_hold_reason == "restricted" else None,
         slow_until=number.lane_free_at if number.lane_hold_reason == "rate_limited" else None,
         unacknowledged=number.unacknowledged,
         unacknowledged_for=_unacknowledged_for(number, now),
         has_receipts=gateway is not None and Capability.RECEIPTS in (gateway.capabilities or ()),
     )
+
+
+def _named_end(number: WhatsappNumber) -> datetime | None:
+    return named_end(number.restricted_until, number.lane_hold_reason, number.lane_free_at)
 
 
 def _unacknowledged_for(number: WhatsappNumber, now: datetime) -> timedelta:

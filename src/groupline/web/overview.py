@@ -18,9 +18,9 @@ from groupline.messages import queries as messages
 from groupline.messages.schemas import DisplayState, Filter, MessageView
 from groupline.messages.shown import Shown, shown
 from groupline.messages.waiting import lanes
-from groupline.messages.workers import none_runs
 from groupline.numbers.states import NumberState
 from groupline.numbers.views import NumberView, list_numbers
+from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages

@@ -124,6 +124,9 @@ async def test_a_restriction_is_told_at_once(desk: Desk, number_id: UUID) -> Non
     await desk.turn()
     assert desk.told == ["WhatsApp restricts +91 98765 43210"]
     assert "until Mon 02 Mar, 23:30 IST (reachout timelock)" in desk.last_text
+    await desk.happens("number.restricted", number_id, {"restriction": "restricted", "until": None})
+    await desk.turn()
+    assert "It may not send. Messages wait." in desk.last_text
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)

@@ -9,7 +9,7 @@ from tests.integration.numbers.conftest import OWNER, PHONE, Desk
 from tests.integration.numbers.test_takeover import status_event
 from tests.support.factories import make_event, make_message
 
-from groupline.models import Gateway, WhatsappSession
+from groupline.models import Gateway, Lease, WhatsappSession
 from groupline.numbers import queries, service, views
 from groupline.numbers.account import GATEWAY, note_refused_send
 from groupline.numbers.ask import verify_session
@@ -168,6 +168,20 @@ async def test_what_the_gateway_says_is_wrong_is_shown_before_it_is_believed(des
         [number] = await views.list_numbers(session, desk.organization_id, desk.clock.now())
     assert number.shown.state == "verifying"
     assert number.shown.sentence == f"{sentence} Asking the gateway whether this is still so."
+
+
+async def test_where_no_worker_runs_no_card_says_that_the_gateway_is_asked(desk: Desk) -> None:
+    row = await desk.paired()
+    async with desk.database.writing() as session:
+        session.add(Lease(name="worker:gone", owner="gone", expires_at=desk.clock.now()))
+    desk.clock.advance(20)
+    await status_event(desk, row.gateway_session_id, "connecting")
+    for seconds, said in ((10, "Asking the gateway"), (1, "No worker is running: nobody asks")):
+        desk.clock.advance(seconds)
+        async with desk.database.reading() as session:
+            [number] = await views.list_numbers(session, desk.organization_id, desk.clock.now())
+        assert number.shown.state == "verifying"
+        assert said in number.shown.sentence
 
 
 async def _webhook_says(desk: Desk, row: WhatsappSession, **said: Any) -> str | None:

@@ -159,7 +159,14 @@ async def test_a_message_says_since_when_its_number_is_paused_or_restricted(desk
         row.lane_free_at, row.lane_hold_reason = now + timedelta(minutes=5), "restricted"
     again = await reason()
     assert again is not None
-    assert again.startswith("WhatsApp restricts what this number may send. It is tried again at ")
+    assert again.startswith("WhatsApp restricts what this number may send. The next try is at ")
+    async with desk.database.writing() as session:
+        row = await session.get_one(WhatsappNumber, number.id)
+        row.restriction, row.restricted_until = "restricted", row.lane_free_at
+    assert await reason() == again, "which is no end that anybody has named"
+    view = await _view(desk)
+    assert view.shown.sentence == again
+    assert (view.shown.until, view.restricted_until) == (None, None)
     async with desk.database.writing() as session:
         row = await session.get_one(WhatsappNumber, number.id)
         row.restriction, row.restricted_until = "spam", now + timedelta(hours=9)

@@ -252,7 +252,11 @@ def test_a_pause_hides_nothing_of_the_connection(facts: NumberFacts) -> None:
         (replace(CONNECTED, restriction="spam"), None),
         (
             replace(CONNECTED, restriction="spam", tried_again_at=LATER, zone=IST),
-            "until 3 Mar, 02:30 IST, when one is tried again",
+            "for the next try, at 3 Mar, 02:30 IST",
+        ),
+        (
+            replace(CONNECTED, restriction="spam", tried_again_at=LATER, is_worked=False),
+            "until a worker runs",
         ),
         (replace(CONNECTED, restriction="spam", tried_again_at=NOW), None),
     ],
@@ -260,7 +264,10 @@ def test_a_pause_hides_nothing_of_the_connection(facts: NumberFacts) -> None:
 def test_messages_wait_for_what_is_in_the_way(facts: NumberFacts, waits: str | None) -> None:
     shown = show(facts, NOW)
     assert shown.waits == waits
-    assert shown.sentence.endswith("." if waits is None else f"Messages wait {waits}.")
+    if waits is not None and shown.next_try is None:
+        assert shown.sentence == f"{shown.connection} Messages wait {waits}."
+    else:
+        assert "Messages wait" not in shown.sentence
 
 
 @pytest.mark.parametrize(
@@ -276,6 +283,27 @@ def test_a_restriction_names_its_end_in_the_zone_of_the_reader(why: str, said: s
     shown = show(facts, NOW)
     assert shown.sentence.startswith(f"WhatsApp restricts what this number may send {said}")
     assert shown.until == LATER
+
+
+def test_a_restriction_without_an_end_names_the_next_try_and_no_end() -> None:
+    facts = replace(CONNECTED, restriction="restricted", tried_again_at=LATER, zone=IST)
+    shown = show(facts, NOW)
+    said = "WhatsApp restricts what this number may send."
+    assert shown.sentence == f"{said} The next try is at 3 Mar, 02:30 IST."
+    assert shown.until is None
+    assert show(replace(facts, pause=PAUSE), NOW).sentence.endswith(f"messages wait. {said}")
+    assert show(replace(facts, is_worked=False), NOW).next_try is None
+
+
+def test_where_no_worker_runs_nobody_is_said_to_ask() -> None:
+    facts = replace(CONNECTED, asked_again=True, is_worked=False)
+    none = "No worker is running: nobody asks the gateway, and nothing is sent, until one runs."
+    shown = show(facts, NOW + timedelta(minutes=12))
+    assert shown.sentence == f"Connected when last asked, 12 min ago. {none}"
+    assert (shown.state, shown.label) == (NumberState.VERIFYING, "Not verified")
+    doubted = show(replace(facts, doubt="The gateway lost it."), NOW)
+    assert doubted.sentence == f"The gateway lost it. {none}"
+    assert show(replace(facts, is_worked=True), NOW).label == "Verifying…"
 
 
 def test_a_ban_names_its_end_in_the_zone_of_the_reader() -> None:

@@ -1,4 +1,4 @@
-"""Whether anything is sent at all: workers say by leases that they are alive (``heartbeat``)."""
+"""Whether any worker runs, to send and to ask: they say so by leases (``heartbeat``)."""
 
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -12,7 +12,6 @@ WORKERS: Final = "worker:"
 """So the names of their leases begin."""
 GRACE: Final = timedelta(seconds=30)
 """A restart is no trouble: so long after the last sign of life nothing is said."""
-NO_WORKER: Final = "No worker is running: nothing is sent until one runs."
 
 
 def last_sign() -> ScalarSelect[Any]:
