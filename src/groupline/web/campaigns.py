@@ -27,6 +27,7 @@ from groupline.messages.shown import shown
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
 from groupline.models import CampaignStatus
+from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.rendering import CurrentPages
@@ -130,6 +131,7 @@ async def _listing(
         next_url = wanted.url(cursor=encode_cursor(*last.keys))
     counts = await queries.count_by_status(session, organization_id, query=wanted.query)
     return {
+        "no_worker": await none_runs(session, runtime.clock.now()),
         "rows": [(view, await _seen(session, view, runtime)) for view in page],
         "next_url": next_url,
         "tabs": _tabs(wanted, counts),
@@ -237,6 +239,7 @@ async def _one(
     known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
     next_url = wanted.url(view.id, encode_cursor(*following.keys)) if following else None
     return {
+        "no_worker": await none_runs(session, now),
         "outlook": await progress.outlook(session, view, now=now),
         "results": [(each, shown(each, known.get(each.number_id), now)) for each in page],
         "results_total": await count_results(session, view.organization_id, view.id, wanted.filter),

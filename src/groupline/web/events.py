@@ -25,6 +25,7 @@ from groupline.http.schemas import decode_cursor, encode_cursor, uuid_cursor
 from groupline.messages.shown import shown
 from groupline.messages.waiting import lanes
 from groupline.models import EventKind
+from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.event_actions import add_actions
@@ -114,6 +115,7 @@ async def _listing(
     }
     return {
         "asked": asked,
+        "no_worker": await none_runs(session, now),
         "rows": page,
         "tabs": [
             (key, label, list_url(asked.kind, key), f"{counts[key]:,}") for key, label in TABS
@@ -152,6 +154,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             steps = await timeline(session, event, runtime.clock.now())
             stale = await count_stale(session, event)
             looked = await last_look(session, event.organization_id, event_id)
+            no_worker = await none_runs(session, runtime.clock.now())
             estimates = await estimates_of(session, event, runtime.clock.now())
         return pages.render(
             request,
@@ -165,6 +168,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             may_operate=principal.may(Permission.OPERATE),
             may_send=principal.may(Permission.SEND),
             steps=steps,
+            no_worker=no_worker,
             stale=stale,
             looked=looked,
             estimates={str(each.step_id): each for each in estimates},

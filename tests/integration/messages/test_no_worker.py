@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
+from typing import Any
 
 import httpx
 import pytest
@@ -13,6 +14,7 @@ from tests.integration.messages.outbox import Outbox
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import ManualClock
+from tests.support.factories import make_campaign, make_event
 
 from groupline.db import Announcement, Announcements, Database
 from groupline.heartbeat import Heartbeat, WorkerWatch, expect_worker
@@ -42,10 +44,12 @@ async def sentences(client: httpx.AsyncClient) -> list[str]:
     return [each["sentence"] for each in items]
 
 
-async def banners(browser: httpx.AsyncClient) -> list[int]:
-    """How often each page says it above its rows, as a heading of trouble."""
-    pages = [(await browser.get(path)).text for path in ("/", "/messages")]
-    return [len(re.findall(r'id="no-worker"', unescape(page))) for page in pages]
+async def banners(browser: httpx.AsyncClient, *more: str) -> set[int]:
+    """How often the pages say it above their rows, as a heading of trouble."""
+    paths = ("/", "/messages", "/workshops", "/webinars", "/campaigns", *more)
+    pages = [await browser.get(path) for path in paths]
+    assert {page.status_code for page in pages} == {200}
+    return {len(re.findall(r'id="no-worker"', unescape(page.text))) for page in pages}
 
 
 async def beat(database: Database, heartbeat: Heartbeat, clock: ManualClock) -> None:
@@ -65,20 +69,24 @@ async def test_a_due_message_and_the_pages_say_that_no_worker_runs_until_one_run
         await put_message(session, desk, "pending")
         await put_message(session, desk, "pending", next_attempt_at=soon, error_message="Busy.")
         await put_message(session, desk, "pending", 1, scheduled_for=soon)
+        own: dict[str, Any] = {"organization_id": desk.organization_id}
+        campaign = await make_campaign(session, **own, number_id=desk.number_id, status="sending")
+        event = await make_event(session, **own, kind="workshop")
+    details = f"/campaigns/{campaign.id}", f"/workshops/{event.id}"
     died = Heartbeat("died")
     await beat(database, died, clock)
     clock.advance(60)  # its sign of life has lapsed, and another may be on its way
     assert NEXT in await sentences(client)
-    assert await banners(browser) == [0, 0]
+    assert await banners(browser, *details) == {0}
 
     clock.advance(10)
     assert sorted(await sentences(client)) == ["It goes out at its time.", NONE, NONE]
-    assert await banners(browser) == [1, 1]
+    assert await banners(browser, *details) == {1}
     assert NONE in (await browser.get("/messages")).text
 
     await beat(database, Heartbeat("new"), clock)
     assert NEXT in await sentences(client)
-    assert await banners(browser) == [0, 0]
+    assert await banners(browser, *details) == {0}
 
 
 async def test_a_restart_is_no_trouble_and_a_start_has_its_time(
