@@ -2,7 +2,6 @@
 
 from groupline.clock import Clock
 from groupline.db import Database
-from groupline.db.punctual import LONG_SECONDS, patience
 from groupline.inbound import store
 from groupline.orgs.access import forget_outdated
 
@@ -13,11 +12,7 @@ class Housekeeping:
         self._clock = clock
 
     async def run_once(self) -> bool:
-        with patience(LONG_SECONDS):
-            await self._forget()
-        return False
-
-    async def _forget(self) -> None:
         async with self._database.writing() as session:
             await forget_outdated(session, now=self._clock.now())
             await store.forget_old(session, self._clock.now())
+        return False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from groupline.clock import Clock
+from groupline.db.punctual import ANSWER_SECONDS, patience
 
 logger = structlog.get_logger()
 
@@ -29,6 +30,8 @@ class Loop:
     """Topics of announcements that wake it."""
     rest_seconds: float = 0.0
     """However often it is woken, an idle loop turns no more often: thousands of rows, few turns."""
+    patience_seconds: float = ANSWER_SECONDS
+    """How long a turn waits for a database that says nothing."""
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     """Set it, and an idle loop turns at once."""
     on_stop: Callable[[], Awaitable[None]] | None = None
@@ -43,8 +46,9 @@ async def keep_running(loop: Loop, clock: Clock, stopping: asyncio.Event) -> Non
         loop.wake.clear()
         began = clock.monotonic()
         try:
-            found_work = await loop.run_once()
-            pause = 0.0 if found_work else await _idle_pause(loop)
+            with patience(loop.patience_seconds):
+                found_work = await loop.run_once()
+                pause = 0.0 if found_work else await _idle_pause(loop)
             failures, failed_by = 0, None
         except Exception as error:  # one loop's failure must not end the worker
             failures += 1

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from groupline.campaigns import loop as campaign_loop
 from groupline.campaigns.loop import CampaignLoop
+from groupline.db.punctual import LONG_SECONDS, PROMPT_SECONDS
 from groupline.events.preflight_run import EVERY_SECONDS, Preflights
 from groupline.gateways.watch import GatewayWatch
 from groupline.groups.schedule import GroupSyncLoop
@@ -43,6 +44,7 @@ async def _outbox(runtime: Runtime, watch: GatewayWatch) -> AsyncIterator[Sequen
                 next_due=dispatcher.next_due,
                 wakes_on=dispatch.WAKES_ON,
                 wake=dispatcher.wake,
+                patience_seconds=PROMPT_SECONDS,  # all of the sending waits for it
                 on_stop=dispatcher.drain,
             ),
             Loop(
@@ -105,7 +107,12 @@ async def loops_of(runtime: Runtime) -> AsyncIterator[Sequence[Loop]]:
                 next_due=preflights.next_due,
                 wakes_on=frozenset(("events",)),
             ),
-            Loop("housekeeping", housekeeping.run_once, idle_seconds=3600),
+            Loop(
+                "housekeeping",
+                housekeeping.run_once,
+                idle_seconds=3600,
+                patience_seconds=LONG_SECONDS,
+            ),
             Loop(
                 "inbound",
                 replay.run_once,

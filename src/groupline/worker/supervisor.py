@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from groupline.db import RESYNC, Announcement
+from groupline.db.punctual import PROMPT_SECONDS
 from groupline.heartbeat import Heartbeat, process_name
 from groupline.runtime import Runtime
 from groupline.worker.elsewhere import EVERY_SECONDS, Elsewhere
@@ -23,7 +24,12 @@ class Supervisor:
     def __init__(self, runtime: Runtime, loops: Sequence[Loop]) -> None:
         self._runtime = runtime
         self._heartbeat = Heartbeat(process_name())
-        heartbeat = Loop("heartbeat", self._beat, idle_seconds=HEARTBEAT_SECONDS)
+        heartbeat = Loop(
+            "heartbeat",
+            self._beat,
+            idle_seconds=HEARTBEAT_SECONDS,
+            patience_seconds=PROMPT_SECONDS,  # others believe it for half a minute
+        )
         self.loops = (*loops, heartbeat)
         self._elsewhere: Elsewhere | None = None
         if runtime.database.dialect == "sqlite":

@@ -16,6 +16,7 @@ from tests.support.clock import ManualClock
 
 from groupline.clock import SystemClock
 from groupline.db import Announcements, Answer, Database, PostgresListener, Statement
+from groupline.db.punctual import ANSWER_SECONDS, LONG_SECONDS, PROMPT_SECONDS
 from groupline.messages import service
 from groupline.messages.claim import STATEMENTS
 from groupline.messages.schemas import NewMessages
@@ -115,6 +116,16 @@ async def test_an_idle_worker_asks_the_database_less_than_twice_a_second(outbox:
     rates = {name: count / SECONDS for name, count in seen.most_common()}
     assert sum(rates.values()) < PER_SECOND, rates
     assert max(rates.values()) < 0.5, rates
+
+
+async def test_sending_and_signs_of_life_wait_less_for_a_silent_database_than_clearing_up(
+    outbox: Outbox,
+) -> None:
+    async with working(outbox) as worker:
+        patience = {loop.name: loop.patience_seconds for loop in worker.loops}
+    assert patience["dispatch"] == patience["heartbeat"] == PROMPT_SECONDS
+    assert PROMPT_SECONDS < patience["verifier"] == ANSWER_SECONDS
+    assert patience["housekeeping"] == LONG_SECONDS > ANSWER_SECONDS
 
 
 async def test_a_dispatcher_looks_with_one_statement_and_claims_only_what_it_sees(

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 from tests.support.clock import ManualClock
 
 from groupline.clock import SystemClock
+from groupline.db.punctual import current_patience
 from groupline.worker.loop import MAX_BACKOFF_SECONDS, Loop, _backoff, keep_running
 
 
@@ -190,3 +191,21 @@ async def test_a_loop_that_stops_finishes_what_it_holds(failure: Exception | Non
     loop = Loop("test", turns(True, stopping=stopping), idle_seconds=7, on_stop=finish)
     await keep_running(loop, RecordedSleep(), stopping)
     assert ended == ["finished"]
+
+
+async def test_a_turn_and_the_look_after_it_wait_as_long_as_the_loop_says() -> None:
+    stopping, waited = asyncio.Event(), []
+
+    async def turn() -> bool:
+        waited.append(current_patience())
+        stopping.set()
+        return False
+
+    async def due() -> None:
+        waited.append(current_patience())
+
+    outside = current_patience()
+    loop = Loop("test", turn, 0.01, next_due=due, patience_seconds=outside + 3)
+    await keep_running(loop, SystemClock(), stopping)
+    assert waited == [outside + 3] * 2
+    assert current_patience() == outside
