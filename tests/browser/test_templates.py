@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 from tests.browser.conftest import Visit
 from tests.browser.house import House
 from tests.support.api import until
@@ -93,6 +93,36 @@ def test_a_mistake_is_refused_with_its_place_and_then_corrected(house: House, vi
     page.get_by_role("button", name="Delete").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_text("No templates yet")).to_be_visible()
+
+
+def test_what_cannot_be_saved_is_said_once_and_not_by_its_preview_too(
+    house: House, visit: Visit
+) -> None:
+    me = operator(house, visit)
+    me.expect_complaint("ERR_FAILED")
+    page = me.go("/templates/new")
+    asked: list[str] = []
+
+    def lose(route: Route) -> None:
+        asked.append("preview" if "action=preview" in (route.request.post_data or "") else "save")
+        route.abort()
+
+    page.route(lambda url: "/templates" in url, lose)
+    page.get_by_label("Name", exact=True).fill("Lost")
+    text = page.get_by_label("Text", exact=True)
+    text.fill("Hello")  # its preview would be asked for in a moment
+    page.get_by_role("button", name="Save").click()
+    toasts = page.get_by_role("alert")
+    expect(toasts.first).to_contain_text("Groupline did not answer.", timeout=8000)
+    page.wait_for_timeout(400)
+    assert asked == ["save"]
+
+    with page.expect_event("requestfailed"):
+        text.fill("Hello there")
+    expect(toasts).to_have_count(1)
+    assert asked == ["save", "preview"]
+    page.get_by_label("Name", exact=True).fill("")  # so that leaving asks nothing
+    text.fill("")
 
 
 def test_a_step_is_moved_with_the_keyboard(

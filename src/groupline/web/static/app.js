@@ -182,6 +182,7 @@ function toast(kind, text, detail = "") {
   const words = make("div", { class: "toast-text" }, text);
   if (detail) words.append(make("small", {}, detail));
   const role = kind === "error" ? "alert" : "status";
+  if (kind === "error") for (const old of $$(".toast-error", toasts)) if ($(".toast-text", old).isEqualNode(words)) old.remove();
   const box = make("div", { class: `toast toast-${kind} tone-${tone}`, "data-kind": kind, role }, drawIcon(icon), words);
   raiseToasts().append(box);
   armToast(box);
@@ -236,6 +237,7 @@ async function send(form, submitter) {
   const data = new FormData(form, submitter);
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   setBusy(form, submitter, true);
+  stopPreview(form); // its answer would say the same, or be old
   try {
     const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
     const { response, page } = await ask(url, { method: "POST", body });
@@ -788,6 +790,11 @@ function dropChip(button) {
 function previewSoon(form) {
   clearTimeout(timers.get(form));
   timers.set(form, setTimeout(() => preview(form), 250));
+}
+
+function stopPreview(form) {
+  clearTimeout(timers.get(form));
+  searches.get(form)?.abort();
 }
 
 /** Sends the form as it is with action=preview, and shows what the answer has of the preview. */
