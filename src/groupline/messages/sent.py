@@ -102,7 +102,8 @@ def evidence_of(result: Result) -> str:
 def storing(dialect: str, results: Sequence[Result], now: datetime) -> list[Statement]:
     """The statements themselves: their plans are tested on both databases.
 
-    In the order of ids, in which everybody locks messages: who differs, and they, wait for ever.
+    In the order of ids, in which everybody locks messages. A plan that looks each of them up keeps
+    it, as it does for large tables; what another plan gets in the way of is done once more.
     """
     in_order = sorted(results, key=lambda each: each.claim.id)
     told = [[each.claim.id.hex, each.claim.token.hex, evidence_of(each)] for each in in_order]

@@ -19,7 +19,6 @@ from groupline.ids import new_id
 from groupline.messages.claim import Claim
 from groupline.messages.results import Result
 from groupline.messages.rules import Policy
-from groupline.messages.sent import store_sent
 from groupline.messages.settle import settle
 from groupline.models import Gateway, ScheduledWhatsappMessage
 
@@ -112,15 +111,6 @@ async def test_the_gateway_comes_after_its_messages(
         free = select(gateway.id).where(gateway.id == outbox.gateway_id)
         assert await session.scalar(free.with_for_update(nowait=True)) == outbox.gateway_id
     await noting
-
-
-@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-async def test_results_of_sent_messages_however_they_came_in(outbox: Outbox) -> None:
-    first, second = await in_flight(outbox)
-    results = [await sent(outbox, each) for each in (second, first)]
-    storing = store_sent(outbox.database, results, outbox.clock.now())
-    await begins_with_the_first(outbox, first, second, storing)
-    assert [(await outbox.message(each)).status for each in (first, second)] == ["sent", "sent"]
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
