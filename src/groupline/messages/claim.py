@@ -23,7 +23,20 @@ from groupline.messages.variables import plain
 PACE_JITTER: Final = 0.1
 _POLICY: Final = Policy()
 
-_CLAIMING: Final = 0x67_6C_6D_73_67  # one claim at a time, across all workers
+_CLAIMING: Final = 0x67_6C_6D_73_67
+# Claims of several workers run side by side, unless one has to see what the others have taken: to
+# count what is in flight where a gateway has more numbers than it may have there, and to space the
+# messages of a campaign.
+_TURN: Final = f"""
+SELECT CASE WHEN EXISTS (
+    SELECT 1 FROM gateways g WHERE g.max_in_flight < (
+        SELECT count(DISTINCT s.number_id) FROM whatsapp_sessions s WHERE s.gateway_id = g.id)
+) OR EXISTS (
+    SELECT 1 FROM notification_campaigns
+    WHERE finished_at IS NULL AND status IN ('scheduled', 'sending') AND delay_seconds > 0
+      AND (scheduled_for IS NULL OR scheduled_for <= :now)
+) THEN pg_advisory_xact_lock({_CLAIMING}) ELSE pg_advisory_xact_lock_shared({_CLAIMING}) END
+"""  # noqa: S608 - a number of ours
 
 _OPEN: Final = """(m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
       AND (m.expires_at IS NULL OR m.expires_at > :now)"""
@@ -198,8 +211,7 @@ def _statements(dialect: str) -> tuple[str, ...]:
     array = "json_array" if is_sqlite else "json_build_array"
     load = _LOAD.format(array=array, taken=_TAKEN).replace("w.is_admin)", "w.is_admin) AS loaded")
     return (
-        # What is in flight per gateway is counted; two that count at once would both see room.
-        *(() if is_sqlite else (f"SELECT pg_advisory_xact_lock({_CLAIMING})",)),
+        *(() if is_sqlite else (_TURN,)),
         claim_sql(dialect),
         _PACE.format(after=after.format(seconds="pace_seconds"), taken=_TAKEN),
         _DELAY.format(after=after.format(seconds="delay_seconds"), taken=_TAKEN, locking=locking),

@@ -154,6 +154,37 @@ async def test_two_workers_that_claim_at_once_stay_within_the_cap(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_where_no_cap_can_be_passed_workers_claim_side_by_side(
+    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await outbox.change(Gateway, outbox.gateway_id, max_in_flight=2)
+    one, two = [await outbox.add_sender(groups=1) for _ in range(2)]
+    early = await outbox.write(one)
+    async with claim_under_way(outbox, monkeypatch) as first:
+        late = await outbox.write(two)
+        async with asyncio.timeout(60):
+            second = await claim(outbox, outbox.clock.now(), another)
+    assert [each.id for each in await first] == [early]
+    assert [each.id for each in second] == [late]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+async def test_claims_side_by_side_leave_one_message_in_flight_per_number(
+    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second sees the number free, and a message that goes before the one that is taken."""
+    sender = await outbox.add_sender()
+    taken = await outbox.write(sender, priority=2)
+    async with claim_under_way(outbox, monkeypatch) as first:
+        urgent = await outbox.write(sender, group=1, priority=0)
+        second = asyncio.create_task(outbox.new_worker(another).run_once())
+        await until_one_waits(outbox.database, at="row", waiter=second)
+    assert [each.id for each in await first] == [taken]
+    assert not await second
+    assert await outbox.statuses([taken, urgent]) == ["sending", "pending"]
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
 async def test_the_delay_of_a_campaign_holds_between_two_workers(
     outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
