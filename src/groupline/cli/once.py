@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -20,7 +20,6 @@ from groupline.orgs import answers
 from groupline.vault import Vault
 
 _LONGEST: Final = 255
-_ABANDONED_AFTER: Final = timedelta(minutes=5)
 _CREATED: Final = 201
 SAME_KEY: Final = "Repeat the same command with the same --key: what is saved is not done again."
 WITHOUT_KEY: Final = (
@@ -72,7 +71,6 @@ class Once:
             organization_id,
             key=key,
             request_hash=self.request_hash,
-            abandoned_before=now - _ABANDONED_AFTER,
             now=now,
         )
 

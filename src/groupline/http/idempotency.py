@@ -19,7 +19,7 @@ Without the header both simply do it. A page whose form carries a key of its own
 import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -35,7 +35,6 @@ from groupline.orgs import answers
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
 
-_ABANDONED_AFTER = timedelta(minutes=5)
 _RETRY_SECONDS = 2
 
 
@@ -130,7 +129,6 @@ class Idempotency:
             organization_id,
             key=self.key,
             request_hash=self.request_hash,
-            abandoned_before=self._now() - _ABANDONED_AFTER,
             now=self._now(),
         )
 

@@ -1,7 +1,7 @@
 """What requests with an ``Idempotency-Key`` answered."""
 
-from datetime import datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import delete, select, update
@@ -11,6 +11,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.ids import new_id
 from groupline.models import IdempotencyKey
 
+_ABANDONED_AFTER: Final = timedelta(minutes=5)
+
 
 async def claim(
     session: AsyncSession,
@@ -18,14 +20,13 @@ async def claim(
     *,
     key: str,
     request_hash: str,
-    abandoned_before: datetime,
     now: datetime,
 ) -> UUID | None:
     """The row of a key that is new, or ``None`` if it is taken.
 
     If another transaction is about to take it, this waits for how that one ends.
     """
-    await _drop_abandoned(session, organization_id, key, abandoned_before)
+    await _drop_abandoned(session, organization_id, key, now - _ABANDONED_AFTER)
     is_postgresql = session.get_bind().dialect.name == "postgresql"
     insert: Any = postgresql.insert if is_postgresql else sqlite.insert
     statement = (
