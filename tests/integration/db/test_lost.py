@@ -6,7 +6,7 @@ import signal
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import psycopg
 import pytest
@@ -57,10 +57,12 @@ async def save(database: Database, name: str) -> None:
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def soon() -> Iterator[None]:
+    """It took less than any answer is waited for where a test does not say how long, and may take
+    much longer than the test says: the machine may be busy."""
     begun = time.monotonic()
     yield
-    assert time.monotonic() - begun < seconds
+    assert time.monotonic() - begun < PROMPT_SECONDS - 3
 
 
 @pytest.mark.parametrize("on_the_way", [True, False])
@@ -104,7 +106,7 @@ async def test_a_silent_server_is_given_up_and_its_place_is_free_again(
             proxy.go_silent()
             await session.execute(text("SELECT 1"))
 
-    with within(3), patience(0.3), pytest.raises(OperationalError) as raised:
+    with soon(), patience(0.3), pytest.raises(OperationalError) as raised:
         await look()
     assert isinstance(raised.value.orig, Silence)
     assert is_unreachable(raised.value)
@@ -121,13 +123,13 @@ async def test_a_connection_that_went_silent_while_nobody_asked_is_soon_replaced
     await there.ping()
     proxy.go_silent()
     proxy.fail_over()
-    with within(3):
+    with soon():
         await there.ping()
 
 
 async def test_nobody_waits_for_ever_for_a_new_connection(proxy: Proxy, there: Database) -> None:
     proxy.go_silent()
-    with within(5), pytest.raises(OperationalError) as raised:
+    with soon(), pytest.raises(OperationalError) as raised:
         await there.ping()
     assert is_unreachable(raised.value)
 
@@ -139,17 +141,17 @@ async def test_a_silent_commit_leaves_the_outcome_open(proxy: Proxy, there: Data
             await session.flush()
             proxy.go_silent()
 
-    with within(3), patience(0.3), pytest.raises(OutcomeUnknown):
+    with soon(), patience(0.3), pytest.raises(OutcomeUnknown):
         await save_slowly()
 
 
 async def test_what_takes_long_is_not_silent_while_it_tells_something(
     database: Database,
 ) -> None:
-    rows = text("SELECT pg_sleep(0.2), repeat('x', 20000) FROM generate_series(1, 4)")
-    with patience(0.5):
+    rows = text("SELECT pg_sleep(0.1), repeat('x', 20000) FROM generate_series(1, 25)")
+    with patience(2):  # less than all of them take, and much longer than from one to the next
         async with database.reading() as session:
-            assert len((await session.execute(rows)).all()) == 4
+            assert len((await session.execute(rows)).all()) == 25
 
 
 async def test_a_whole_transaction_in_one_trip_gives_a_silent_server_up(
@@ -157,7 +159,7 @@ async def test_a_whole_transaction_in_one_trip_gives_a_silent_server_up(
 ) -> None:
     await there.carry_out([write("one")])
     proxy.go_silent()
-    with within(3), patience(0.3), pytest.raises(Silence):
+    with soon(), patience(0.3), pytest.raises(Silence):
         await there.carry_out([write("two")])
     proxy.fail_over()
     await there.carry_out([write("three")])
@@ -170,7 +172,7 @@ async def test_claims_and_results_wait_less_than_a_loop_does(
     monkeypatch.setattr(engine, "PROMPT_SECONDS", 0.3)
     await there.carry_out([write("one")])
     proxy.go_silent()
-    with within(3), pytest.raises(Silence):
+    with soon(), pytest.raises(Silence):
         await there.carry_out([write("two")])
 
 
@@ -181,7 +183,7 @@ async def test_a_frozen_server_process_is_given_up(database: Database, database_
         assert pid is not None
         try:
             os.kill(pid, signal.SIGSTOP)
-            with within(3), patience(0.3), pytest.raises(DBAPIError):
+            with soon(), patience(0.3), pytest.raises(DBAPIError):
                 await session.execute(text("SELECT 1"))
         finally:
             os.kill(pid, signal.SIGCONT)
@@ -203,7 +205,7 @@ async def test_a_task_that_is_cancelled_does_not_wait_for_a_silent_server(
     looking = asyncio.create_task(look())
     await asked.wait()
     await asyncio.sleep(0.1)  # until it waits for the answer
-    with within(4):
+    with soon():
         looking.cancel()
         with suppress(asyncio.CancelledError):
             await looking
@@ -214,16 +216,17 @@ async def test_a_task_that_is_cancelled_does_not_wait_for_a_silent_server(
 async def test_the_listener_notices_silence_and_listens_again(
     proxy: Proxy, there: Database, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "PROBE_SECONDS", 0.3)
     told = Announcement("groups", new_id(), None)
     async with there.announcements.subscribe() as heard:
         listener = PostgresListener(there, SystemClock(), quiet_seconds=0.2)
         task = asyncio.create_task(listener.run())
         assert await anext(heard) == RESYNC
-        proxy.go_silent()
-        await asyncio.sleep(0.3)
-        proxy.fail_over()
-        assert await anext(heard) == RESYNC
+        with monkeypatch.context() as patched:  # only for now: later it must not be impatient
+            patched.setattr(listening, "PROBE_SECONDS", 0.3)
+            proxy.go_silent()
+            await asyncio.sleep(0.3)
+            proxy.fail_over()
+            assert await anext(heard) == RESYNC
         async with database.writing() as session:
             await announce(session, "groups", organization_id=told.organization_id, subject_id=None)
         assert await anext(heard) == told
@@ -274,11 +277,23 @@ async def test_the_server_is_told_how_soon_to_give_us_up(database: Database) -> 
         assert 0 < int(settings["client_connection_check_interval"]) <= 10_000
 
 
-async def hold(database: Database, seconds: float) -> None:
-    async with database.writing() as session:
-        await session.execute(text("LOCK TABLE leases"))
-        await asyncio.sleep(seconds)
-        await session.execute(text("SELECT 1"))
+@asynccontextmanager
+async def lock_held(database: Database) -> AsyncIterator[asyncio.Task[None]]:
+    """By a transaction that goes on, and ends, at the end of the block."""
+    has_it, may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold() -> None:
+        async with database.writing() as session:
+            await session.execute(text("LOCK TABLE leases"))
+            has_it.set()
+            await may_go_on.wait()
+            await session.execute(text("SELECT 1"))
+
+    holding = asyncio.create_task(hold())
+    await has_it.wait()
+    yield holding
+    may_go_on.set()
+    await asyncio.wait([holding])
 
 
 async def test_who_idles_in_a_transaction_is_ended_and_holds_nobody_up(
@@ -286,10 +301,9 @@ async def test_who_idles_in_a_transaction_is_ended_and_holds_nobody_up(
 ) -> None:
     url = f"{database_url}?options=-c%20idle_in_transaction_session_timeout=300ms"
     idle = Database(url, announcements=Announcements())
-    holding = asyncio.create_task(hold(idle, 1.0))
-    await asyncio.sleep(0.1)
-    with within(0.8):
-        await save(database, "one")
+    async with lock_held(idle) as holding:
+        with soon():
+            await save(database, "one")
     with pytest.raises(DBAPIError) as raised:
         await holding
     assert is_unreachable(raised.value)
@@ -302,10 +316,9 @@ async def test_who_waits_for_a_lock_gives_up_and_has_changed_nothing(
 ) -> None:
     url = f"{database_url}?options=-c%20lock_timeout=200ms"
     waiting = Database(url, announcements=Announcements())
-    holding = asyncio.create_task(hold(database, 1.0))
-    await asyncio.sleep(0.1)
-    with within(0.8), pytest.raises(OperationalError) as raised:
-        await save(waiting, "one")
+    async with lock_held(database) as holding:
+        with soon(), pytest.raises(OperationalError) as raised:
+            await save(waiting, "one")
     problem = explained(raised.value, changes=True).problem()
     assert (problem["status"], problem["code"]) == (503, "db_unreachable")
     assert "held up" in str(problem["detail"])
