@@ -1,5 +1,6 @@
 """Processes end and die: what was promised is kept, and nothing false is said meanwhile."""
 
+import contextlib
 import os
 import signal
 from dataclasses import dataclass
@@ -156,7 +157,8 @@ def _kill_gateway_until_it_shows(working: Working) -> set[int]:
 
     def shows() -> bool:
         for pid in set(working.process.children()) - killed:
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(pid, signal.SIGKILL)
             killed.add(pid)
         return bool(killed) and working.state() == "gateway_unreachable"
 
