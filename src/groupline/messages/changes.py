@@ -96,6 +96,20 @@ _WRITE: Final = (
     )
 )
 
+_PUT_AWAY: Final = (
+    update(MESSAGES)
+    .where(MESSAGES.c.id == bindparam("message"))
+    .values(
+        status="cancelled",
+        error_code=None,
+        next_attempt_at=None,
+        next_check_at=None,
+        claim_token=None,
+        updated_at=bindparam("at"),
+    )
+)
+"""Why it failed stays, for people. A code would say that it was called off with others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -118,7 +132,12 @@ async def write(
     """Writes changes of rows that were read by ``for_change`` in this transaction."""
     if not steps:
         return
-    await session.execute(_WRITE, [_values(step, now) for step in steps])
+    put_away = [each.row.id for each in steps if each.change.action == "message.discarded"]
+    if put_away:
+        await session.execute(_PUT_AWAY, [{"message": each, "at": now} for each in put_away])
+    values = [_values(each, now) for each in steps if each.change.action != "message.discarded"]
+    if values:
+        await session.execute(_WRITE, values)
     await journal.record_all(session, [_entry(step, actor, now) for step in steps])
     await tell(session, ((step.row.organization_id, step.row.id) for step in steps))
 

@@ -41,7 +41,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case "expired":
             state, sentence, actions = "expired", _why(view), _again(view)
         case "cancelled":
-            state, sentence = "cancelled", view.error_message or _ended(view)
+            state, sentence = "cancelled", _ended(view)
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)
@@ -61,8 +61,11 @@ def _again(view: MessageView) -> tuple[PersonAction, ...]:
 
 
 def _ended(view: MessageView) -> str:
-    """What had been sent can only have come to its end by way of a later rejection."""
-    if view.sent_at is not None:
+    """What was called off for a reason has its code; what failed and was put away, only why."""
+    if view.error_message is not None:
+        away = "" if view.error_code else "It failed and was put away. "
+        return f"{away}{view.error_message}"
+    if view.sent_at is not None:  # put away by a version that did not keep why it had failed
         return "It was put away after WhatsApp rejected it."
     return "It was called off."
 

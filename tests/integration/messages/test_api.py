@@ -293,8 +293,11 @@ async def test_a_failed_message_is_discarded(
     desk: Desk, client: httpx.AsyncClient, database: Database
 ) -> None:
     async with database.writing() as session:
-        message_id = await put_message(session, desk, "failed")
-    assert (await client.post(f"{URL}/{message_id}/cancel")).json()["status"] == "cancelled"
+        why: dict[str, Any] = {"error_code": "rejected", "error_message": "It refuses it."}
+        message_id = await put_message(session, desk, "failed", **why)
+    answer = (await client.post(f"{URL}/{message_id}/cancel")).json()
+    assert (answer["status"], answer["errorMessage"]) == ("cancelled", "It refuses it.")
+    assert answer["errorCode"] is None  # which would let a run of the sequence send it anew
 
 
 async def test_a_persons_word_on_an_uncertain_message_is_recorded_as_theirs(

@@ -406,24 +406,30 @@ async def test_failed_messages_are_sent_again_or_put_away(
     assert "Put away." in away.text
 
 
-async def test_what_whatsapp_rejected_later_is_not_said_to_be_called_off_once_it_is_put_away(
+async def test_what_is_put_away_says_why_it_failed_and_only_the_rest_was_called_off(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    rejected: dict[str, Any] = {
-        "gateway_message_id": "3EB0",
-        "sent_at": NOW,
-        "error_code": "rejected_later",
-    }
+    answer = "HTTP 400: no such group"
+    why: dict[str, Any] = {"error_message": "The gateway refuses it.", "vps_error": answer}
+    before: dict[str, Any] = {"gateway_message_id": "3EB0", "sent_at": NOW}
     async with database.writing() as session:
-        first = await put_message(session, desk, "failed", **rejected)
-        second = await put_message(session, desk, "pending", 1)
-    stories = []
-    for message_id in (first, second):
-        await browser.post(f"/messages/{message_id}/cancel")
-        stories.append(words(await browser.get(f"/messages/{message_id}")))
-    put_away, called_off = "It was put away after WhatsApp rejected it.", "It was called off."
-    assert [put_away in each for each in stories] == [True, False]
-    assert [called_off in each for each in stories] == [False, True]
+        ids = [
+            await put_message(session, desk, "failed", error_code="bad_request", **why),
+            await put_message(session, desk, "failed", 1, error_code="bad_request", **why),
+            await put_message(session, desk, "cancelled", **before),  # by an earlier version
+            await put_message(session, desk, "pending", 1, next_attempt_at=NOW, **why),
+        ]
+    await browser.post(f"/messages/{ids[0]}/cancel")
+    await browser.post("/messages/bulk", data={"action": "discard", "ids": [str(ids[1])]})
+    await browser.post(f"/messages/{ids[3]}/cancel")
+    stories = [words(await browser.get(f"/messages/{each}")) for each in ids]
+
+    put_away = "It failed and was put away. The gateway refuses it."
+    rejected, called_off = "It was put away after WhatsApp rejected it.", "It was called off."
+    assert [put_away in each for each in stories] == [True, True, False, False]
+    assert [answer in each for each in stories] == [True, True, False, False]
+    assert [rejected in each for each in stories] == [False, False, True, False]
+    assert [called_off in each for each in stories] == [False, False, False, True]
 
 
 async def test_a_refused_decision_is_a_conflict_with_its_reason(
