@@ -14,6 +14,8 @@ from groupline.models import Lease
 from groupline.numbers.workers import WORKERS, none_runs
 
 _LASTS = timedelta(seconds=35)
+_CONCERNED = (Announcement("messages", None, None), Announcement("numbers", None, None))
+"""Whatever says that no worker runs listens to one of them: what waits, and cards of numbers."""
 
 
 class Heartbeat:
@@ -67,6 +69,6 @@ class WorkerWatch:
         async with self._database.reading() as session:
             missed = await none_runs(session, self._clock.now())
         if self._missed not in (None, missed):
-            self._announcements.publish(Announcement("messages", None, None))
+            self._announcements.publish(*_CONCERNED)
         self._missed = missed
         return False

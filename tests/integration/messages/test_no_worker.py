@@ -1,6 +1,5 @@
 """Nothing is sent without a worker: messages that are due say so, and the pages too."""
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -19,6 +18,7 @@ from tests.support.factories import make_campaign, make_event
 from groupline.db import Announcement, Announcements, Database
 from groupline.heartbeat import Heartbeat, WorkerWatch, expect_worker
 from groupline.messages.expire import Expirer
+from groupline.models import WhatsappSession
 from groupline.orgs.rules import Scope
 
 NONE = "No worker is running: nothing is sent until one runs."
@@ -122,22 +122,39 @@ async def test_open_pages_hear_when_the_last_worker_goes_and_when_one_comes(
     watch = WorkerWatch(database, announcements, clock)
     async with announcements.subscribe() as heard:
 
-        async def hears_after(seconds: float) -> Announcement | None:
+        async def hears_after(seconds: float) -> set[Announcement]:
             clock.advance(seconds)
             await watch.run_once()
-            try:
-                return await asyncio.wait_for(anext(heard), 0.01)
-            except TimeoutError:
-                return None
+            end = Announcement("journal", None, None)
+            announcements.publish(end)
+            news: set[Announcement] = set()
+            while (each := await anext(heard)) != end:
+                news.add(each)
+            return news
 
-        changed = Announcement("messages", None, None)
+        # Reasons and banners are about messages; the cards of numbers say it too.
+        changed = {Announcement("messages", None, None), Announcement("numbers", None, None)}
         await beat(database, Heartbeat("one"), clock)
-        assert await hears_after(0) is None
-        assert await hears_after(30) is None
+        assert await hears_after(0) == set()
+        assert await hears_after(30) == set()
         assert await hears_after(60) == changed
-        assert await hears_after(5) is None
+        assert await hears_after(5) == set()
         await beat(database, Heartbeat("two"), clock)
         assert await hears_after(5) == changed
+        assert await hears_after(5) == set()
+
+
+async def test_the_cards_of_numbers_listen_to_it_and_say_it(
+    desk: Desk, browser: httpx.AsyncClient, database: Database, clock: ManualClock
+) -> None:
+    async with database.writing() as session:
+        serving = await session.get_one(WhatsappSession, desk.session_id)
+        serving.verified_at, serving.next_verify_at = clock.now(), clock.now()
+    await beat(database, Heartbeat("died"), clock)
+    clock.advance(70)
+    page = await browser.get("/settings/connection")
+    assert "No worker is running: nobody asks the gateway" in unescape(page.text)
+    assert re.search(r'id="numbers"[^>]* data-live="numbers,', page.text)
 
 
 async def test_what_expires_in_the_hands_of_a_worker_does_not_say_that_none_runs(
