@@ -17,6 +17,14 @@ _OUTPUT = Path(__file__).parents[2] / ".test-output"
 _failed = pytest.StashKey[bool]()
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """As for other tests of real processes: whatever a page waits for may take a minute, and the
+    first test of all also waits until there is a house to visit."""
+    for item in items:
+        if item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.timeout(400))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, Any]:
     report = yield
