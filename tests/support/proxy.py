@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 from sqlalchemy import make_url
+from tests.support.ports import free_port
 
 
 @dataclass(eq=False)
@@ -26,7 +27,7 @@ class Proxy:
         self._loses: bytes | None = None
         self._on_the_way = False
         self._server: asyncio.Server | None = None
-        self._port = 0
+        self._port = free_port()  # its own also while it is closed: nobody else is given it
         self.lost = 0
         """How often an answer was."""
 
@@ -52,7 +53,6 @@ class Proxy:
 
     async def open(self) -> None:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
 
     async def close(self) -> None:
         """No connection is left, and none can be made until it is opened again."""
