@@ -26,7 +26,7 @@ def listener() -> Iterator[socket.socket]:
 
 def client_of(listener: socket.socket) -> httpx.AsyncClient:
     host, port = listener.getsockname()
-    return httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=10)
+    return httpx.AsyncClient(base_url=f"http://{host}:{port}", timeout=60)
 
 
 async def test_while_it_waits_it_is_alive_and_cannot_help(
@@ -74,7 +74,7 @@ async def test_a_start_that_waits_for_nothing_answers_nobody(listener: socket.so
     with Meanwhile(listener):
         async with client_of(listener) as client:
             with pytest.raises(httpx.ReadTimeout):
-                await client.get("/healthz", timeout=0.2)
+                await client.get("/healthz", timeout=httpx.Timeout(60, read=0.2))
 
 
 @pytest.mark.parametrize("said", [b"\r\n\r\n", b"GET /", b"\x16\x03\x01" * 40_000])
