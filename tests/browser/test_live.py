@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import Page, Route, expect
 from tests.browser.conftest import Visit
 from tests.browser.house import set_up
 from tests.support.api import Api, pair, send, sendable_groups, sync, until, until_status
@@ -57,7 +58,7 @@ def test_what_happens_elsewhere_shows_on_the_overview(shed: Shed, me: Visitor) -
         "numberId": shed.number_id,
         "groupIds": shed.group_ids[:1],
         "content": "Planned from somewhere else.",
-        "scheduledFor": f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}",
+        "scheduledFor": _tomorrow(),
     }
     shed.api.post("/messages", body, expect=201)
     expect(page.get_by_role("cell", name="Planned from somewhere else.")).to_be_visible()
@@ -99,6 +100,53 @@ def test_a_gateway_that_is_gone_is_unreachable_and_the_number_not_disconnected(
     said = _said(page)
     assert said <= {"Connected", "Gateway unreachable", "Verifying…"}, said
     _assert_untouched(page)
+
+
+def test_an_open_page_of_what_somebody_deletes_says_that_it_is_gone(
+    shed: Shed, me: Visitor
+) -> None:
+    me.expect_complaint(r"404 \(Not Found\)")
+    body = {"title": "Soon forgotten", "startsAt": _tomorrow(), "timezone": "UTC"}
+    made = shed.api.post("/workshops", body, expect=201)
+    page = me.go(f"/workshops/{made['id']}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Soon forgotten")
+    shed.api.call("DELETE", f"/workshops/{made['id']}", expect=204)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+    expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
+
+
+def test_a_page_whose_thing_one_deletes_asks_for_it_no_more(shed: Shed, me: Visitor) -> None:
+    """The page is being fetched anew when the form is sent, and would be answered after it."""
+    body = {"name": "Never mind", "numberId": shed.number_id, "groupIds": shed.group_ids[:2]}
+    made = shed.api.post("/campaigns", body | {"content": "Hello"}, expect=201)
+    page = me.go(f"/campaigns/{made['id']}/edit/check")
+    expect(page.get_by_role("button", name="Delete draft")).to_be_visible()
+    asked: list[Route] = []
+
+    def hold(route: Route) -> None:
+        asked.append(route)
+
+    page.route("**/edit/check", hold)
+    page.route("**/delete", lambda route: _answer_after(route, asked))
+    with page.expect_request("**/edit/check"):
+        sync(shed.api, shed.number_id)
+    page.get_by_role("button", name="Delete draft").click()
+    page.get_by_role("button", name="Delete the draft").click()
+    expect(page.get_by_text("The draft is deleted.")).to_be_visible()
+    assert asked
+
+
+def _answer_after(route: Route, asked: list[Route]) -> None:
+    """What was asked before is answered first, although it came to the server second."""
+    answer = route.fetch()
+    for each in asked:
+        with contextlib.suppress(PlaywrightError):  # given up
+            each.fulfill(response=each.fetch())
+    route.fulfill(response=answer)
+
+
+def _tomorrow() -> str:
+    return f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def _said(page: Page) -> set[str]:

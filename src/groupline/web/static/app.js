@@ -42,6 +42,11 @@ class Problem extends Error {
   }
 }
 
+/** What was asked for is not there, or not for this person, any more. */
+class Gone extends Problem {}
+
+const GONE = new Set([403, 404, 410]);
+
 /** Fetches a page or fragment. Rejects with a Problem, or with AbortError when a newer request took over. */
 async function ask(url, { signal, ...options } = {}) {
   const limit = AbortSignal.timeout(PATIENCE);
@@ -238,6 +243,7 @@ async function send(form, submitter) {
   const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   setBusy(form, submitter, true);
   stopPreview(form); // its answer would say the same, or be old
+  stopRefreshing(); // likewise, and what it asks for may be what this form deletes
   try {
     const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
     const { response, page } = await ask(url, { method: "POST", body });
@@ -338,6 +344,7 @@ document.addEventListener("submit", (event) => {
     send(form, submitter);
   } else if (form.method !== "dialog") {
     leaving = true;
+    stopRefreshing();
   }
 });
 
@@ -348,12 +355,13 @@ addEventListener("beforeunload", (event) => {
 
 // ------------------------------------------------------------------ live regions
 
-const ANSWER_SOON = 2000;
+const ANSWER_SOON = 5000;
 const sources = new Map(); // address → what is going on with it
 let stream = null;
 let lost = false;
 let lostTimer;
 
+const newSource = () => ({ pages: 0, timer: 0, turn: null });
 const addressOf = (region) => new URL(region.dataset.src ?? location.href, location.href).href;
 const isAsleep = (region) => Boolean(region.closest("dialog:not([open])"));
 
@@ -369,7 +377,7 @@ function changed(topic, id) {
 function wake(region, delay = 150) {
   if (isAsleep(region)) return;
   const url = addressOf(region);
-  const source = sources.get(url) ?? { pages: 0, timer: 0, running: false };
+  const source = sources.get(url) ?? newSource();
   sources.set(url, source);
   source.timer ||= setTimeout(() => refresh(url, source), delay);
 }
@@ -379,16 +387,18 @@ async function refresh(url, source) {
   const regions = () => $$("[data-live]").filter((region) => addressOf(region) === url && !isAsleep(region));
   if (leaving) return;
   const awaitsAnswer = performance.now() - sentAt < ANSWER_SOON; // it shows what it changed, or leads away from here
-  if (source.running || awaitsAnswer) return void (source.timer = setTimeout(() => refresh(url, source), 150));
-  source.running = true;
+  if (source.turn || awaitsAnswer) return void (source.timer = setTimeout(() => refresh(url, source), 150));
+  const turn = (source.turn = new AbortController());
   try {
     const seen = version;
-    const page = await askAll(url, source.pages);
+    const page = await askAll(url, source.pages, turn.signal);
     if (seen !== version) return regions().forEach((region) => wake(region)); // a form was quicker: this answer is old
     for (const region of regions()) renew(region, page);
     settle();
     showLost(lost);
   } catch (error) {
+    if (turn.signal.aborted) return regions().forEach((region) => wake(region));
+    if (error instanceof Gone && url === location.href && sentAt === -Infinity) return startOver();
     if (!(error instanceof Problem)) console.error(error);
     for (const region of regions()) {
       region.dataset.stale = "";
@@ -396,24 +406,35 @@ async function refresh(url, source) {
     }
     showLost(true);
   } finally {
-    source.running = false;
+    source.turn = null;
   }
+}
+
+function stopRefreshing() {
+  for (const { turn } of sources.values()) turn?.abort();
+}
+
+/** What the page shows is not there any more, or has become another page: loaded anew, it says so. */
+function startOver() {
+  leaving = true;
+  location.reload();
 }
 
 function renew(region, page) {
   const fresh = page.getElementById(region.id);
-  if (!fresh) throw new Problem(`The answer has no #${region.id}`);
+  if (!fresh) throw new Gone(`The answer has no #${region.id}`);
   morph(region, fresh);
   delete region.dataset.stale;
 }
 
 /** A page, and as many further ones as "Load more" has brought. */
-async function askAll(url, more) {
-  const { response, page } = await ask(url);
+async function askAll(url, more, signal) {
+  const { response, page } = await ask(url, { signal });
+  if (GONE.has(response.status)) throw new Gone();
   if (!response.ok) throw problemOnPage(page, response.status);
   for (let left = more; left > 0; left -= 1) {
     const link = $("a[data-load-more]", page);
-    if (link) extend(page, link, (await ask(link.getAttribute("href"))).page);
+    if (link) extend(page, link, (await ask(link.getAttribute("href"), { signal })).page);
   }
   return page;
 }
@@ -465,7 +486,11 @@ document.addEventListener("visibilitychange", () => {
   else if (!stream && $("[data-live]")) relisten();
 });
 addEventListener("pagehide", hangUp);
-addEventListener("pageshow", (event) => event.persisted && $("[data-live]") && relisten());
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  leaving = false;
+  if ($("[data-live]")) relisten();
+});
 
 // ------------------------------------------------------------------ search, load more
 
@@ -506,7 +531,7 @@ async function loadMore(link) {
     const { response, page } = await ask(link.href);
     if (!response.ok) throw problemOnPage(page, response.status);
     const region = link.closest("[data-live]");
-    const source = region && (sources.get(addressOf(region)) ?? { pages: 0, timer: 0, running: false });
+    const source = region && (sources.get(addressOf(region)) ?? newSource());
     const first = extend(document, link, page);
     version += 1;
     if (source) sources.set(addressOf(region), Object.assign(source, { pages: source.pages + 1 }));
