@@ -24,9 +24,9 @@ def site() -> Iterator[Site]:
     opened.close()
 
 
-def until_caught_up(page: Page, site: Site) -> None:
+def until_caught_up(page: Page, site: Site, address: str = "/") -> None:
     """Until the page hears of changes and has fetched what came before."""
-    while not (site.streams and site.requests.count("/") == 2):
+    while not (site.streams and site.requests.count(address) == 2):
         page.wait_for_timeout(20)
 
 
@@ -154,6 +154,7 @@ def test_the_toast_survives_a_redirect_to_another_page(page: Page, site: Site) -
 
 def test_a_login_that_is_over_leads_to_the_login_and_back(page: Page, site: Site) -> None:
     page.goto(f"{site.url}/?q=1")
+    until_caught_up(page, site, "/?q=1")
     site.logged_out = True
     page.get_by_role("button", name="Save").click()
     page.wait_for_url(f"{site.url}/login?next=%2F%3Fq%3D1")
