@@ -1,9 +1,10 @@
-"""Looking at an event before it begins: by button, and by the worker a day and an hour before.
+"""Looking at an event before it begins: by button, and by the worker a day and an hour before, and
+when its number is paused after that.
 
 Whether media can be fetched is asked of other servers, so the facts are read, then they are asked,
 and then what was found is written: three steps, and no transaction in between. The worker looks
-once for each event, point in time and start, however many workers there are: the row that says so
-is committed first. A worker that dies in between leaves its turn to another one.
+once for each event, point in time, start and pause, however many workers there are: the row that
+says so is committed first. A worker that dies in between leaves its turn to another one.
 """
 
 from datetime import datetime
@@ -80,9 +81,10 @@ class Preflights:
             turn = await take_turn(session, self._clock.now())
         if turn is None:
             return False
+        now = self._clock.now()  # a pause that begins while other servers are asked is not seen
         event, found = await self._find(turn.organization_id, turn.event_id, None)
         async with self._database.writing() as session:
-            await finish(session, turn, event, found, now=self._clock.now())
+            await finish(session, turn, event, found, now=now)
         return True
 
     async def next_due(self) -> float | None:

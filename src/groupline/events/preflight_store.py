@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import Table, and_, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, Table, and_, exists, func, null, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -16,7 +16,7 @@ from groupline.events.preflight import Finding
 from groupline.events.schemas import EventView
 from groupline.ids import new_id
 from groupline.journal import SYSTEM, Actor
-from groupline.models import Event, EventKind, Preflight, PreflightPoint
+from groupline.models import Event, EventKind, Preflight, PreflightPoint, WhatsappNumber
 
 PREFLIGHTS: Final[Table] = Preflight.__table__  # type: ignore[assignment]
 Ahead = Literal["day", "hour"]
@@ -70,22 +70,44 @@ async def store(session: AsyncSession, event: EventView, looked: Looked, actor: 
 # --- turns ----------------------------------------------------------------------------------
 
 
-async def next_event(
-    session: AsyncSession, now: datetime
-) -> tuple[UUID, UUID, datetime, Ahead] | None:
-    """An event that has reached a point in time at which nobody has looked at it.
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An event that a worker has to look at now."""
+
+    organization_id: UUID
+    event_id: UUID
+    starts_at: datetime
+    point: Ahead
+    paused_at: datetime | None
+    """When the pause of its number began that has not been seen by this look yet, if one has."""
+
+
+async def next_event(session: AsyncSession, now: datetime) -> Due | None:
+    """An event that has reached a point in time at which nobody has looked at it, or whose number
+    was paused after the last point.
 
     One that was planned later than that is looked at by the person who plans it.
     """
     for point, ahead in AHEAD.items():
+        paused_at = WhatsappNumber.paused_at if point == "hour" else null()
         looked = exists().where(
             Preflight.event_id == Event.id,
             Preflight.point == point,
             Preflight.starts_at == Event.starts_at,
-            or_(Preflight.checked_at.is_not(None), Preflight.claimed_until > now),
+            or_(
+                Preflight.claimed_until > now,
+                Preflight.checked_at >= func.coalesce(paused_at, Preflight.checked_at),
+            ),
         )
         statement = (
-            select(Event.organization_id, Event.id, Event.starts_at, Event.created_at)
+            select(
+                Event.organization_id,
+                Event.id,
+                Event.starts_at,
+                Event.created_at,
+                paused_at.label("paused_at"),
+            )
+            .outerjoin(WhatsappNumber, WhatsappNumber.id == Event.number_id)
             .where(
                 Event.status == "planned",
                 Event.starts_at > now + (timedelta() if point == "hour" else AHEAD["hour"]),
@@ -95,41 +117,46 @@ async def next_event(
             .order_by(Event.starts_at, Event.id)
         )
         for row in await session.execute(statement):
-            if row.created_at <= row.starts_at - ahead:
-                return row.organization_id, row.id, row.starts_at, point
+            was_paused_later = row.paused_at is not None and row.paused_at >= row.created_at
+            if row.created_at <= row.starts_at - ahead or was_paused_later:
+                return Due(row.organization_id, row.id, row.starts_at, point, row.paused_at)
     return None
 
 
 async def take_turn(session: AsyncSession, now: datetime) -> Turn | None:
-    """Exactly one worker gets it: by the unique key, or by the turn of one that died."""
-    found = await next_event(session, now)
-    if found is None:
+    """Exactly one worker gets it: by the unique key, or by the turn of one that died or looked
+    before the number was paused."""
+    due = await next_event(session, now)
+    if due is None:
         return None
-    organization_id, event_id, starts_at, point = found
     is_sqlite = session.get_bind().dialect.name == "sqlite"
     statement = (
         (sqlite if is_sqlite else postgresql)
         .insert(PREFLIGHTS)
         .values(
             id=new_id(),
-            organization_id=organization_id,
-            event_id=event_id,
-            point=point,
-            starts_at=starts_at,
+            organization_id=due.organization_id,
+            event_id=due.event_id,
+            point=due.point,
+            starts_at=due.starts_at,
             claimed_until=now + _TURN,
             problems=0,
         )
     )
+    checked_at, claimed_until = PREFLIGHTS.c.checked_at, PREFLIGHTS.c.claimed_until
+    unseen: list[ColumnElement[bool]] = [checked_at.is_(None)]
+    if due.paused_at is not None:
+        unseen.append(checked_at < due.paused_at)
     taken = statement.on_conflict_do_update(
         index_elements=["event_id", "point", "starts_at"],
         index_where=PREFLIGHTS.c.point != "button",
         set_={"claimed_until": now + _TURN},
-        where=and_(PREFLIGHTS.c.checked_at.is_(None), PREFLIGHTS.c.claimed_until <= now),
+        where=and_(or_(*unseen), or_(claimed_until.is_(None), claimed_until <= now)),
     )
     row = (await session.execute(taken.returning(PREFLIGHTS.c.id))).one_or_none()
     if row is None:
         return None
-    return Turn(row.id, organization_id, event_id, starts_at, now + _TURN)
+    return Turn(row.id, due.organization_id, due.event_id, due.starts_at, now + _TURN)
 
 
 async def finish(
@@ -146,10 +173,9 @@ async def finish(
         update(PREFLIGHTS)
         .where(
             PREFLIGHTS.c.id == turn.id,
-            PREFLIGHTS.c.checked_at.is_(None),
             PREFLIGHTS.c.claimed_until == turn.until,
         )
-        .values(**_stored(looked))
+        .values(**_stored(looked), claimed_until=None)
         .returning(PREFLIGHTS.c.point)
     )
     point = await session.scalar(stored)

@@ -23,7 +23,7 @@ from groupline.db import Announcements, Database
 from groupline.errors import Conflict
 from groupline.events.preflight import Finding
 from groupline.events.preflight_run import Preflights
-from groupline.events.preflight_store import last_look, troubled_events
+from groupline.events.preflight_store import last_look, take_turn, troubled_events
 from groupline.events.queries import get_event
 from groupline.messages.media import MediaPolicy
 from groupline.models import (
@@ -238,6 +238,15 @@ async def looks(database: Database) -> list[tuple[str, datetime]]:
         return [(row.point, row.checked_at) for row in rows]
 
 
+async def paused_told(database: Database, studio: Studio) -> list[bool]:
+    """Of each look that found problems, whether the pause was one of them."""
+    return [
+        "number_paused" in {each["code"] for each in entry.data["findings"]}
+        for entry in await journal_of(database, studio.event_id)
+        if entry.action == "preflight.failed"
+    ]
+
+
 def until(clock: ManualClock, moment: datetime) -> None:
     clock.advance((moment - clock.now()).total_seconds())
 
@@ -288,15 +297,78 @@ async def test_one_that_is_planned_at_short_notice_is_left_to_the_person_who_pla
 async def test_many_workers_look_once(
     database: Database, database_url: str, studio: Studio, clock: ManualClock
 ) -> None:
-    until(clock, STARTS - timedelta(hours=2))
+    until(clock, STARTS - timedelta(minutes=50))
     other = Database(database_url, announcements=Announcements())
     workers = [Preflights(each, clock, POLICY) for each in (database, other) * 3]
+    worked = []
     try:
-        worked = await asyncio.gather(*(worker.run_once() for worker in workers))
+        for _ in range(2):
+            worked.append(sum(await asyncio.gather(*(each.run_once() for each in workers))))
+            clock.advance(1)
+            await change(database, WhatsappNumber, studio.number_id, paused_at=clock.now())
+            clock.advance(1)
     finally:
         await other.dispose()
-    assert sum(worked) == 1
+    assert worked == [1, 1]
     assert len(await looks(database)) == 1
+    assert await paused_told(database, studio) == [False, True]
+
+
+async def test_a_number_that_is_paused_after_the_last_look_is_told_of_once(
+    preflights: Preflights, database: Database, studio: Studio, clock: ManualClock
+) -> None:
+    number_id = studio.number_id
+    until(clock, STARTS - timedelta(hours=23))
+    assert await preflights.run_once()
+    clock.advance(1)
+    await change(database, WhatsappNumber, number_id, paused_at=clock.now())
+    clock.advance(600)
+    assert not await preflights.run_once()  # it is looked at an hour before
+    await change(database, WhatsappNumber, number_id, paused_at=None)
+    until(clock, STARTS - timedelta(hours=1))
+    assert await preflights.run_once()
+    assert await paused_told(database, studio) == [False, False]
+
+    for _ in range(2):  # each pause counts
+        clock.advance(1)
+        await change(database, WhatsappNumber, number_id, paused_at=clock.now())
+        clock.advance(30)
+        assert [await preflights.run_once() for _ in range(2)] == [True, False]
+    await change(database, WhatsappNumber, number_id, paused_at=None)
+    clock.advance(1)
+    assert not await preflights.run_once()
+    assert await paused_told(database, studio) == [False, False, True, True]
+    assert len(await looks(database)) == 2
+
+
+async def test_a_pause_is_told_of_also_where_nobody_looked_before(
+    preflights: Preflights, database: Database, studio: Studio, clock: ManualClock
+) -> None:
+    until(clock, STARTS - timedelta(minutes=50))
+    for ago, looked in ((1, False), (-1, True)):
+        paused_at = clock.now() - timedelta(seconds=ago)
+        await change(database, Event, studio.event_id, created_at=clock.now())
+        await change(database, WhatsappNumber, studio.number_id, paused_at=paused_at)
+        clock.advance(2)
+        assert await preflights.run_once() is looked
+    assert await paused_told(database, studio) == [True]
+
+
+async def test_a_worker_that_died_looking_again_leaves_its_turn(
+    database: Database, studio: Studio, clock: ManualClock
+) -> None:
+    until(clock, STARTS - timedelta(minutes=30))
+    assert await Preflights(database, clock, POLICY).run_once()
+    clock.advance(1)
+    await change(database, WhatsappNumber, studio.number_id, paused_at=clock.now())
+    clock.advance(1)
+    for seconds, taken in ((0, True), (60, False), (240, True)):
+        clock.advance(seconds)
+        async with database.writing() as session:
+            turn = await take_turn(session, clock.now())
+        assert (turn is not None) is taken
+    async with database.reading() as session:
+        assert await last_look(session, studio.organization_id, studio.event_id) is not None
 
 
 async def test_a_worker_that_died_leaves_its_turn(
