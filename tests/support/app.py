@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 from tests.support.cast import Person
+from tests.support.keys import SECRET_KEY
 
 from groupline.app import create_app
 from groupline.clock import Clock
@@ -23,7 +24,6 @@ from groupline.settings import Settings
 from groupline.vault import Vault
 
 BASE_URL = "http://127.0.0.1:8420"
-SECRET_KEY = "a secret key that is only used by tests"
 
 
 @asynccontextmanager

@@ -14,7 +14,6 @@ import pytest
 from sqlalchemy import func, select
 from tests.integration.messages.fault_campaign import ROOT, SEED, Campaign
 from tests.integration.messages.outbox import OWN_CAPABILITIES, PERSON
-from tests.support.app import SECRET_KEY
 from tests.support.factories import (
     make_gateway,
     make_group,
@@ -24,6 +23,7 @@ from tests.support.factories import (
     make_session,
 )
 from tests.support.gateway import API_KEY, GatewayClient, gateway_process
+from tests.support.keys import SECRET_KEY
 
 from groupline.campaigns import service
 from groupline.campaigns.schemas import NewCampaign

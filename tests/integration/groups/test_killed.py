@@ -10,8 +10,8 @@ from sqlalchemy import select
 from tests.contract.scripted import Peer, answer
 from tests.integration.groups.conftest import Phone, many
 from tests.integration.groups.test_schedule import ask_for_sync, turn
-from tests.support.app import SECRET_KEY
 from tests.support.clock import ManualClock
+from tests.support.keys import SECRET_KEY
 
 from groupline.errors import Conflict
 from groupline.groups.schedule import GroupSyncLoop

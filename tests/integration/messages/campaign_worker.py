@@ -8,7 +8,7 @@ import signal
 import sys
 from datetime import timedelta
 
-from tests.support.app import SECRET_KEY
+from tests.support.keys import SECRET_KEY
 
 from groupline.clock import SystemClock
 from groupline.db import Announcements, Database

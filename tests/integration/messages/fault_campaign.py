@@ -25,7 +25,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.exc import OperationalError
 from tests.integration.messages.fault_verdict import Rejected, plain_logs, verdict, waiting_in
 from tests.integration.messages.outbox import OWN_CAPABILITIES
-from tests.support.app import SECRET_KEY, open_test_runtime, running_app
+from tests.support.app import open_test_runtime, running_app
 from tests.support.factories import (
     make_gateway,
     make_group,
@@ -42,6 +42,7 @@ from tests.support.gateway import (
     GatewayProcess,
     gateway_process,
 )
+from tests.support.keys import SECRET_KEY
 
 from groupline.clock import SystemClock
 from groupline.db import Database

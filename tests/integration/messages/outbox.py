@@ -12,7 +12,6 @@ from uuid import UUID
 
 from sqlalchemy import select, update
 from tests.integration.messages.holding import HoldingClock
-from tests.support.app import SECRET_KEY
 from tests.support.clock import ManualClock
 from tests.support.factories import (
     make_gateway,
@@ -24,6 +23,7 @@ from tests.support.factories import (
     make_session,
 )
 from tests.support.gateway import API_KEY, GatewayClient, running_gateway
+from tests.support.keys import SECRET_KEY
 
 from groupline.db import Announcements, Database
 from groupline.gateways.drivers.base import AuthScheme, HttpPool, Limits

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import select
-from tests.support.app import SECRET_KEY
 from tests.support.cast import Cast
 from tests.support.clock import ManualClock
 from tests.support.factories import make_gateway
+from tests.support.keys import SECRET_KEY
 from tests.support.scripted_gateway import KEY, ContractGateway, contract_gateway
 
 from groupline.db import Database

@@ -9,9 +9,10 @@ import httpx
 import pytest
 from tests.integration.numbers.conftest import Desk
 from tests.integration.numbers.test_pages import signed_in, words
-from tests.support.app import SECRET_KEY, RunningApp
+from tests.support.app import RunningApp
 from tests.support.cast import Cast
 from tests.support.factories import make_gateway
+from tests.support.keys import SECRET_KEY
 from tests.support.scripted_gateway import KEY
 from typer.testing import CliRunner, Result
 
