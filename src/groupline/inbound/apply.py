@@ -6,7 +6,6 @@ from typing import Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from groupline.gateways.drivers.parsing import MAX_DETAIL, clean, redact
 from groupline.groups.membership import apply_membership_event, read_report
 from groupline.inbound.reports import text_of
 from groupline.messages.feedback import (
@@ -61,12 +60,6 @@ async def _status(
     )
 
 
-def _words(event: InboundEvent, *names: str) -> str | None:
-    """The gateway's own, as of its answers: a line, without phone numbers in full."""
-    words = text_of(event.payload, *names)
-    return None if words is None else clean(redact(words, ()), MAX_DETAIL)
-
-
 async def _send_callback(
     session: AsyncSession, event: InboundEvent, session_name: str, now: datetime
 ) -> InboundOutcome:
@@ -78,7 +71,7 @@ async def _send_callback(
         Source(event.gateway_id, session_name),
         _about(event),
         event=fate,
-        error=_words(event, "error", "errorMessage"),
+        error=text_of(event.payload, "error", "errorMessage"),
         at=event.occurred_at,
         now=now,
     )
@@ -93,7 +86,7 @@ async def _message_error(
         Source(event.gateway_id, session_name),
         _about(event),
         code=int(code) if len(code) < 10 and code.isascii() and code.isdigit() else None,
-        error=_words(event, "errorMessage", "error"),
+        error=text_of(event.payload, "errorMessage", "error"),
         at=event.occurred_at,
         now=now,
     )

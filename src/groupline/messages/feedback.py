@@ -24,6 +24,7 @@ from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
 from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
+from groupline.messages.repeated import kept_words
 from groupline.messages.rules import IN_FLIGHT, Change, Policy
 from groupline.messages.settle import overtake
 from groupline.messages.unclear import CANDIDATES, Heard, tell_candidates
@@ -70,6 +71,11 @@ class _Several:
     rows: Sequence[MessageRow]
 
 
+def _rows_of(match: _Match | _Several | str) -> Sequence[MessageRow]:
+    alone = (match.row,) if isinstance(match, _Match) else ()
+    return match.rows if isinstance(match, _Several) else alone
+
+
 async def apply_send_callback(
     session: AsyncSession,
     source: Source,
@@ -82,8 +88,9 @@ async def apply_send_callback(
     policy: Policy = _POLICY,
 ) -> InboundOutcome:
     """The gateway says what became of a message that it had accepted."""
-    heard = Heard(event, error, about.message_id, at)
     match = await _match(session, source, about)
+    error = await kept_words(session, _rows_of(match), error)
+    heard = Heard(event, error, about.message_id, at)
     if not isinstance(match, _Match):
         return await _undecided(session, match, heard, now)
     if event == "failed" and not match.exact and at is None:  # of this attempt, or an earlier one
@@ -109,6 +116,7 @@ async def apply_message_error(
     """WhatsApp rejected a message after the gateway had sent it."""
     exact = About(client_ref=about.client_ref, message_id=about.message_id)
     match = await _match(session, source, exact)
+    error = await kept_words(session, _rows_of(match), error)
     if not isinstance(match, _Match):
         heard = Heard("rejected", rules.rejection_words(code, error), about.message_id, at)
         return await _undecided(session, match, heard, now)

@@ -4,7 +4,7 @@ without a definite no, and no transaction is open while a gateway is asked."""
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.clock import Clock
 from groupline.db import Database
 from groupline.errors import GrouplineError
-from groupline.gateways.outcomes import LookupAnswer, LookupUnknown
+from groupline.gateways.outcomes import LookupAnswer, LookupUnknown, NotFound
 from groupline.gateways.port import Capability, GatewayDriver
 from groupline.gateways.service import Gateways
 from groupline.journal import SYSTEM
@@ -30,6 +30,7 @@ from groupline.messages.changes import (
     for_change,
     write,
 )
+from groupline.messages.repeated import kept_words
 from groupline.messages.rules import Later, Policy
 from groupline.messages.unclear import has_unclear_report
 from groupline.models import Gateway, WhatsappGroup
@@ -178,6 +179,8 @@ async def apply_answer(
     if not rows or rows[0].started_at != question.started_at:
         return None
     row = rows[0]
+    if isinstance(answer, NotFound):
+        answer = replace(answer, detail=await kept_words(session, rows, answer.detail))
     found = rules.after_look(
         row.facts(),
         answer,

@@ -25,7 +25,7 @@ Said = Literal["sent", "failed", "rejected", "delivered", "read"]
 CANDIDATES: Final = 20
 """So many messages are told of one report at most, the oldest first."""
 _ACTION: Final = "message.report_ambiguous"
-_LONGEST_WORDS: Final = 500
+_LONGEST_ID: Final = 500
 _SAID: Final[dict[Said, str]] = {
     "sent": "The gateway reported that a message to this group was sent",
     "failed": "The gateway reported that a message to this group was not sent",
@@ -81,7 +81,7 @@ async def _know_already(
         entry.subject_id.in_([row.id for row in rows]),
         entry.action == _ACTION,
     )
-    named = heard.message_id and heard.message_id[:_LONGEST_WORDS]
+    named = heard.message_id and heard.message_id[:_LONGEST_ID]
     same = {"reported": heard.said, "reportedMessageId": named}
     found = await session.execute(statement)
     return {subject for subject, data in found if same.items() <= data.items()}
@@ -116,9 +116,9 @@ def _entry(
     facts: dict[str, Any] = {
         "status": row.status,
         "reported": heard.said,
-        "upstream": heard.words and heard.words[:_LONGEST_WORDS],
+        "upstream": heard.words,
         "reportedAt": heard.at.isoformat() if heard.at else None,
-        "reportedMessageId": heard.message_id and heard.message_id[:_LONGEST_WORDS],
+        "reportedMessageId": heard.message_id and heard.message_id[:_LONGEST_ID],
         "fits": min(len(rows), CANDIDATES),
         "fitsMore": True if len(rows) > CANDIDATES else None,
         "sentence": sentence_of(heard.said, len(rows)),

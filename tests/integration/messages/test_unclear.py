@@ -49,7 +49,7 @@ async def test_each_message_that_a_report_fits_is_told_what_it_said(outbox: Outb
     ids = [await accepted(outbox, sender), unsure]
     elsewhere = await accepted(outbox, sender, 1)
     about = About(message_id="3EB0", group_jid=sender.jids[0])
-    error = "no route" + " and so on" * 100
+    error = "no route " + "x" * 500
 
     assert await callback(outbox, sender, about, "failed", error=error) == "ambiguous"
 
@@ -62,7 +62,7 @@ async def test_each_message_that_a_report_fits_is_told_what_it_said(outbox: Outb
             {
                 "status": status,
                 "reported": "failed",
-                "upstream": error[:500],
+                "upstream": f"{error[:299]}…",
                 "reportedAt": outbox.clock.now().isoformat(),
                 "reportedMessageId": "3EB0",
                 "fits": 2,
