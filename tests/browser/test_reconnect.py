@@ -32,9 +32,10 @@ def test_one_reconnect_is_all_that_a_person_does(fresh: Installation, visit: Vis
     page.get_by_role("button", name="Scan with this phone: Studio phone").click()
     expect(page.get_by_text("+91 98765 43210 is connected")).to_be_visible()
     evening.comes()
+    evening.ends()
 
-    expect(watching.get_by_text("Completed", exact=True).first).to_be_visible(timeout=60_000)
-    expect(workshop.get_by_role("img", name="5 of 5 sent").first).to_be_visible(timeout=60_000)
+    expect(watching.get_by_text("Completed", exact=True).first).to_be_visible()
+    expect(workshop.get_by_role("img", name="5 of 5 sent").first).to_be_visible()
     for page in (watching, workshop):
         assert page.evaluate("window.untouched") is True, "the page was loaded anew"
     assert sum(evening.expected.values()) == len(simulator.deliveries())

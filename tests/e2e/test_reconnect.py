@@ -29,7 +29,7 @@ def test_the_work_of_a_number_follows_it_to_a_new_session(
 
     _assert_taken_over(api, old, new)
     evening.comes()
-    until("everything has left", evening.is_over)
+    evening.ends()
     assert Counter(row["text"] for row in simulator.deliveries()) == evening.expected
     assert _sessions_that_sent(simulator, "The workshop starts") == {f"wa_{new['id']}"}
     until("the old pairing is gone", lambda: _is_gone(simulator, old["id"]))

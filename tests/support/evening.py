@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
-from tests.support.api import Api, sendable_groups
+from tests.support.api import DEADLINE, Api, sendable_groups, until
 from tests.support.databases import in_database
 from tests.support.processes import Installation
 
@@ -83,6 +83,11 @@ class Evening:
     def sent_of_campaign(self) -> int:
         return int(self.api.get(self.campaign)["counts"].get("sent", 0))
 
-    def is_over(self) -> bool:
+    def ends(self) -> None:
+        """Everything has left: dozens of messages one after the other, and pages that are fetched
+        anew for each. That may take several times as long as any one thing may."""
+        until("everything has left", self._is_over, seconds=3 * DEADLINE)
+
+    def _is_over(self) -> bool:
         done = self.api.get(self.campaign)["status"] == "completed"
         return done and all(self.api.get(path)["counts"].get("sent") == 5 for path in self.events)
