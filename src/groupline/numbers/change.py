@@ -47,7 +47,8 @@ async def change_number(
     now: datetime,
 ) -> WhatsappNumber:
     """Changes what is named, in the caller's transaction."""
-    number = await queries.get_number(session, organization_id, number_id)
+    # Of two who do the same at one moment, the second changes nothing, and nothing is told of it.
+    number = await queries.get_number(session, organization_id, number_id, for_change=True)
     before = _facts(number)
     if not isinstance(change.display_name, Unset):
         number.display_name = _name(change.display_name)

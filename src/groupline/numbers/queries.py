@@ -77,13 +77,16 @@ async def lock_session(
 
 
 async def get_number(
-    session: AsyncSession, organization_id: UUID, number_id: UUID
+    session: AsyncSession, organization_id: UUID, number_id: UUID, *, for_change: bool = False
 ) -> WhatsappNumber:
-    row = await session.scalar(
-        select(WhatsappNumber).where(
-            WhatsappNumber.organization_id == organization_id, WhatsappNumber.id == number_id
-        )
+    """``for_change`` keeps others from changing it meanwhile; what refers to it may be written."""
+    statement = select(WhatsappNumber).where(
+        WhatsappNumber.organization_id == organization_id, WhatsappNumber.id == number_id
     )
+    if for_change:
+        statement = statement.with_for_update(key_share=True)
+        statement = statement.execution_options(populate_existing=True)
+    row = await session.scalar(statement)
     if row is None:
         raise NotFound("There is no such number.")
     return row

@@ -1,5 +1,6 @@
 """Somebody stops all sending from a number: it is seen, it is told, and it is ended by a person."""
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -125,6 +126,30 @@ async def test_each_pause_and_its_end_are_told_once_with_what_they_mean(desk: De
     assert (resumed.actor_label, resumed.data["waiting"]) == ("Colleague", 1)
     assert resumed.data["since"] == now.isoformat()
     assert await desk.journal("number.changed") == []
+
+
+async def test_of_two_who_pause_at_the_same_moment_the_one_who_did_is_told(desk: Desk) -> None:
+    await desk.paired()
+    number = await desk.number()
+    both_have_read = asyncio.Barrier(2)
+
+    async def pause(actor: Actor, paused: bool) -> None:
+        async with desk.database.writing() as session:
+            if desk.database.dialect == "postgresql":  # on SQLite, one writes at a time
+                await session.get(WhatsappNumber, number.id)
+                await both_have_read.wait()
+            await change_number(
+                session,
+                desk.organization_id,
+                number.id,
+                NumberChange(paused=paused),
+                actor=actor,
+                now=desk.clock.now(),
+            )
+
+    for paused, told in ((True, "number.paused"), (False, "number.resumed")):
+        await asyncio.gather(*(pause(each, paused) for each in (OWNER, COLLEAGUE)))
+        assert len(await desk.journal(told)) == 1
 
 
 async def test_a_pause_that_was_told_as_a_change_keeps_its_author(desk: Desk) -> None:
