@@ -52,9 +52,11 @@ def create_app(settings: Settings, engine: Engine, store: Store, clock: Clock) -
         ],
     )
     app.state.ledger = Ledger(store, engine, clock)
-    app.include_router(contract_router(engine, app.state.ledger))
+    # Taken as they are: ``include_router`` would build each of them a second time, and the building
+    # is most of what a start of the gateway costs.
+    app.router.routes.extend(contract_router(engine, app.state.ledger).routes)
     if engine.router is not None:
-        app.include_router(engine.router)
+        app.router.routes.extend(engine.router.routes)
     app.openapi = partial(describe, app)  # type: ignore[method-assign]
     _add_docs(app)
     _add_error_handlers(app)

@@ -31,6 +31,7 @@ from groupline_gateway.engines.simulator.schemas import (
 from groupline_gateway.engines.simulator.sessions import Session
 from groupline_gateway.engines.simulator.world import PhoneRecord
 
+_PREFIX = "/sim"
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     400: {"model": Error, "description": "The request is wrong; `error` says where"},
     404: {"model": Error, "description": "No such phone, session or group"},
@@ -39,13 +40,12 @@ _RESPONSES: dict[int | str, dict[str, Any]] = {
 
 
 def simulator_router(parts: Parts) -> APIRouter:
-    router = APIRouter(prefix="/sim")
+    router, about_one = APIRouter(prefix=_PREFIX), APIRouter(prefix=_PREFIX, responses=_RESPONSES)
     _add_list(router, parts)
-    about_one = APIRouter(responses=_RESPONSES)
     _add_phones(about_one, parts)
     _add_linking(about_one, parts)
     _add_groups(about_one, parts)
-    router.include_router(about_one)
+    router.routes.extend(about_one.routes)
     add_network(router, parts)
     add_faults(router, parts)
     return router
