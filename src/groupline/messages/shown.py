@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Literal, assert_never
 
 from groupline.messages.schemas import DisplayState, MessageView
-from groupline.messages.waiting import OTHERS_FIRST, Lane, obstacle
+from groupline.messages.waiting import OTHERS_FIRST, Lane, is_clear_by, obstacle
 
 PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived", "call_off"]
 """``call_off`` says that an uncertain message did not arrive, where it is not sent again."""
@@ -77,18 +77,23 @@ def _why(view: MessageView) -> str:
 def _pending(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
     if view.scheduled_for > now:
         return Shown("scheduled", _planned(lane), ("cancel",))
-    is_worked = lane is None or lane.is_worked
-    if view.next_attempt_at is not None and view.next_attempt_at > now and is_worked:
-        return Shown("waiting", f"{_why(view)} It is tried again shortly.", ("cancel",))
     return Shown("waiting", _waits_for(view, lane, now), ("cancel",))
 
 
 def _next(view: MessageView, lane: Lane | None, now: datetime) -> datetime | None:
-    """Its own time after a failure, and that of its number's lane where something holds it."""
+    """Its own time after a failure, and that of its number's lane where something holds it. Where
+    something stands in the way of which nobody knows the end, there is none."""
     times = [view.next_attempt_at]
     if lane is not None and view.scheduled_for <= now:
         times += [lane.restricted_until, lane.free_at if lane.hold_reason else None]
-    return max((each for each in times if each is not None and each > now), default=None)
+    at = max((each for each in times if each is not None and each > now), default=None)
+    if at is None or _campaign_stands(view) or (lane is not None and obstacle(lane, at)):
+        return None
+    return at
+
+
+def _campaign_stands(view: MessageView) -> bool:
+    return view.campaign_status in ("paused", "cancelled")
 
 
 def _planned(lane: Lane | None) -> str:
@@ -99,8 +104,12 @@ def _planned(lane: Lane | None) -> str:
 
 
 def _waits_for(view: MessageView, lane: Lane | None, now: datetime) -> str:
-    if view.campaign_status in ("paused", "cancelled"):
+    """What stands in the way longest."""
+    if _campaign_stands(view):
         return f"Its campaign is {view.campaign_status}."
+    again = view.next_attempt_at
+    if again is not None and again > now and (lane is None or is_clear_by(lane, now, again)):
+        return f"{_why(view)} It is tried again shortly."
     reason = obstacle(lane, now) if lane is not None else None
     if reason is not None:
         return reason

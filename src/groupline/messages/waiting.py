@@ -59,6 +59,9 @@ HOLDS: Final[Mapping[str, str]] = {
     "restricted": "WhatsApp restricts what this number may send.",
 }
 
+_WITH_AN_END: Final = frozenset({"rate_limited", "restricted"})
+"""Holds that end at their time. The others may begin anew then: the next try finds out."""
+
 
 def waiting_sentence(lane: Lane, now: datetime) -> str | None:
     """The first thing of the number that stands in the way, or ``None``. A worker asks this."""
@@ -75,6 +78,14 @@ def waiting_sentence(lane: Lane, now: datetime) -> str | None:
 def obstacle(lane: Lane, now: datetime) -> str | None:
     """What has to change before the number sends anything. Its pace does not: it passes."""
     return _obstacle(lane, now) if lane.is_worked else NO_WORKER
+
+
+def is_clear_by(lane: Lane, now: datetime, later: datetime) -> bool:
+    """What holds the number back is known to be over by then."""
+    is_held = lane.hold_reason is not None and lane.free_at is not None and lane.free_at > now
+    if is_held and lane.hold_reason not in _WITH_AN_END:
+        return False
+    return obstacle(lane, later) is None
 
 
 def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
