@@ -25,16 +25,11 @@ _POLICY: Final = Policy()
 
 _CLAIMING: Final = 0x67_6C_6D_73_67
 # Claims of several workers run side by side, unless one has to see what the others have taken: to
-# count what is in flight where a gateway has more numbers than it may have there, and to space the
-# messages of a campaign.
+# count what is in flight where a gateway has more numbers than it may have there.
 _TURN: Final = f"""
 SELECT CASE WHEN EXISTS (
     SELECT 1 FROM gateways g WHERE g.max_in_flight < (
         SELECT count(DISTINCT s.number_id) FROM whatsapp_sessions s WHERE s.gateway_id = g.id)
-) OR EXISTS (
-    SELECT 1 FROM notification_campaigns
-    WHERE finished_at IS NULL AND status IN ('scheduled', 'sending') AND delay_seconds > 0
-      AND (scheduled_for IS NULL OR scheduled_for <= :now)
 ) THEN pg_advisory_xact_lock({_CLAIMING}) ELSE pg_advisory_xact_lock_shared({_CLAIMING}) END
 """  # noqa: S608 - a number of ours
 
@@ -64,10 +59,13 @@ _READY: Final = """{open}
 
 # Until the claim is committed, no campaign of its messages is paused or cancelled; one that is
 # being paused at this moment is left alone. So nothing is claimed once a pause is committed.
+# Of a campaign with a delay one claim at a time takes one message, from whatever number.
 _RUNNING: Final = """
     SELECT c.id FROM notification_campaigns c
     WHERE c.id IN (SELECT campaign_id FROM ranked)
-      AND c.status NOT IN ('draft', 'paused', 'cancelled') {sharing}"""
+      AND c.status NOT IN ('draft', 'paused', 'cancelled') AND {spaced} {locking}"""
+_AT_ONCE: Final = "c.delay_seconds = 0"
+_SPACED: Final = "c.delay_seconds > 0 AND (c.next_send_at IS NULL OR c.next_send_at <= :now)"
 
 # Asked per priority, so that each question is one look into the index of the lane: a queue of
 # later messages in front of a due one is never walked through.
@@ -107,18 +105,22 @@ ranked AS (
            m.campaign_id,
            head.max_in_flight - COALESCE(flying.requests, 0) AS free,
            row_number() OVER (PARTITION BY head.gateway_id
-                              ORDER BY m.priority, m.scheduled_for, m.id) AS place
+                              ORDER BY m.priority, m.scheduled_for, m.id) AS place,
+           row_number() OVER (PARTITION BY m.campaign_id
+                              ORDER BY m.priority, m.scheduled_for, m.id) AS place_in_campaign
     FROM head
     JOIN scheduled_whatsapp_messages m ON m.id = head.message_id
     LEFT JOIN flying ON flying.gateway_id = head.gateway_id
 ),
-running AS MATERIALIZED ({running}),
+at_once AS MATERIALIZED ({at_once}),
+spaced AS MATERIALIZED ({spaced}),
 picked AS MATERIALIZED (
     SELECT m.id AS message_id, ranked.session_id AS by_session, ranked.gateway_id AS to_gateway,
            ranked.gateway_session_id AS session_name, ranked.carries_ref
     FROM ranked JOIN scheduled_whatsapp_messages m ON m.id = ranked.message_id
     WHERE ranked.place <= ranked.free AND m.number_id = ranked.number_id AND {still_due}
-      AND (m.campaign_id IS NULL OR m.campaign_id IN (SELECT id FROM running))
+      AND (m.campaign_id IS NULL OR m.campaign_id IN (SELECT id FROM at_once)
+           OR (ranked.place_in_campaign = 1 AND m.campaign_id IN (SELECT id FROM spaced)))
     ORDER BY ranked.priority, ranked.scheduled_for, m.id
     LIMIT :limit {locking}
 )
@@ -151,7 +153,12 @@ def claim_sql(dialect: str) -> str:
         first=first,
         still_due=_STILL_DUE,
         keeps_refs=_KEEPS_REFS[dialect],
-        running=_RUNNING.format(sharing="" if is_sqlite else "FOR SHARE SKIP LOCKED"),
+        at_once=_RUNNING.format(
+            spaced=_AT_ONCE, locking="" if is_sqlite else "FOR SHARE SKIP LOCKED"
+        ),
+        spaced=_RUNNING.format(
+            spaced=_SPACED, locking="" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED"
+        ),
         locking="" if is_sqlite else "FOR UPDATE OF m SKIP LOCKED",
     )
 
@@ -163,26 +170,22 @@ _AFTER: Final = {
     "postgresql": "CAST(:now AS timestamptz) + make_interval(secs => {seconds} * :stretch)",
 }
 
-# The next message of each number waits for its pace, counted from this one.
+# The next message of each number waits for its pace, counted from this one. Where another worker
+# has claimed, sent and stored since this claim looked, the number says so, and ``_LOAD`` tells it.
 _PACE: Final = """
 UPDATE whatsapp_numbers
 SET lane_free_at = {after}, lane_hold_reason = NULL, last_send_at = :now
 WHERE pace_seconds > 0
+  AND (lane_free_at IS NULL OR lane_free_at <= :now OR lane_hold_reason = 'not_connected')
   AND id IN (SELECT m.number_id FROM scheduled_whatsapp_messages m WHERE {taken})
 """
+_TOO_SOON: Final = "n.pace_seconds > 0 AND n.lane_free_at > :now AND n.last_send_at <> :now"
 
-# A campaign with a longer delay than its number holds back itself, and not the number. Whoever
-# pauses or cancels the campaign at this moment holds its row and waits for its messages: rather
-# than wait for each other, the claim leaves the delay out this once.
+# A campaign with a delay holds back itself, and not the number. Its row was locked above.
 _DELAY: Final = """
 UPDATE notification_campaigns SET next_send_at = {after}
-WHERE id IN (
-    SELECT c.id FROM notification_campaigns c
-    WHERE c.id IN (
-        SELECT m.campaign_id FROM scheduled_whatsapp_messages m
-        JOIN whatsapp_numbers n ON n.id = m.number_id
-        WHERE {taken} AND c.delay_seconds > n.pace_seconds)
-    {locking})
+WHERE delay_seconds > 0
+  AND id IN (SELECT m.campaign_id FROM scheduled_whatsapp_messages m WHERE {taken})
 """
 
 # One row, whatever the count: each row of an answer is one more turn for the thread of SQLite.
@@ -190,9 +193,10 @@ _LOAD: Final = """
 SELECT {array}(
     m.id, m.organization_id, m.number_id, m.gateway_id, m.gateway_session_id, g.group_jid,
     m.content, m.media_url, m.media_type, m.client_ref, m.carried_ref, m.attempts,
-    g.is_community, g.is_community_announce, g.announce_only, w.is_active, w.is_admin)
+    {too_soon}, g.is_community, g.is_community_announce, g.announce_only, w.is_active, w.is_admin)
 FROM scheduled_whatsapp_messages m
 JOIN whatsapp_groups g ON g.id = m.group_id
+JOIN whatsapp_numbers n ON n.id = m.number_id
 LEFT JOIN whatsapp_memberships w ON w.number_id = m.number_id AND w.group_id = m.group_id
 WHERE {taken}
 ORDER BY m.priority, m.scheduled_for, m.id
@@ -206,15 +210,15 @@ _ALL: Final = {
 def _statements(dialect: str) -> tuple[str, ...]:
     """Everything that a claim is, in the order in which it is carried out."""
     is_sqlite = dialect == "sqlite"
-    locking = "" if is_sqlite else "FOR NO KEY UPDATE SKIP LOCKED"
     after = _AFTER[dialect]
     array = "json_array" if is_sqlite else "json_build_array"
-    load = _LOAD.format(array=array, taken=_TAKEN).replace("w.is_admin)", "w.is_admin) AS loaded")
+    load = _LOAD.format(array=array, too_soon=_TOO_SOON, taken=_TAKEN)
+    load = load.replace("w.is_admin)", "w.is_admin) AS loaded")
     return (
         *(() if is_sqlite else (_TURN,)),
         claim_sql(dialect),
         _PACE.format(after=after.format(seconds="pace_seconds"), taken=_TAKEN),
-        _DELAY.format(after=after.format(seconds="delay_seconds"), taken=_TAKEN, locking=locking),
+        _DELAY.format(after=after.format(seconds="delay_seconds"), taken=_TAKEN),
         _ALL[dialect].format(load=load),
     )
 
@@ -243,6 +247,8 @@ class Claim:
     carries_ref: bool
     """The gateway knows our references, and is told this one."""
     attempts: int
+    too_soon: bool
+    """Another worker has sent from its number since this claim looked."""
     refusal: Refusal | None
     """Found at the last moment: it must not be sent."""
 
@@ -278,7 +284,7 @@ async def claimed(
     database: Database, token: UUID, *, at: datetime, lease: timedelta
 ) -> list[Claim]:
     """What a claim took whose answer got lost: its commit may have arrived all the same."""
-    load = Statement(STATEMENTS[database.dialect][-1], {"token": token})
+    load = Statement(STATEMENTS[database.dialect][-1], {"token": token, "now": at})
     (answer,) = await database.carry_out([load], ())
     return [_claim(row, token, at, at + lease) for row in _loaded(answer)]
 
@@ -321,7 +327,7 @@ def _loaded(answer: Answer) -> Sequence[Sequence[Any]]:
 
 def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> Claim:
     (message, organization, number, gateway, session_name, jid, content, media_url, media_type,
-     client_ref, carried_ref, attempts, *standing) = row  # fmt: skip
+     client_ref, carried_ref, attempts, too_soon, *standing) = row  # fmt: skip
     is_community, is_community_announce, announce_only, is_member, is_admin = map(bool, standing)
     refusal = refusal_of(
         content,
@@ -345,5 +351,6 @@ def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> C
         client_ref=client_ref,
         carries_ref=bool(carried_ref),
         attempts=attempts,
+        too_soon=bool(too_soon),
         refusal=refusal,
     )

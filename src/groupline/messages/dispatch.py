@@ -286,6 +286,8 @@ class Dispatcher:
     async def _outcome(self, each: Claim, driver: GatewayDriver) -> SendOutcome | Withheld:
         if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
             return Withheld("the gateway has just changed")
+        if each.too_soon:
+            return Withheld("its number has just sent another one")
         if self._clock.now() > each.started_at + self._start_within:
             return Withheld("the claim is too old")
         try:

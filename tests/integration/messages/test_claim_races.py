@@ -14,10 +14,16 @@ from tests.support.factories import make_campaign
 
 from groupline.db import Database
 from groupline.messages import claim as claiming
-from groupline.models import Gateway, NotificationCampaign, ScheduledWhatsappMessage
+from groupline.models import (
+    Gateway,
+    NotificationCampaign,
+    ScheduledWhatsappMessage,
+    WhatsappNumber,
+)
 
 SEEN_AND_NOT_LOCKED: Final = "FROM head\n    JOIN"
 GATE: Final = 7_067
+UNHURRIED: Final = claiming.STATEMENTS["postgresql"]
 PASS: Final = f"pg_advisory_xact_lock({GATE})"
 
 
@@ -110,8 +116,9 @@ async def test_what_has_changed_meanwhile_is_not_claimed(outbox: Outbox, what: s
 
 def stop_before_the_commit(patched: pytest.MonkeyPatch) -> None:
     """A claim has taken what it takes, and nobody else sees it: there the gate stands."""
-    *steps, load = claiming.STATEMENTS["postgresql"]
-    patched.setitem(claiming.STATEMENTS, "postgresql", (*steps, f"SELECT {PASS}", load))
+    turn, taking, *rest = claiming.STATEMENTS["postgresql"]
+    steps = (turn, taking, f"SELECT {PASS}", *rest)
+    patched.setitem(claiming.STATEMENTS, "postgresql", steps)
 
 
 @asynccontextmanager
@@ -185,18 +192,58 @@ async def test_claims_side_by_side_leave_one_message_in_flight_per_number(
 
 
 @pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
-async def test_the_delay_of_a_campaign_holds_between_two_workers(
-    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.usefixtures("hesitant")
+async def test_the_pace_of_a_number_holds_between_two_workers(
+    outbox: Outbox, another: Database
 ) -> None:
-    """Its messages may be of several numbers, after those that failed were given to another."""
-    campaign_id, early = await campaign_message(outbox, delay_seconds=60)
+    """One has seen the number free, and stands still while the other one sends."""
+    sender = await outbox.add_sender()
+    await outbox.change(WhatsappNumber, sender.number_id, pace_seconds=60.0)
+    slow = await outbox.write(sender, priority=2)
+    worker = outbox.new_worker(another)
+    async with shut_gate(outbox.database):
+        claimed = asyncio.create_task(outbox.dispatcher.run_once())
+        await until_one_waits(outbox.database, at="gate", waiter=claimed)
+        outbox.clock.advance(0.001)
+        urgent = await outbox.write(sender, group=1, priority=0)
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setitem(claiming.STATEMENTS, "postgresql", UNHURRIED)
+            await worker.run_once()
+            await worker.answers()
+            await worker.drain()
+        assert await outbox.statuses([urgent]) == ["sent"]
+    await claimed
+    await outbox.dispatcher.drain()
+    assert await outbox.statuses([slow]) == ["pending"]
+    assert (await outbox.message(slow)).attempts == 0
+    assert sum((await outbox.gateway.copies()).values()) == 1
+
+
+@pytest.mark.parametrize("dialect", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("status", ["sending", "failed"], ids=["runs", "has ended"])
+async def test_the_delay_of_a_campaign_holds_between_two_workers(
+    outbox: Outbox, another: Database, monkeypatch: pytest.MonkeyPatch, status: str
+) -> None:
+    """Its messages may be of several numbers, after those that failed were given to another; and
+    it may have ended, when what failed of it is sent again."""
+    campaign_id, early = await campaign_message(outbox, delay_seconds=60, status=status)
     other = await outbox.add_sender()
     async with claim_under_way(outbox, monkeypatch) as first:
         await outbox.write(other, campaign_id=campaign_id, priority=2)
-        second = asyncio.create_task(claim(outbox, outbox.clock.now(), another))
-        await until_one_waits(outbox.database, at="claim", waiter=second)
+        async with asyncio.timeout(60):
+            second = await claim(outbox, outbox.clock.now(), another)
     assert [each.id for each in await first] == [early]
-    assert await second == []
+    assert second == []
+    assert await claim(outbox, outbox.clock.now(), another) == [], "nor when it is committed"
+
+
+async def test_the_delay_of_a_campaign_holds_between_its_numbers(outbox: Outbox) -> None:
+    campaign_id, early = await campaign_message(outbox, delay_seconds=60)
+    late = await outbox.write(await outbox.add_sender(), campaign_id=campaign_id, priority=2)
+    now = outbox.clock.now()
+    assert [each.id for each in await claim(outbox, now)] == [early]
+    assert await claim(outbox, now + timedelta(seconds=59)) == []
+    assert [each.id for each in await claim(outbox, now + timedelta(seconds=67))] == [late]
 
 
 # --- a campaign that is being paused
@@ -210,8 +257,7 @@ async def campaign_message(outbox: Outbox, **campaign_fields: Any) -> tuple[UUID
             session,
             organization_id=outbox.organization_id,
             number_id=sender.number_id,
-            status="sending",
-            **campaign_fields,
+            **{"status": "sending"} | campaign_fields,
         )
     return campaign.id, await outbox.write(sender, campaign_id=campaign.id, priority=2)
 
