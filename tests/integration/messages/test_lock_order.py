@@ -81,6 +81,7 @@ async def sent(outbox: Outbox, message_id: UUID) -> Result:
         client_ref=message.client_ref,
         carries_ref=True,
         attempts=0,
+        too_soon=False,
         refusal=None,
     )
     return Result(claim, Sent(f"3EB0{message_id.hex}"), 0.0)
