@@ -33,6 +33,7 @@ from groupline.gateways.service import Gateways
 from groupline.ids import new_id
 from groupline.messages.backlog import Backlog, lies_in_results
 from groupline.messages.claim import Claim, claim, claimed
+from groupline.messages.lasting import Lasting
 from groupline.messages.outlook import outlook
 from groupline.messages.refusals import Refusal
 from groupline.messages.results import Result, Withheld
@@ -50,6 +51,8 @@ START_WITHIN: Final = timedelta(seconds=10)
 """A request starts so soon after its claim or not at all: its answer comes within the lease, and
 ``Policy.unsent_after`` its claim it is certain that it was carried out or never will be."""
 STORE_WITHIN: Final = timedelta(seconds=20)
+TOLD_AFTER: Final = timedelta(seconds=1)
+"""A request that runs for so long is announced: pages show it, and no way to cancel it."""
 _DOUBTFUL: Final = frozenset(
     {
         NotSentReason.UNREACHABLE,
@@ -82,6 +85,7 @@ class Dispatcher:
         longest_request: timedelta = LONGEST_REQUEST,
         start_within: timedelta = START_WITHIN,
         store_within: timedelta = STORE_WITHIN,
+        told_after: timedelta = TOLD_AFTER,
         doubt: Callable[[UUID], None] = lambda _: None,
     ) -> None:
         if lease < longest_request + start_within:
@@ -99,7 +103,8 @@ class Dispatcher:
         self._doubt = doubt
         self._worker = str(new_id())
         self._backlog = Backlog(database, clock, self._policy)
-        self._requests: set[asyncio.Task[None]] = set()
+        self._requests: dict[asyncio.Task[None], Claim] = {}
+        self._lasting = Lasting(database, self._requests.values, after=told_after.total_seconds())
         self._next_at: float | None = None
         self._drivers: Mapping[UUID, GatewayDriver | NotSent] = {}
         self._drivers_until = 0.0
@@ -140,6 +145,7 @@ class Dispatcher:
         while self._requests:
             await asyncio.wait(self._requests, return_when=asyncio.FIRST_COMPLETED)
             await self._backlog.store_what_can_be()
+        await self._lasting.end()
         await self._backlog.drain(self._store_within)
 
     def _has_just_looked(self) -> bool:
@@ -176,6 +182,8 @@ class Dispatcher:
                 self._start(each, drivers[each.gateway_id])
             else:
                 self._finish(each, each.refusal)
+        if claims:
+            self._lasting.watch(claims[0].token)
         return found or bool(claims)
 
     def _note_claim(self, claimed: int, room: int) -> None:
@@ -275,13 +283,15 @@ class Dispatcher:
             self._finish(each, driver)
             return
         task = asyncio.create_task(self._request(each, driver))
-        self._requests.add(task)
+        self._requests[task] = each
 
     async def _request(self, each: Claim, driver: GatewayDriver) -> None:
         try:
             self._finish(each, await self._outcome(each, driver))
         finally:
-            self._requests.discard(asyncio.current_task())
+            task = asyncio.current_task()
+            assert task is not None
+            del self._requests[task]
 
     async def _outcome(self, each: Claim, driver: GatewayDriver) -> SendOutcome | Withheld:
         if each.carries_ref and Capability.CLIENT_REF not in driver.capabilities:
