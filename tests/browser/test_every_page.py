@@ -40,6 +40,15 @@ def test_a_filled_page_is_accessible_and_fits(house: House, visit: Visit, name: 
     _check(visit(house.url, cookies=house.cookies["owner"], size=PHONE, scheme="dark").go(path))
 
 
+@pytest.mark.parametrize("size", [DESKTOP, PHONE])
+def test_names_of_one_long_word_fit(house: House, visit: Visit, size: tuple[int, int]) -> None:
+    me = visit(house.url, cookies=house.cookies["owner"], size=size)
+    for name in ("overview", "connection", "groups", "group", "messages", "sent message"):
+        page = me.go(_path(house, name))
+        assert page.evaluate(_LENGTHEN, [house.groups[0]["name"], "Front desk"]) > 0, name
+        assert overflow(page) <= 0, name
+
+
 @pytest.mark.parametrize("name", EMPTY)
 def test_an_empty_page_is_accessible_and_says_what_to_do(
     house: House, visit: Visit, name: str
@@ -96,6 +105,20 @@ def test_the_system_decides_about_light_and_dark_until_somebody_chooses(
     until("the colours have changed", lambda: _is_dark(page) != (scheme == "dark"))
     page.reload()
     assert _is_dark(page) != (scheme == "dark")
+
+
+_LENGTHEN: Final = """(names) => {
+    const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    let found = 0;
+    while (texts.nextNode()) {
+        for (const name of names.filter((each) => texts.currentNode.data.includes(each))) {
+            texts.currentNode.data = texts.currentNode.data.replace(name, "Abendkurs".repeat(11));
+            found += 1;
+        }
+    }
+    return found;
+}"""
+"""Wherever one of these names stands on the page, there is another, without a space."""
 
 
 def _path(house: House, name: str) -> str:
