@@ -20,7 +20,7 @@ from groupline.http.schemas import (
     time_cursor,
 )
 from groupline.messages import queries
-from groupline.messages.receipts import count_receipts, receipts_of
+from groupline.messages.receipts import count_receipts, counted, receipts_of
 from groupline.models import ReceiptKind
 from groupline.orgs.rules import Permission, Principal
 
@@ -40,8 +40,10 @@ class ReceiptOut(ApiModel):
 
 
 class ReceiptList(CountedListing[ReceiptOut]):
-    anonymous_delivered_count: int = Field(description="Receipts that came without a reader")
-    anonymous_read_count: int
+    anonymous_delivered_count: int | None = Field(
+        description="Receipts that came without a reader; null: none yet, which is not zero"
+    )
+    anonymous_read_count: int | None
 
 
 @router.get(
@@ -70,6 +72,6 @@ async def index(
         items=[ReceiptOut.model_validate(each, from_attributes=True) for each in page],
         next_cursor=encode_cursor(last.at.isoformat(), str(last.id)) if last else None,
         total=total,
-        anonymous_delivered_count=message.anonymous_delivered_count,
-        anonymous_read_count=message.anonymous_read_count,
+        anonymous_delivered_count=counted(message.anonymous_delivered_count),
+        anonymous_read_count=counted(message.anonymous_read_count),
     )

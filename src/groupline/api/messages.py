@@ -1,7 +1,7 @@
 """Messages: the outbox."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
@@ -23,6 +23,7 @@ from groupline.http.schemas import (
     problems,
 )
 from groupline.messages import media, queries, service
+from groupline.messages.receipts import counted
 from groupline.messages.schemas import After, DisplayState, Filter, MessageView, NewMessages
 from groupline.messages.shown import PersonAction, Shown, shown
 from groupline.messages.story import Chapter, story_of
@@ -80,10 +81,15 @@ class MessageOut(ApiModel):
     accepted_at: datetime | None
     sent_at: datetime | None
     delivered_count: int | None = Field(
-        description="null: no receipt of this kind yet, which is not zero"
+        description="How many readers have got it, each counted once. null: no receipt of this kind"
+        " yet, which is not zero. Receipts without a reader are counted apart: the `sentence` says"
+        " the sum of both"
     )
     read_count: int | None
-    anonymous_delivered_count: int | None
+    anonymous_delivered_count: int | None = Field(
+        description="Receipts without a reader; at least as many as `anonymousReadCount`, because"
+        " who has read it has also got it. null: none yet"
+    )
     anonymous_read_count: int | None
     error_code: str | None
     error_message: str | None
@@ -315,6 +321,14 @@ def message_out(view: MessageView, state: Shown) -> MessageOut:
     return MessageOut(**_facts(view, state))
 
 
+_COUNTS: Final = (
+    "delivered_count",
+    "read_count",
+    "anonymous_delivered_count",
+    "anonymous_read_count",
+)
+
+
 def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
     facts = {name: getattr(view, name) for name in MessageOut.model_fields if hasattr(view, name)}
     return facts | {
@@ -323,17 +337,7 @@ def _facts(view: MessageView, state: Shown) -> dict[str, Any]:
         "actions": list(state.actions),
         "next_attempt_at": state.next_attempt_at,
         "retry_count": view.attempts,
-        **_counts(view.delivered_count, view.anonymous_delivered_count, "delivered_count"),
-        **_counts(view.read_count, view.anonymous_read_count, "read_count"),
-    }
-
-
-def _counts(named: int, anonymous: int, name: str) -> dict[str, int | None]:
-    """Until the first receipt of its kind nothing is known, and nothing is not zero."""
-    known = named + anonymous > 0
-    return {
-        name: named if known else None,
-        f"anonymous_{name}": anonymous if known else None,
+        **{name: counted(getattr(view, name)) for name in _COUNTS},
     }
 
 

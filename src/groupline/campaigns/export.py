@@ -45,7 +45,6 @@ async def results_csv(
 
 
 def _row(view: MessageView, zone: ZoneInfo) -> Sequence[str]:
-    known = view.first_receipt_at is not None
     return (
         view.group_name or "",
         view.group_jid,
@@ -53,8 +52,8 @@ def _row(view: MessageView, zone: ZoneInfo) -> Sequence[str]:
         view.status,
         _time(view.scheduled_for, zone),
         _time(view.sent_at, zone),
-        str(view.delivered_count + view.anonymous_delivered_count) if known else "",
-        str(view.read_count + view.anonymous_read_count) if known else "",
+        str(view.got_by or ""),
+        str(view.read_by or ""),
         str(view.attempts),
         view.error_code or "",
         view.error_message or "",

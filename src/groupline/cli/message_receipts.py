@@ -10,7 +10,13 @@ from groupline.cli.output import JsonOption, command, emit, one_line, table
 from groupline.cli.send import MessageId, Org
 from groupline.errors import NotFound
 from groupline.messages import queries
-from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
+from groupline.messages.receipts import (
+    count_receipts,
+    counted,
+    none_sentence,
+    reader_shown,
+    receipts_of,
+)
 from groupline.messages.schemas import MessageView
 from groupline.models import MessageReceipt
 from groupline.orgs.service import find_organization
@@ -42,8 +48,8 @@ async def receipts(
     facts = {
         "items": [{"kind": each.kind, "reader": each.reader, "at": each.at} for each in found],
         "total": total,
-        "anonymousDeliveredCount": message.anonymous_delivered_count,
-        "anonymousReadCount": message.anonymous_read_count,
+        "anonymousDeliveredCount": counted(message.anonymous_delivered_count),
+        "anonymousReadCount": counted(message.anonymous_read_count),
     }
     lines = _lines(message, found, total, ZoneInfo(organization.timezone))
     emit(facts, as_json=as_json, line="\n".join(lines))

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.events.queries import state_of, used_steps
 from groupline.events.rules import clock_note, times_of
 from groupline.events.schemas import EventView, StepView
-from groupline.messages.queries import get_views
+from groupline.messages.queries import GOT_WITHOUT_A_NAME, get_views
 from groupline.messages.schemas import DisplayState, MessageView
 from groupline.models import ScheduledWhatsappMessage
 
@@ -89,7 +89,7 @@ async def _gather(
             state,
             func.count().label("messages"),
             func.min(message.scheduled_for).label("first"),
-            func.sum(message.delivered_count + message.anonymous_delivered_count).label("got"),
+            func.sum(message.delivered_count + GOT_WITHOUT_A_NAME).label("got"),
             func.sum(message.read_count + message.anonymous_read_count).label("read"),
         )
         .where(message.organization_id == event.organization_id, message.event_id == event.id)

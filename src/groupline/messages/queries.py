@@ -53,7 +53,17 @@ message, group, member, number = (
     WhatsappNumber,
 )
 
+GOT_WITHOUT_A_NAME: Final = case(
+    (
+        message.anonymous_read_count > message.anonymous_delivered_count,
+        message.anonymous_read_count,
+    ),
+    else_=message.anonymous_delivered_count,
+)
+"""Who has read it has also got it, as with those who have a name: of some only that is reported."""
+
 _RENAMED: Final[Mapping[str, Any]] = {
+    "anonymous_delivered_count": GOT_WITHOUT_A_NAME,
     "event_title": Event.title,
     "event_kind": Event.kind,
     "campaign_name": NotificationCampaign.name,

@@ -46,6 +46,11 @@ async def count_receipts(session: AsyncSession, organization_id: UUID, message_i
     return await session.scalar(statement) or 0
 
 
+def counted(receipts: int) -> int | None:
+    """Until the first one of its kind comes nothing is known, and nothing is not zero."""
+    return receipts or None
+
+
 def reader_shown(reader: str) -> str:
     """A phone as people write it; the id of somebody who hides it as it is."""
     phone = phone_or_none(reader)

@@ -209,6 +209,14 @@ class MessageView:
     """Who ``resolved_by`` is, unless that is not known any more."""
 
     @property
+    def got_by(self) -> int:
+        return self.delivered_count + self.anonymous_delivered_count
+
+    @property
+    def read_by(self) -> int:
+        return self.read_count + self.anonymous_read_count
+
+    @property
     def rests_on_a_word(self) -> bool:
         """It counts as sent because somebody said that it arrived."""
         return self.status == "sent" and (

@@ -119,13 +119,11 @@ def _waits_for(view: MessageView, lane: Lane | None, now: datetime) -> str:
 def _sent(view: MessageView) -> str:
     if view.rests_on_a_word and view.first_receipt_at is None:
         return _on_the_word_of(view)
-    readers = view.read_count + view.anonymous_read_count
-    getters = view.delivered_count + view.anonymous_delivered_count
     if view.first_receipt_at is None:
         return "It was sent; no receipts have come yet."
-    if readers:
-        return f"It was sent, delivered to {max(getters, readers)} and read by {readers}."
-    return f"It was sent, and delivered to {getters}."
+    if view.read_by:
+        return f"It was sent, delivered to {view.got_by} and read by {view.read_by}."
+    return f"It was sent, and delivered to {view.got_by}."
 
 
 def _on_the_word_of(view: MessageView) -> str:

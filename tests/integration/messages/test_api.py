@@ -323,10 +323,11 @@ async def test_a_persons_word_on_an_uncertain_message_is_recorded_as_theirs(
     ("stored", "told"),
     [
         ({}, (None, None, None, None)),
-        ({"delivered_count": 2}, (2, 0, None, None)),
-        ({"anonymous_delivered_count": 3}, (0, 3, None, None)),
-        ({"delivered_count": 2, "read_count": 1}, (2, 0, 1, 0)),
-        ({"anonymous_read_count": 1}, (None, None, 0, 1)),
+        ({"delivered_count": 2}, (2, None, None, None)),
+        ({"anonymous_delivered_count": 3}, (None, 3, None, None)),
+        ({"delivered_count": 2, "read_count": 1}, (2, None, 1, None)),
+        ({"anonymous_read_count": 1}, (None, 1, None, 1)),
+        ({"delivered_count": 2, "anonymous_read_count": 2}, (2, 2, None, 2)),
     ],
 )
 async def test_not_yet_is_not_zero_for_each_kind_of_receipt(
@@ -343,3 +344,8 @@ async def test_not_yet_is_not_zero_for_each_kind_of_receipt(
     answer = (await client.get(f"{URL}/{message_id}")).json()
     names = ("deliveredCount", "anonymousDeliveredCount", "readCount", "anonymousReadCount")
     assert tuple(answer[name] for name in names) == told
+    got, read = (sum(each or 0 for each in kind) for kind in (told[:2], told[2:]))
+    assert (f"delivered to {got}" in answer["sentence"]) == bool(got)
+    assert (f"read by {read}" in answer["sentence"]) == bool(read)
+    receipts = (await client.get(f"{URL}/{message_id}/receipts")).json()
+    assert (receipts[names[1]], receipts[names[3]]) == (told[1], told[3])

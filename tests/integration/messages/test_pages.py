@@ -354,8 +354,12 @@ async def test_what_was_sent_shows_its_evidence(
         ({"anonymous_delivered_count": 3}, "It was sent, and delivered to 3."),
         ({"delivered_count": 2, "read_count": 1}, "It was sent, delivered to 2 and read by 1."),
         ({"anonymous_read_count": 4}, "It was sent, delivered to 4 and read by 4."),
+        (
+            {"delivered_count": 2, "anonymous_read_count": 2},
+            "It was sent, delivered to 4 and read by 2.",
+        ),
     ],
-    ids=["none yet", "delivered", "delivered without a name", "read", "only read"],
+    ids=["none yet", "delivered", "delivered without a name", "read", "only read", "both"],
 )
 async def test_a_sent_message_counts_its_receipts_once_there_are_any(
     *,
@@ -387,7 +391,7 @@ async def test_receipts_that_are_not_shown_are_counted(
     seen = words(page)
     assert len(re.findall(r"<tr data-key=", page.text)) == 100
     assert re.findall(r"The latest \d+ of \d+\.", seen) == cut
-    assert "Without a name: 2 read." in seen
+    assert "Without a name: 2 delivered, 2 read." in seen
 
 
 async def test_failed_messages_are_sent_again_or_put_away(

@@ -147,10 +147,12 @@ def test_a_command_lists_them_and_says_what_it_leaves_out(read_message: UUID) ->
     assert lines[1].split("  ")[:2] == ["+91 98765 43211", "delivered"]
     assert lines[2:] == [
         "The latest 1 of 2. --limit shows up to 500.",
+        "1 delivered without a reader.",
         "1 read without a reader.",
     ]
     found = json.loads(run(read_message, "--json").stdout)
     assert [each["reader"] for each in found["items"]] == [READERS[1], READERS[0]]
+    assert (found["anonymousDeliveredCount"], found["anonymousReadCount"]) == (1, 1)
     assert run(new_id()).exit_code == 1
 
 
