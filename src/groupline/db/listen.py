@@ -1,6 +1,7 @@
 """Hears on PostgreSQL what other processes (and this one) announced."""
 
 import json
+import math
 import random
 from collections.abc import Callable
 from typing import Final
@@ -23,7 +24,7 @@ from groupline.db.punctual import (
 _FIRST_PAUSE: Final = 0.25
 _LONGEST_PAUSE: Final = 15.0
 _QUIET_SECONDS: Final = 30.0
-"""Less than the patience of a connection, for which nothing to tell is silence too."""
+"""So often it is asked whether the server is still there."""
 
 log = structlog.get_logger(__name__)
 
@@ -68,8 +69,9 @@ class PostgresListener:
             connected()
             self._announcements.publish(RESYNC)
             while True:
-                async for notification in connection.notifies(timeout=self._quiet_seconds):
-                    self._announcements.publish(_decode(notification))
+                with patience(math.inf):  # nothing was asked: silence means nothing yet
+                    async for notification in connection.notifies(timeout=self._quiet_seconds):
+                        self._announcements.publish(_decode(notification))
                 with patience(PROBE_SECONDS):
                     await connection.execute("SELECT 1")  # a dead peer shows when it is asked
 

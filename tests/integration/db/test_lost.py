@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 
 import psycopg
 import pytest
@@ -232,6 +233,41 @@ async def test_the_listener_notices_silence_and_listens_again(
         assert await anext(heard) == told
         task.cancel()
         await asyncio.wait([task])
+
+
+async def listening_processes(database: Database) -> set[tuple[int, datetime]]:
+    """Their ids, and when each was last told or asked something."""
+    asked = text(
+        "SELECT pid, query_start FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = 'groupline-listen'"
+    )
+    async with database.reading() as session:
+        return {(row.pid, row.query_start) for row in await session.execute(asked)}
+
+
+async def test_a_listener_with_nothing_to_hear_stays_connected_until_it_gets_no_answer(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However short its patience is: it has asked nothing while it listens."""
+    with patience(0.4):
+        listener = PostgresListener(database, SystemClock(), quiet_seconds=0.5)
+        task = asyncio.create_task(listener.run())
+    async with database.announcements.subscribe() as heard, asyncio.timeout(60):
+        assert await anext(heard) == RESYNC
+        seen: set[tuple[int, datetime]] = set()
+        while len(seen) < 4:  # it is told to listen, and asked three times whether it is there
+            seen |= await listening_processes(database)
+            await asyncio.sleep(0.05)
+        [pid] = {pid for pid, _ in seen}
+
+        monkeypatch.setattr(listening, "PROBE_SECONDS", 0.3)
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            assert await anext(heard) == RESYNC
+        finally:
+            os.kill(pid, signal.SIGCONT)
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def test_the_kernel_is_told_how_soon_to_give_a_peer_up(
