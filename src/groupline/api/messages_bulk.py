@@ -9,7 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
-from groupline.errors import Conflict, InvalidInput
+from groupline.errors import InvalidInput
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
@@ -73,8 +73,7 @@ async def decide(
         organization_id = sender.organization_id
         matched = await bulk.count(session, organization_id, body.action, selection, now=now)
         if body.expected is not None and matched != body.expected:
-            noun = "message" if matched == 1 else "messages"
-            raise Conflict(f"By now it is about {matched:,} {noun}.", state=str(matched))
+            raise bulk.not_as_asked(matched)
         if body.dry_run:
             return BulkOut(matched=matched, done=0, left=matched, called_off=0)
         decided = await bulk.decide(

@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Select, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.errors import Conflict
 from groupline.journal import Actor
 from groupline.messages import rules
 from groupline.messages.called_off import call_off, is_called_off, refuse_called_off
@@ -43,7 +44,8 @@ class Selection:
     filter: Filter = _EVERYTHING
     ids: Sequence[UUID] | None = None
     as_of: datetime | None = None
-    """Leaves out what has changed since: a person decides about what they have seen."""
+    """Leaves out what has changed since: a person decides about what they have seen. What was
+    scheduled then has not changed by becoming due."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +79,12 @@ async def decide(
     actor: Actor,
     now: datetime,
     most: int = MAX_AT_ONCE,
+    at_most: int | None = None,
 ) -> Decided:
-    """Decides, and answers with what was written. What cannot be decided so is left alone."""
+    """Decides, and answers with what was written. What cannot be decided so is left alone.
+
+    at_most: so many somebody was asked about. If it is about more by now, nothing is written.
+    """
     wanted = _chosen(organization_id, action, selection, now)
     first = wanted.order_by(MESSAGES.c.scheduled_for, MESSAGES.c.id).limit(most)
     # Asked again of the locked rows: somebody else may have been quicker.
@@ -92,14 +98,25 @@ async def decide(
         ids = [row.id for row in rows]
         called_off = await call_off(session, organization_id, ids, actor=actor, now=now)
     left = await count(session, organization_id, action, selection, now=now) if rows else 0
+    if at_most is not None and len(rows) + left > at_most:
+        raise not_as_asked(len(rows) + left)
     return Decided(done=len(rows), left=left, called_off=called_off)
+
+
+def not_as_asked(found: int) -> Conflict:
+    noun = "message" if found == 1 else "messages"
+    return Conflict(
+        f"By now it is about {found:,} {noun}.",
+        hint="Nothing was changed. Look at them, and decide again.",
+        state=str(found),
+    )
 
 
 def _chosen(
     organization_id: UUID, action: BulkAction, selection: Selection, now: datetime
 ) -> Select[tuple[UUID]]:
     if selection.ids is None:
-        statement = matching(organization_id, selection.filter, now)
+        statement = matching(organization_id, selection.filter, selection.as_of or now)
     else:
         statement = select(MESSAGES.c.id).where(
             MESSAGES.c.organization_id == organization_id, MESSAGES.c.id.in_(selection.ids)

@@ -18,7 +18,7 @@ from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.attempts import speaker
-from groupline.messages.bulk import BulkAction
+from groupline.messages.bulk import MAX_AT_ONCE, BulkAction
 from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
@@ -179,6 +179,8 @@ async def _listing(
         "next_url": next_url,
         "number_options": [(each.id, display_phone(each.phone_number)) for each in numbers],
         **await _origins(session, organization_id, asked),
+        "as_of": now,
+        "most": MAX_AT_ONCE,
         "decisions": _DECISIONS.get(asked.tab, ()) if principal.may(Permission.SEND) else (),
         "phone": display_phone,
         "may_send": principal.may(Permission.SEND),

@@ -32,14 +32,17 @@ async def decide(
     action: Annotated[BulkAction, Form()],
     ids: Annotated[list[UUID] | None, Form()] = None,
     ids_all: Annotated[bool, Form()] = False,
+    ids_total: Annotated[int | None, Form(ge=0)] = None,
     as_of: Annotated[datetime | None, Form()] = None,
 ) -> Response:
-    """The address carries the filter of the list; ``ids_all`` means all that it matches."""
+    """The address carries the filter of the list; ``ids_all`` means all that it matched at
+    ``as_of``, which were ``ids_total``."""
     if not ids and not ids_all:
         why = "Choose at least one message."
         raise InvalidInput(why, fields={"ids": why})
     seen = as_of if as_of is None or as_of.tzinfo is not None else None
-    chosen = None if ids_all else ids
+    chosen = None if ids_all or ids is None else list(dict.fromkeys(ids))
+    expected = ids_total if chosen is None else len(chosen)
     async with runtime.database.writing() as session:
         decided = await bulk.decide(
             session,
@@ -48,8 +51,9 @@ async def decide(
             Selection(asked.filter, ids=chosen, as_of=seen),
             actor=principal.actor,
             now=runtime.clock.now(),
+            at_most=expected,
         )
-    return pages.redirect(asked.url(asked.tab), toast=_said(action, decided))
+    return pages.redirect(asked.url(asked.tab), toast=_said(action, decided, expected))
 
 
 _DONE: Final[Mapping[BulkAction, str]] = {
@@ -61,16 +65,19 @@ _DONE: Final[Mapping[BulkAction, str]] = {
 }
 
 
-def _said(action: BulkAction, decided: Decided) -> Toast:
+def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
     if not decided.done:
         return "warning", "Nothing was changed: these messages are in another state by now."
     counted = "1 message" if decided.done == 1 else f"{decided.done:,} messages"
-    said = _DONE[action].format(counted)
-    if decided.called_off:
-        said = _not_sent_again(decided)
+    said = [_not_sent_again(decided) if decided.called_off else _DONE[action].format(counted)]
     if decided.left:
-        return "warning", f"{said} {decided.left:,} more are left: do it once more for them."
-    return "success", said
+        more = "1 more is" if decided.left == 1 else f"{decided.left:,} more are"
+        said.append(f"{more} left: decide once more.")
+    passed_over = 0 if expected is None else expected - decided.done - decided.left
+    if passed_over > 0:
+        others = "1 other stays" if passed_over == 1 else f"{passed_over:,} others stay"
+        said.append(f"{others} as before: this does not fit their state by now.")
+    return "warning" if said[1:] else "success", " ".join(said)
 
 
 def _not_sent_again(decided: Decided) -> str:

@@ -105,7 +105,13 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         size = int(self.headers.get("Content-Length", 0))
         form = parse_qs(self.rfile.read(size).decode(), keep_blank_values=True)
-        action = {"/add": self.add, "/note": self.write_note, "/pick": self.pick}[self.path]
+        actions = {
+            "/add": self.add,
+            "/note": self.write_note,
+            "/pick": self.pick,
+            "/drop": self.drop,
+        }
+        action = actions[self.path]
         if self.site.logged_out:
             self.redirect("/login")
         else:
@@ -140,6 +146,11 @@ class Handler(BaseHTTPRequestHandler):
     def pick(self, form: dict[str, list[str]]) -> None:
         self.site.picked = form
         self.site.flash.append(("success", "Picked."))
+        self.redirect("/")
+
+    def drop(self, form: dict[str, list[str]]) -> None:
+        self.site.things.remove(form["name"][0])
+        self.site.flash.append(("success", "Dropped."))
         self.redirect("/")
 
     def stream(self) -> None:

@@ -233,6 +233,32 @@ def test_all_of_the_filter_can_be_selected(page: Page, site: Site) -> None:
     expect(page.locator("[data-selection]")).to_be_hidden()
 
 
+def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(
+    page: Page, site: Site
+) -> None:
+    page.get_by_label("Select thing-001").check()
+    page.get_by_role("button", name="Select all 45").click()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Cancel 45 things?")
+    site.things = ["a-new-one", *site.things, "another-one"]
+    site.announce("things")
+    expect(page.locator("#count")).to_have_text("47 things")
+    dialog.get_by_role("button", name="Cancel them").click()
+    expect(page.get_by_text("Picked.")).to_be_visible()
+    assert (site.picked["ids_all"], site.picked["ids_total"]) == (["1"], ["45"])
+
+
+def test_a_question_about_more_than_are_done_at_once_says_so(page: Page, site: Site) -> None:
+    site.things += ["one-more", "two-more"]
+    site.announce("things")
+    page.get_by_label("Select thing-001").check()
+    page.get_by_role("button", name="Select all 47").click()
+    expect(page.get_by_text("47 things selected")).to_be_visible()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    expect(page.get_by_role("alertdialog")).to_contain_text("Cancel the first 46 of 47 things?")
+
+
 def test_a_dangerous_button_asks_first(page: Page, site: Site) -> None:
     site.note = "keep"
     page.reload()

@@ -14,10 +14,11 @@ from tests.integration.messages.desk import Desk, put_message
 from tests.integration.messages.outbox import PERSON
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
-from tests.support.clock import NOW
+from tests.support.clock import NOW, ManualClock
 from tests.support.factories import make_campaign, make_event, make_number
 
 from groupline.db import Database
+from groupline.errors import Conflict
 from groupline.groups.names import search_name
 from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Decided, Selection
@@ -148,6 +149,30 @@ async def test_what_changed_since_it_was_seen_is_left_alone(database: Database, 
     assert await statuses(database, [seen, changed]) == ["cancelled", "failed"]
 
 
+async def test_what_was_scheduled_when_it_was_seen_is_decided_although_it_is_due_now(
+    database: Database, desk: Desk
+) -> None:
+    seen = NOW - timedelta(minutes=1)
+    due = await put(
+        database, desk, "pending", scheduled_for=NOW - timedelta(seconds=30), updated_at=seen
+    )
+    scheduled = Filter(states=frozenset({"scheduled"}))
+    assert (await decide(database, desk, "cancel", Selection(scheduled))).done == 0
+    assert (await decide(database, desk, "cancel", Selection(scheduled, as_of=seen))).done == 1
+    assert await statuses(database, due) == ["cancelled"]
+
+
+async def test_more_than_somebody_was_asked_about_are_not_decided(
+    database: Database, desk: Desk
+) -> None:
+    ids = await put(database, desk, "failed", "failed", "failed")
+    for most in (1, 5):  # also when more are left than are done
+        with pytest.raises(Conflict, match="By now it is about 3 messages"):
+            await decide(database, desk, "discard", Selection(), most=most, at_most=2)
+    assert await statuses(database, ids) == ["failed"] * 3
+    assert (await decide(database, desk, "discard", Selection(), at_most=3)).done == 3
+
+
 async def test_a_filter_narrows_what_is_decided(database: Database, desk: Desk) -> None:
     await make_searchable(database, desk)
     first, second = [await put(database, desk, "failed", group=n) for n in (0, 1)]
@@ -216,6 +241,13 @@ def words(response: httpx.Response) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", body)).split())
 
 
+def hidden_fields(response: httpx.Response) -> dict[str, str]:
+    """Those of the form that decides about many."""
+    form = response.text.partition('id="bulk"')[2].partition("</form>")[0]
+    found = re.findall(r'type="hidden" name="([a-z_]+)" value="([^"]*)"', form)
+    return {name: value for name, value in found if name != "ids_all"}
+
+
 def rows_of(response: httpx.Response) -> set[str]:
     return set(re.findall(r'<tr data-key="([^"]+)"', response.text))
 
@@ -242,6 +274,41 @@ async def test_the_failed_list_is_sent_again_as_picked_or_as_a_whole(
         "/messages/bulk?tab=failed", data={"action": "send_again", "ids_all": "1"}
     )
     assert "Nothing was changed" in again.text
+
+
+async def test_a_whole_list_is_what_it_was_when_it_was_shown(
+    database: Database, desk: Desk, browser: httpx.AsyncClient, clock: ManualClock
+) -> None:
+    ids = await put(database, desk, *["uncertain"] * 3)
+    shown = hidden_fields(await browser.get("/messages?tab=uncertain"))
+    assert shown["ids_total"] == "3"
+    clock.advance(1)
+    await decide(database, desk, "arrived", Selection(ids=ids[:1]))  # somebody else was quicker
+    later = await put(database, desk, "uncertain", "uncertain", updated_at=clock.now())
+
+    answer = await browser.post(
+        "/messages/bulk?tab=uncertain", data=shown | {"action": "arrived", "ids_all": "1"}
+    )
+
+    assert "Noted that 2 messages arrived. 1 other stays as before" in words(answer)
+    assert await statuses(database, ids + later) == ["sent"] * 3 + ["uncertain"] * 2
+
+
+async def test_a_whole_list_that_has_more_than_was_shown_is_left_alone(
+    database: Database, desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    """What was written before the page was made, and committed after it."""
+    ids = await put(database, desk, "failed")
+    shown = hidden_fields(await browser.get("/messages?tab=failed"))
+    late = await put(database, desk, "failed")
+
+    answer = await browser.post(
+        "/messages/bulk?tab=failed", data=shown | {"action": "discard", "ids_all": "1"}
+    )
+
+    assert answer.status_code == 409
+    assert "By now it is about 2 messages." in words(answer)
+    assert await statuses(database, ids + late) == ["failed", "failed"]
 
 
 async def test_nothing_picked_is_refused(desk: Desk, browser: httpx.AsyncClient) -> None:

@@ -235,17 +235,21 @@ let leaving = false;
 let sentAt = -Infinity; // when the form that waits for its answer was sent
 let heard = 0; // how often somebody told of a change
 
-async function send(form, submitter) {
+/** What a form would send now. */
+function contentOf(form, submitter) {
+  const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
+  const data = new FormData(form, submitter);
+  return { url, body: form.enctype === "multipart/form-data" ? data : new URLSearchParams(data) };
+}
+
+async function send(form, submitter, { url, body } = contentOf(form, submitter)) {
   if (busy.has(form)) return;
   const heardBefore = heard;
   sentAt = performance.now();
-  const data = new FormData(form, submitter);
-  const body = form.enctype === "multipart/form-data" ? data : new URLSearchParams(data);
   setBusy(form, submitter, true);
   stopPreview(form); // its answer would say the same, or be old
   stopRefreshing(); // likewise, and what it asks for may be what this form deletes
   try {
-    const url = submitter?.getAttribute("formaction") ?? form.getAttribute("action") ?? location.href;
     const { response, page } = await ask(url, { method: "POST", body });
     if (response.ok) finish(form, response, page);
     else refuse(form, response, page);
@@ -284,7 +288,7 @@ function finish(form, response, page) {
 }
 
 function refuse(form, response, page) {
-  const answer = form.id && page.getElementById(form.id);
+  const answer = form.isConnected && form.id && page.getElementById(form.id);
   if (!answer) throw problemOnPage(page, response.status);
   morph(form, answer);
   settle();
@@ -308,7 +312,9 @@ function forgetError(control) {
   $(`#${CSS.escape(control.id)}-error`)?.replaceChildren();
 }
 
+/** Asks, and then sends what the form was when it asked: the page may change under the question. */
 function confirmFirst(form, submitter) {
+  const asked = contentOf(form, submitter);
   const { confirm, confirmText = "", confirmLabel } = submitter.dataset;
   const question = confirm.replace("{selected}", submitter.closest("[data-selection]")?.dataset.counted ?? "");
   const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Cancel");
@@ -320,20 +326,15 @@ function confirmFirst(form, submitter) {
       make("div", { class: "dialog-foot" }, keep, go)));
   dialog.addEventListener("close", () => {
     dialog.remove();
-    if (dialog.returnValue !== "yes") return;
-    confirmed.add(submitter);
-    form.requestSubmit(submitter);
-    confirmed.delete(submitter);
+    if (dialog.returnValue === "yes") send(form, submitter, asked);
   });
   document.body.append(dialog);
   dialog.showModal();
 }
 
-const confirmed = new WeakSet();
-
 document.addEventListener("submit", (event) => {
   const { target: form, submitter } = event;
-  if (submitter?.dataset.confirm && !confirmed.has(submitter)) {
+  if (submitter?.dataset.confirm) {
     event.preventDefault();
     confirmFirst(form, submitter);
   } else if (form.matches("[data-search]")) {
@@ -710,17 +711,18 @@ const counted = (number, noun) => `${number.toLocaleString("en")} ${number === 1
 
 function showSelections(touched) {
   for (const bar of $$("[data-selection]")) {
-    const { selection: name, total, noun } = bar.dataset;
+    const { selection: name, total, noun, most = total } = bar.dataset;
     const all = boxes(name);
     const chosen = all.filter((box) => box.checked).length;
     if (touched?.checked === false || !chosen) wholeFilter.delete(bar);
     const whole = wholeFilter.has(bar);
     const number = whole ? Number(total) : chosen;
     bar.hidden = !chosen;
-    bar.dataset.counted = counted(number, noun);
-    $("[data-selected]", bar).textContent = `${bar.dataset.counted} selected`;
+    const words = counted(number, noun);
+    bar.dataset.counted = number > Number(most) ? `the first ${Number(most).toLocaleString("en")} of ${words}` : words;
+    $("[data-selected]", bar).textContent = `${words} selected`;
     $("[data-select-filter]", bar).hidden = whole || Number(total) <= chosen;
-    $(`[name="${CSS.escape(name)}_all"]`, bar).disabled = !whole;
+    for (const part of ["all", "total"]) $(`[name="${CSS.escape(name)}_${part}"]`, bar).disabled = !whole;
     for (const head of $$(`[data-select-all="${CSS.escape(name)}"]`)) {
       head.checked = chosen > 0 && chosen === all.length;
       head.indeterminate = chosen > 0 && chosen < all.length;
