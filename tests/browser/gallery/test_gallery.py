@@ -246,7 +246,65 @@ def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(
     expect(page.locator("#count")).to_have_text("47 things")
     dialog.get_by_role("button", name="Cancel them").click()
     expect(page.get_by_text("Picked.")).to_be_visible()
-    assert (site.picked["ids_all"], site.picked["ids_total"]) == (["1"], ["45"])
+    assert site.picked == {"ids_all": ["1"], "ids_total": ["45"]}
+
+
+def test_what_is_ticked_stays_so_when_newer_rows_push_it_off_the_page(
+    page: Page, site: Site
+) -> None:
+    for name in ("thing-003", "thing-018", "thing-019"):
+        page.get_by_label(f"Select {name}").check()
+    site.things = ["newer", "newest", *(each for each in site.things if each != "thing-003")]
+    site.announce("things")
+    expect(page.get_by_label("Select newest")).to_be_visible()
+    expect(page.get_by_label("Select thing-019")).to_have_count(0)
+    expect(page.get_by_text("2 things selected")).to_be_visible()  # one is gone altogether
+    page.get_by_role("link", name="Load more").click()
+    expect(page.get_by_label("Select thing-019")).to_be_checked()
+    site.things = [f"newer-{number}" for number in range(40)] + site.things
+    site.announce("things")
+    expect(page.get_by_label("Select thing-000")).to_have_count(0)
+    expect(page.get_by_text("2 things selected")).to_be_visible()
+    page.get_by_role("button", name="Pick").click()
+    expect(page.get_by_text("Picked.")).to_be_visible()
+    assert sorted(site.picked["ids"]) == ["thing-018", "thing-019"]
+    expect(page.locator("[data-selection]")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["thing-007", "thing-019"])
+def test_what_is_gone_from_the_list_is_not_chosen_any_more(
+    page: Page, site: Site, name: str
+) -> None:
+    page.get_by_label(f"Select {name}").check()
+    expect(page.get_by_text("1 thing selected")).to_be_visible()
+    site.things.remove(name)
+    site.announce("things")
+    expect(page.get_by_label("Select thing-020")).to_be_visible()
+    expect(page.locator("[data-selection]")).to_be_hidden()
+
+
+def test_all_stay_selected_until_one_is_unticked(page: Page, site: Site) -> None:
+    page.get_by_label("Select thing-001").check()
+    page.get_by_role("button", name="Select all 45").click()
+    site.things = [f"newer-{number}" for number in range(30)] + site.things
+    site.announce("things")
+    expect(page.get_by_text("75 things selected")).to_be_visible()
+    page.get_by_label("Select newer-11").uncheck()
+    expect(page.get_by_role("button", name="Select all 75")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(page.locator("[data-selection]")).to_be_hidden()
+
+
+def test_what_is_ticked_in_one_list_is_not_ticked_in_another(page: Page) -> None:
+    page.get_by_label("Select thing-001").check()
+    page.get_by_label("Select thing-011").check()
+    page.get_by_role("button", name="Select all 45").click()
+    page.get_by_role("searchbox").fill("thing-01")
+    expect(page.locator("#rows > li")).to_have_count(10)
+    expect(page.get_by_text("10 things selected")).to_be_visible()
+    page.get_by_role("searchbox").fill("")
+    expect(page.locator("#rows > li")).to_have_count(20)
+    expect(page.get_by_text("10 things selected")).to_be_visible()
 
 
 def test_a_question_about_more_than_are_done_at_once_says_so(page: Page, site: Site) -> None:

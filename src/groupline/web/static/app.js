@@ -641,7 +641,10 @@ document.addEventListener("change", ({ target }) => {
   if (target.type === "checkbox") showSelections(target);
 });
 
-document.addEventListener("reset", () => setTimeout(showSelections));
+document.addEventListener("reset", ({ target }) => {
+  for (const bar of $$("[data-selection]", target)) selections.delete(bar.dataset.selection);
+  setTimeout(showSelections);
+});
 
 document.addEventListener("keydown", (event) => {
   const picker = event.target.matches("[data-picker-search]") && event.target.closest("[data-picker]");
@@ -685,7 +688,19 @@ function copyByHand(button, text) {
 // ------------------------------------------------------------------ selections over a filter
 
 const boxes = (name) => $$(`input[type=checkbox][name="${CSS.escape(name)}"]`);
-const wholeFilter = new WeakSet();
+
+// What is chosen is remembered by id: newer rows push older ones off the page, and those stay chosen.
+const selections = new Map(); // name → { scope, whole, chosen, shown }
+
+/** A choice is about one list: that of another filter is another one. */
+function selectionOf(bar) {
+  const scope = addressOf(bar.closest("[data-live]") ?? bar);
+  const known = selections.get(bar.dataset.selection);
+  if (known?.scope === scope) return known;
+  const fresh = { scope, whole: false, chosen: new Set(), shown: [] };
+  selections.set(bar.dataset.selection, fresh);
+  return fresh;
+}
 
 const canChoose = (box) => !box.disabled && !box.closest("[hidden]");
 
@@ -701,34 +716,65 @@ function filterRows(input) {
 
 function selectAll(bar, on) {
   for (const box of boxes(bar.dataset.selection)) box.checked = on && !box.disabled;
-  if (on) wholeFilter.add(bar);
-  else wholeFilter.delete(bar);
+  const selection = selectionOf(bar);
+  selection.whole = on;
+  if (!on) selection.chosen.clear();
   showSelections();
+}
+
+/** Brings the choice and the rows in line. A row is gone from the list, and so no longer chosen, when one
+    that stood below it is still shown, when others have come in its place at the end, or when all are shown. */
+function follow(selection, all, isComplete) {
+  const { whole, chosen, shown } = selection;
+  const present = new Set(all.map((box) => box.value));
+  const known = new Set(shown);
+  const last = shown.findLastIndex((id) => present.has(id));
+  const end = last >= 0 && !known.has(all.at(-1)?.value) ? shown.length : last;
+  for (const id of shown.slice(0, Math.max(end, 0))) if (!present.has(id)) chosen.delete(id);
+  if (isComplete) for (const id of chosen) if (!present.has(id)) chosen.delete(id);
+  for (const box of all) {
+    if (!known.has(box.value)) box.checked ||= !box.disabled && (whole || chosen.has(box.value));
+    if (box.checked) chosen.add(box.value);
+    else chosen.delete(box.value);
+  }
+  selection.shown = [...present];
 }
 
 /** Nouns come in the plural. */
 const counted = (number, noun) => `${number.toLocaleString("en")} ${number === 1 ? noun.replace(/s$/, "") : noun}`;
 
 function showSelections(touched) {
-  for (const bar of $$("[data-selection]")) {
+  const bars = $$("[data-selection]");
+  for (const name of selections.keys()) if (!bars.some((bar) => bar.dataset.selection === name)) selections.delete(name);
+  for (const bar of bars) {
     const { selection: name, total, noun, most = total } = bar.dataset;
     const all = boxes(name);
-    const chosen = all.filter((box) => box.checked).length;
-    if (touched?.checked === false || !chosen) wholeFilter.delete(bar);
-    const whole = wholeFilter.has(bar);
-    const number = whole ? Number(total) : chosen;
-    bar.hidden = !chosen;
+    const selection = selectionOf(bar);
+    if (touched?.checked === false && [touched.name, touched.dataset.selectAll].includes(name)) selection.whole = false;
+    follow(selection, all, all.length >= Number(total));
+    const { whole, chosen } = selection;
+    const number = whole ? Number(total) : Math.min(chosen.size, Number(total));
+    const ticked = all.filter((box) => box.checked).length;
+    bar.hidden = !number;
     const words = counted(number, noun);
     bar.dataset.counted = number > Number(most) ? `the first ${Number(most).toLocaleString("en")} of ${words}` : words;
     $("[data-selected]", bar).textContent = `${words} selected`;
-    $("[data-select-filter]", bar).hidden = whole || Number(total) <= chosen;
+    $("[data-select-filter]", bar).hidden = whole || Number(total) <= number;
     for (const part of ["all", "total"]) $(`[name="${CSS.escape(name)}_${part}"]`, bar).disabled = !whole;
     for (const head of $$(`[data-select-all="${CSS.escape(name)}"]`)) {
-      head.checked = chosen > 0 && chosen === all.length;
-      head.indeterminate = chosen > 0 && chosen < all.length;
+      head.checked = ticked > 0 && ticked === all.length;
+      head.indeterminate = ticked > 0 && ticked < all.length;
     }
   }
 }
+
+document.addEventListener("formdata", ({ target, formData }) => {
+  for (const bar of $$("[data-selection]", target)) {
+    const { whole, chosen } = selectionOf(bar);
+    formData.delete(bar.dataset.selection);
+    if (!whole) for (const id of chosen) formData.append(bar.dataset.selection, id);
+  }
+});
 
 // ------------------------------------------------------------------ choosing groups
 
