@@ -356,3 +356,20 @@ async def test_cancelling_a_send_cancels_it(
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_who_is_asked_before_anything_is_written_can_prevent_it(
+    driver: GrouplineDriver, gateway: ScriptedGateway
+) -> None:
+    def prevent() -> None:
+        raise LookupError("too late")
+
+    asked: list[int] = []
+    gateway.says(SUCCESS)
+    with pytest.raises(LookupError, match="too late"):
+        await driver.send("wa_1", JID, TEXT, before_write=prevent)
+    outcome = await driver.send(
+        "wa_1", JID, TEXT, before_write=lambda: asked.append(len(gateway.received))
+    )
+    assert outcome == Sent("3EB0A1")
+    assert (asked, len(gateway.received)) == ([0], 1)

@@ -7,6 +7,7 @@ is written for people.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -264,8 +265,13 @@ class GatewayDriver(Protocol):
         media_url: str | None = None,
         media_type: str | None = None,
         client_ref: str | None = None,
+        before_write: Callable[[], None] | None = None,
     ) -> SendOutcome:
-        """Never raises for the gateway's behaviour. Cancelling it leaves the outcome unknown."""
+        """Never raises for the gateway's behaviour. Cancelling it leaves the outcome unknown.
+
+        `before_write` is called when all that may take long is over, and right before the request
+        is written. What it raises is raised here, and nothing has been written then.
+        """
         ...
 
     async def message_status(

@@ -8,7 +8,7 @@ then could not be started is given back (``Withheld``).
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
 from uuid import UUID
@@ -193,7 +193,8 @@ _LOAD: Final = """
 SELECT {array}(
     m.id, m.organization_id, m.number_id, m.gateway_id, m.gateway_session_id, g.group_jid,
     m.content, m.media_url, m.media_type, m.client_ref, m.carried_ref, m.attempts,
-    {too_soon}, g.is_community, g.is_community_announce, g.announce_only, w.is_active, w.is_admin)
+    m.expires_at, {too_soon},
+    g.is_community, g.is_community_announce, g.announce_only, w.is_active, w.is_admin)
 FROM scheduled_whatsapp_messages m
 JOIN whatsapp_groups g ON g.id = m.group_id
 JOIN whatsapp_numbers n ON n.id = m.number_id
@@ -247,6 +248,8 @@ class Claim:
     carries_ref: bool
     """The gateway knows our references, and is told this one."""
     attempts: int
+    expires_at: datetime | None
+    """From then on it must not leave."""
     too_soon: bool
     """Another worker has sent from its number since this claim looked."""
     refusal: Refusal | None
@@ -325,9 +328,15 @@ def _loaded(answer: Answer) -> Sequence[Sequence[Any]]:
     return rows
 
 
+def _moment(text: str) -> datetime:
+    """As it stands in JSON: on PostgreSQL with its zone, on SQLite in UTC without saying so."""
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+
+
 def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> Claim:
     (message, organization, number, gateway, session_name, jid, content, media_url, media_type,
-     client_ref, carried_ref, attempts, too_soon, *standing) = row  # fmt: skip
+     client_ref, carried_ref, attempts, expires_at, too_soon, *standing) = row  # fmt: skip
     is_community, is_community_announce, announce_only, is_member, is_admin = map(bool, standing)
     refusal = refusal_of(
         content,
@@ -351,6 +360,7 @@ def _claim(row: Sequence[Any], token: UUID, now: datetime, until: datetime) -> C
         client_ref=client_ref,
         carries_ref=bool(carried_ref),
         attempts=attempts,
+        expires_at=None if expires_at is None else _moment(expires_at),
         too_soon=bool(too_soon),
         refusal=refusal,
     )

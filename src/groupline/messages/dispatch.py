@@ -10,6 +10,7 @@ import asyncio
 import random
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -48,8 +49,8 @@ CAPACITY: Final = 200
 WAKES_ON: Final = frozenset({"messages", "numbers", "sessions", "campaigns", "gateways"})
 LONGEST_REQUEST: Final = timedelta(seconds=35)
 START_WITHIN: Final = timedelta(seconds=10)
-"""A request starts so soon after its claim or not at all: its answer comes within the lease, and
-``Policy.unsent_after`` its claim it is certain that it was carried out or never will be."""
+"""A request is written so soon after its claim or not at all: its answer comes within the lease,
+and ``Policy.unsent_after`` its claim it is certain that it was carried out or never will be."""
 STORE_WITHIN: Final = timedelta(seconds=20)
 TOLD_AFTER: Final = timedelta(seconds=1)
 """A request that runs for so long is announced: pages show it, and no way to cancel it."""
@@ -66,6 +67,10 @@ _DRIVERS_SECONDS: Final = 1.0
 _LOOK_SECONDS: Final = 0.01
 _GATHER_SECONDS: Final = 0.01
 """So long a result may wait for others, so that many share a transaction."""
+
+
+class _TooLate(Exception):
+    """Raised before anything of a request was written."""
 
 
 class Dispatcher:
@@ -298,8 +303,6 @@ class Dispatcher:
             return Withheld("the gateway has just changed")
         if each.too_soon:
             return Withheld("its number has just sent another one")
-        if self._clock.now() > each.started_at + self._start_within:
-            return Withheld("the claim is too old")
         try:
             return await driver.send(
                 each.gateway_session_id,
@@ -308,11 +311,23 @@ class Dispatcher:
                 media_url=each.media_url,
                 media_type=each.media_type,
                 client_ref=each.client_ref,
+                before_write=partial(self._check_time, each),
             )
+        except _TooLate as late:
+            return Withheld(str(late))
         except Exception as error:  # a defect of a driver: nothing is known about the message
             logger.exception("message.driver_failed", message_id=str(each.id))
             detail = type(error).__name__
             return Uncertain(UncertainReason.UNEXPECTED, http_status=None, detail=detail)
+
+    def _check_time(self, each: Claim) -> None:
+        """After all that may take long: this process may have stood still since the claim, or
+        waited for a connection."""
+        now = self._clock.now()
+        if now > each.started_at + self._start_within:
+            raise _TooLate("the claim is too old")
+        if each.expires_at is not None and now >= each.expires_at:
+            raise _TooLate("its time was over")
 
     def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
         self._backlog.add(Result(each, outcome, self._random.random()))

@@ -9,7 +9,7 @@ from groupline.messages.refusals import Refusal
 
 @dataclass(frozen=True, slots=True)
 class Withheld:
-    """The request was never started: it was too late for it, or the gateway has just changed."""
+    """The request was never written: it was too late for it, or the gateway has just changed."""
 
     why: str
 

@@ -15,6 +15,7 @@ from groupline.gateways.outcomes import (
     not_sent,
 )
 from groupline.messages.claim import Claim, claim
+from groupline.messages.dispatch import START_WITHIN
 from groupline.messages.results import Result
 from groupline.messages.sent import store_sent
 from groupline.messages.settle import settle
@@ -101,3 +102,19 @@ async def test_of_two_claims_only_that_whose_lease_has_ended_is_given_up(outbox:
     await outbox.recoverer.run_once()
 
     assert await outbox.statuses([ended, runs]) == ["uncertain", "sending"]
+
+
+async def test_a_request_that_would_begin_too_late_is_not_made(outbox: Outbox) -> None:
+    """Its answer might come when others have taken the message for lost already."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    await outbox.dispatcher.run_once()
+    outbox.clock.advance(START_WITHIN.total_seconds() + 1)
+    await outbox.work()
+
+    message = await outbox.message(message_id)
+    assert (message.status, message.attempts) == ("pending", 0)
+    assert await outbox.copies(sender.jids[0]) == 0
+    outbox.clock.advance(outbox.policy.wait_withheld.total_seconds())
+    await outbox.work()
+    assert await outbox.statuses([message_id]) == ["sent"]

@@ -81,6 +81,7 @@ async def sent(outbox: Outbox, message_id: UUID) -> Result:
         client_ref=message.client_ref,
         carries_ref=True,
         attempts=0,
+        expires_at=None,
         too_soon=False,
         refusal=None,
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
@@ -234,9 +234,11 @@ class GatewayHttp:
         *,
         body: Mapping[str, object] | None = None,
         query: str = "",
+        before_write: Callable[[], None] | None = None,
     ) -> Answer | CallFailed:
-        """One request, no retry of a POST, no redirect. Only cancellation is raised."""
-        mark = WriteMark()
+        """One request, no retry of a POST, no redirect. Only cancellation is raised, and what
+        `before_write` raises."""
+        mark = WriteMark(before_write=before_write)
         try:
             return await self._request(method, self._url(path, query), limit, body, mark)
         except HANDLED as error:

@@ -8,6 +8,7 @@ says that no connection was made, or nothing had been written when it was raised
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import assert_never
@@ -99,6 +100,8 @@ HANDLED = tuple(CAUSES)
 class WriteMark:
     """How far a request got, told by the client while it runs."""
 
+    before_write: Callable[[], None] | None = None
+    """Called right before the first byte leaves, which it prevents if it raises."""
     waiting_for_pool: bool = False
     written: bool = False
     """Set *before* the first byte leaves, so that False is proof."""

@@ -5,6 +5,8 @@ What only Groupline's own gateway offers is used where the gateway lists the cap
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from groupline.errors import GatewayMalformed, InvalidInput
 from groupline.gateways.drivers import groupline_groups as groups_wire
 from groupline.gateways.drivers import groupline_messages as messages_wire
@@ -175,6 +177,7 @@ class GrouplineDriver:
         media_url: str | None = None,
         media_type: str | None = None,
         client_ref: str | None = None,
+        before_write: Callable[[], None] | None = None,
     ) -> SendOutcome:
         body: dict[str, object] = {"sessionId": session_id, "phone": jid, "message": message}
         if media_url is not None:
@@ -182,7 +185,9 @@ class GrouplineDriver:
             body["mediaType"] = media_type
         if client_ref is not None and Capability.CLIENT_REF in self._capabilities:
             body["clientRef"] = client_ref
-        answer = await self._http.call("POST", ("send",), self._limits.send, body=body)
+        answer = await self._http.call(
+            "POST", ("send",), self._limits.send, body=body, before_write=before_write
+        )
         if isinstance(answer, CallFailed):
             return send_outcome(answer)
         return messages_wire.send_outcome(

@@ -19,7 +19,10 @@ MARK: ContextVar[WriteMark] = ContextVar("MARK")
 
 class MarkedRequest(ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        MARK.get().written = True  # nothing has been written yet: False remains proof
+        mark = MARK.get()
+        if mark.before_write is not None:
+            mark.before_write()
+        mark.written = True  # nothing has been written yet: False remains proof
         return await super().send(conn)
 
 
