@@ -65,6 +65,29 @@ def test_what_happens_elsewhere_shows_on_the_overview(shed: Shed, me: Visitor) -
     _assert_untouched(page)
 
 
+def test_a_page_is_fetched_anew_when_what_it_shows_is_over(shed: Shed, me: Visitor) -> None:
+    """At the time of a message that cannot go nothing is announced."""
+    page = me.go("/messages")
+    body = {"numberId": shed.number_id, "groupIds": shed.group_ids[:1], "content": "Not yet."}
+    shed.api.post("/messages", body | {"scheduledFor": _tomorrow()}, expect=201)
+    expect(page.get_by_role("row", name="Not yet.")).to_be_visible()  # so it listens
+    outbox = page.locator("#outbox")
+    topics = outbox.get_attribute("data-live") or ""
+    end = outbox.get_attribute("data-until") or ""
+    assert topics
+    assert end
+    _touch(page)
+    outbox.evaluate(
+        """(region) => {
+            region.dataset.live = "nothing";
+            region.dataset.until = new Date(Date.now() - 60_000).toISOString();
+        }"""
+    )
+    expect(outbox).to_have_attribute("data-live", topics)
+    expect(outbox).to_have_attribute("data-until", end)
+    _assert_untouched(page)
+
+
 def test_a_page_finds_back_to_a_server_that_was_started_anew(shed: Shed, me: Visitor) -> None:
     me.expect_complaint(_AWAY)
     page = me.go("/messages")

@@ -263,6 +263,15 @@ async def count_by_state(
     return {row[0]: row[1] for row in await session.execute(statement)}
 
 
+async def next_scheduled(
+    session: AsyncSession, organization_id: UUID, wanted: Filter, now: datetime
+) -> datetime | None:
+    """When the next of them is due: what is counted as scheduled changes by then."""
+    first = select(func.min(message.scheduled_for)).where(_is_in("scheduled", now))
+    found: datetime | None = await session.scalar(_filtered(first, organization_id, wanted))
+    return found
+
+
 # --- what a list can be narrowed to ---------------------------------------------------------
 
 

@@ -22,7 +22,7 @@ from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
-from groupline.messages.schemas import MessageView, SendableGroup, known_states
+from groupline.messages.schemas import Filter, MessageView, SendableGroup, known_states
 from groupline.messages.shown import shown
 from groupline.messages.variables import plain
 from groupline.messages.waiting import lanes
@@ -30,6 +30,7 @@ from groupline.models import CampaignStatus
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.freshness import fresh_until
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter(prefix="/campaigns")
@@ -237,11 +238,14 @@ async def _one(
         limit=_RESULTS,
     )
     known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
+    results = [(each, shown(each, known.get(each.number_id), now)) for each in page]
+    counted = Filter(campaign_id=view.id)
     next_url = wanted.url(view.id, encode_cursor(*following.keys)) if following else None
     return {
         "no_worker": await none_runs(session, now),
         "outlook": await progress.outlook(session, view, now=now),
-        "results": [(each, shown(each, known.get(each.number_id), now)) for each in page],
+        "until": await fresh_until(session, view.organization_id, counted, results, now),
+        "results": results,
         "results_total": await count_results(session, view.organization_id, view.id, wanted.filter),
         "next_url": next_url,
         "preview": _preview(view, page),

@@ -1,5 +1,7 @@
 """Workshops and webinars: the list, one of them, and the form. The same pages under two words."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -16,13 +18,15 @@ from groupline.events.queries import count_events, list_events
 from groupline.events.schemas import (
     EventCursor,
     EventFilter,
+    EventView,
     Period,
 )
 from groupline.events.timeline import step_messages, timeline
 from groupline.gateways.phone import display_phone
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import decode_cursor, encode_cursor, uuid_cursor
-from groupline.messages.shown import shown
+from groupline.messages.schemas import Filter, MessageView
+from groupline.messages.shown import Shown, shown
 from groupline.messages.waiting import lanes
 from groupline.models import EventKind
 from groupline.numbers.workers import none_runs
@@ -41,6 +45,7 @@ from groupline.web.event_shared import (
     pending_count,
     words,
 )
+from groupline.web.freshness import fresh_until
 from groupline.web.rendering import CurrentPages
 
 _ON_A_PAGE: Final = 30
@@ -156,6 +161,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             looked = await last_look(session, event.organization_id, event_id)
             no_worker = await none_runs(session, runtime.clock.now())
             estimates = await estimates_of(session, event, runtime.clock.now())
+            until = await _until(session, event, (), runtime.clock.now())
         return pages.render(
             request,
             "events/show.html",
@@ -169,6 +175,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             may_send=principal.may(Permission.SEND),
             steps=steps,
             no_worker=no_worker,
+            until=until,
             stale=stale,
             looked=looked,
             estimates={str(each.step_id): each for each in estimates},
@@ -215,6 +222,8 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             page = views[:_MESSAGES_ON_A_PAGE]
             waiting = {each.number_id for each in page if each.status == "pending"}
             known = await lanes(session, waiting, now)
+            rows = [(each, shown(each, known.get(each.number_id), now)) for each in page]
+            until = await _until(session, event, rows, now)
         more = len(views) > _MESSAGES_ON_A_PAGE
         here = f"/{kind}s/{event_id}/steps/{step_id}"
         return pages.render(
@@ -225,12 +234,23 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             **words(kind),
             event=event,
             step=found,
-            rows=[(each, shown(each, known.get(each.number_id), now)) for each in page],
+            rows=rows,
+            until=until,
             next_url=f"{here}?cursor={encode_cursor(str(page[-1].id))}" if more else None,
             here=here,
             phone=display_phone,
             may_send=principal.may(Permission.SEND),
         )
+
+
+async def _until(
+    session: AsyncSession,
+    event: EventView,
+    rows: Iterable[tuple[MessageView, Shown]],
+    now: datetime,
+) -> datetime | None:
+    counted = Filter(event_id=event.id)
+    return await fresh_until(session, event.organization_id, counted, rows, now)
 
 
 workshops_router, webinars_router = router_of("workshop"), router_of("webinar")

@@ -28,6 +28,7 @@ from groupline.messages.waiting import lanes
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.freshness import fresh_until, message_until
 from groupline.web.parsing import uuid_or_none
 from groupline.web.rendering import CurrentPages
 
@@ -164,6 +165,7 @@ async def _listing(
     page = views[:_ON_A_PAGE]
     counts = await queries.count_by_state(session, organization_id, asked.everything, now)
     known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
+    rows = [(each, shown(each, known.get(each.number_id), now)) for each in page]
     numbers = await queries.sending_numbers(session, organization_id)
     next_url = None
     if len(views) > _ON_A_PAGE:
@@ -172,7 +174,8 @@ async def _listing(
     return {
         "asked": asked,
         "no_worker": await none_runs(session, now),
-        "rows": [(each, shown(each, known.get(each.number_id), now)) for each in page],
+        "rows": rows,
+        "until": await fresh_until(session, organization_id, asked.everything, rows, now),
         "tabs": _tabs(asked, counts),
         "counts": counts,
         "shown_total": _in_tab(asked.tab, counts),
@@ -257,9 +260,11 @@ async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> 
     if total == _RECEIPTS:
         total = await count_receipts(session, view.organization_id, view.id)
     story = await story_of(session, view)
+    state = shown(view, known.get(view.number_id), now)
     return {
         "message": view,
-        "state": shown(view, known.get(view.number_id), now),
+        "state": state,
+        "until": message_until(view, state),
         "story": story,
         "attempts": max((each.attempt.number for each in story if each.attempt), default=0),
         "spoke": _spoke(view, story),

@@ -23,6 +23,7 @@ from groupline.numbers.views import NumberView, list_numbers
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.freshness import fresh_until
 from groupline.web.rendering import CurrentPages
 
 router = APIRouter()
@@ -89,7 +90,9 @@ async def _overview(
     alerts = await alerts_for_people(
         session, organization_id, but=_SHOWN_ANYWAY, since=now - _ALERTS_STAND
     )
+    next_rows = await _with_states(session, runtime, coming)
     return {
+        "until": await fresh_until(session, organization_id, Filter(), next_rows, now),
         "no_worker": await none_runs(session, now),
         "numbers": numbers,
         "alerts": alerts,
@@ -100,7 +103,7 @@ async def _overview(
         "counts": counts,
         "waiting": sum(counts.get(state, 0) for state in _TO_COME),
         "troubled": sum(counts.get(state, 0) for state in _NEEDS_A_PERSON),
-        "next_rows": await _with_states(session, runtime, coming),
+        "next_rows": next_rows,
         "trouble_rows": await _with_states(session, runtime, troubled),
         "steps": _first_steps(numbers, counts),
         "troubled_events": [

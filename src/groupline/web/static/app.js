@@ -1004,6 +1004,18 @@ function tick() {
     due.set(time, now + (seconds < 60 ? 0 : 15_000));
   }
   for (const ring of $$("[data-countdown]")) countDown(ring, Math.max(0, Math.ceil((Date.parse(ring.dataset.countdown) - now) / 1000)));
+  for (const region of $$("[data-live][data-until]")) renewInTime(region, now);
+}
+
+const renewed = new WeakMap(); // for which end a region was fetched, and when: a clock may be ahead of the server's
+
+/** What a region shows is over, and nothing was announced within the second that most of what happens by then takes. */
+function renewInTime(region, now) {
+  const { until } = region.dataset;
+  const [end, at] = renewed.get(region) ?? [];
+  if (now < Date.parse(until) + 1000 || (end === until && now < at + 5000)) return;
+  renewed.set(region, [until, now]);
+  wake(region);
 }
 
 function countDown(ring, left) {
