@@ -251,6 +251,32 @@ async def test_an_uncertain_message_offers_both_decisions(
     assert "Operator has seen it in the group." in words(after)
 
 
+async def test_whatever_cannot_be_taken_back_asks_first(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        off = await make_campaign(
+            session,
+            organization_id=desk.organization_id,
+            number_id=desk.number_id,
+            status="cancelled",
+        )
+        for status in ("pending", "failed", "uncertain"):
+            await put_message(session, desk, status)
+        called_off = await put_message(session, desk, "uncertain", campaign_id=off.id)
+    pages = [await browser.get(path) for path in ("/messages", f"/messages/{called_off}")]
+    asks: dict[bool, set[str]] = {True: set(), False: set()}
+    for page in pages:
+        content = page.text.partition('id="content"')[2]
+        for attributes, label in re.findall(
+            r'type="submit"([^>]*)>(?:(?!</button>).)*<span>([^<]+)</span>', content, re.DOTALL
+        ):
+            asks["data-confirm=" in attributes].add(label)
+    # What failed is certainly not there, and is sent again without ado; what is uncertain, not.
+    assert asks[False] == {"Send again", "Filter"}
+    assert asks[True] == {"Cancel", "Discard", "It arrived", "It did not arrive", "Send again"}
+
+
 LONG = "HTTP 502: <b>Bad gateway</b>\n" + "so it is, " * 60 + "the end"
 
 
