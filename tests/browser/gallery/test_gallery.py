@@ -241,6 +241,8 @@ def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(
     page.get_by_role("button", name="Cancel", exact=True).click()
     dialog = page.get_by_role("alertdialog")
     expect(dialog).to_contain_text("Cancel 45 things?")
+    # None of them is a second "Cancel", which could mean either.
+    assert dialog.get_by_role("button").all_inner_texts() == ["Back", "Cancel them"]
     site.things = ["a-new-one", *site.things, "another-one"]
     site.announce("things")
     expect(page.locator("#count")).to_have_text("47 things")
@@ -322,7 +324,7 @@ def test_a_dangerous_button_asks_first(page: Page, site: Site) -> None:
     page.reload()
     until_caught_up(page, site, asked=4)  # or this would take what is to be said of the note
     page.get_by_role("button", name="Forget").click()
-    page.get_by_role("button", name="Cancel").click()
+    page.get_by_role("button", name="Back").click()
     assert site.note == "keep"
     page.get_by_role("button", name="Forget").click()
     page.get_by_role("alertdialog").get_by_role("button", name="Forget").click()

@@ -334,6 +334,7 @@ async def test_a_tab_offers_what_fits_all_of_its_messages(
     page = await browser.get(f"/messages?tab={tab}")
     assert rows_of(page)
     assert re.findall(r'name="action" value="([a-z_]+)"', page.text) == offered
+    assert ('data-confirm-label="Cancel them"' in page.text) == ("cancel" in offered)
 
 
 async def test_the_list_is_narrowed_by_everything_that_a_message_belongs_to(

@@ -317,7 +317,7 @@ function confirmFirst(form, submitter) {
   const asked = contentOf(form, submitter);
   const { confirm, confirmText = "", confirmLabel } = submitter.dataset;
   const question = confirm.replace("{selected}", submitter.closest("[data-selection]")?.dataset.counted ?? "");
-  const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Cancel");
+  const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Back"); // "Cancel" is what some of them ask about
   const go = make("button", { class: "button button-danger", value: "yes" }, confirmLabel ?? submitter.textContent.trim());
   const dialog = make("dialog", { class: "dialog", role: "alertdialog", "aria-labelledby": "confirm-title" },
     make("form", { method: "dialog" },
