@@ -1,5 +1,6 @@
 """Text that people type: what may be stored, and what can be seen. One place for all of it."""
 
+import re
 import unicodedata
 from typing import Final
 
@@ -10,6 +11,7 @@ _CONTROLS: Final = frozenset({"Cc", "Cs"})
 _UNSEEN: Final = frozenset({"Cc", "Cf", "Cs", "Zs", "Zl", "Zp"})
 _BLANK_LETTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs for Unicode, and empty space for whoever looks."""
+_LONGEST_WORD: Final = 20
 
 
 def has_controls(text: str, *, but: str = "") -> bool:
@@ -33,6 +35,18 @@ def _is_unseen(char: str) -> bool:
     if "\ufe00" <= char <= "\ufe0f":  # says how the character before it is drawn
         return True
     return char in _BLANK_LETTERS or unicodedata.category(char) in _UNSEEN
+
+
+def beginning(text: str, most: int) -> str:
+    """Of a long text at most so many characters: up to a space where one is near. Not all
+    languages put spaces between words."""
+    if len(text) <= most:
+        return text
+    kept = text[: most - 1]
+    if not text[most - 1].isspace():
+        words = re.sub(rf"\s\S{{0,{_LONGEST_WORD}}}$", "", kept)
+        kept = words or kept
+    return f"{kept.rstrip()}…"
 
 
 def check_text(text: str, *, field: str, what: str) -> str:

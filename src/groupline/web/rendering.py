@@ -19,6 +19,7 @@ from groupline.http.context import runtime_of
 from groupline.messages.variables import plain
 from groupline.orgs.rules import Principal
 from groupline.orgs.schemas import Membership, SignedIn
+from groupline.text import beginning
 from groupline.web.navigation import navigation_for
 
 STATIC_DIR = Path(__file__).parent / "static"
@@ -55,6 +56,7 @@ class Pages:
         )
         self._environment.globals["static"] = static
         self._environment.filters["plain"] = plain
+        self._environment.filters["beginning"] = beginning
 
     def render(
         self,

@@ -3,7 +3,7 @@
 import pytest
 
 from groupline.errors import InvalidInput
-from groupline.text import check_text, clean_line, is_blank
+from groupline.text import beginning, check_text, clean_line, is_blank
 
 CONTROLS = ["\x00", "\x07", "\x1b", "\x7f", "\x85", "\ud800", "\udfff"]
 
@@ -60,3 +60,23 @@ def test_what_cannot_be_seen_is_blank(text: str) -> None:
 @pytest.mark.parametrize("text", ["x", "\u200bx", "👍", "।", "☎\ufe0f"])
 def test_what_can_be_seen_is_not_blank(text: str) -> None:
     assert not is_blank(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("short enough", "short enough"),
+        ("one two three four", "one two…"),
+        ("one two thr four", "one two thr…"),
+        ("a " + "\u4f60" * 40, "a " + "\u4f60" * 28 + "…"),
+        ("x" * 40, "x" * 30 + "…"),
+    ],
+    ids=["all of it", "between words", "at a space", "without spaces", "one word"],
+)
+def test_the_beginning_of_a_text_ends_at_a_space_only_where_one_is_near(
+    text: str, shown: str
+) -> None:
+    most = 12 if len(text) < 20 else 31
+    found = beginning(text, most)
+    assert found == shown
+    assert len(found) <= most
