@@ -58,12 +58,16 @@ _WORDS: Final[Mapping[str, str]] = {
     "model_type": _OBJECT,
     "model_attributes_type": _OBJECT,
 }
+_ON_PAGES: Final[Mapping[str, str]] = {"q": "The search"}
+"""What pages call a field whose name means nothing to people."""
 _PLACES: Final = frozenset({"body", "query", "path", "header", "cookie"})
 
 
-def from_validation(errors: Sequence[Any], *, changes: bool = True) -> GrouplineError:
-    """The validator's findings, by the name of the field as the caller wrote it. ``changes``: the
-    request would have changed something."""
+def from_validation(
+    errors: Sequence[Any], *, changes: bool = True, for_people: bool = False
+) -> GrouplineError:
+    """The validator's findings, by the name of the field as the caller wrote it, or as people see
+    it. ``changes``: the request would have changed something."""
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedRequest("The body is not valid JSON.")
     if any(error["loc"][:1] == ("path",) and error["type"] == "uuid_parsing" for error in errors):
@@ -71,7 +75,8 @@ def from_validation(errors: Sequence[Any], *, changes: bool = True) -> Groupline
     fields: dict[str, str] = {}
     for error in errors:
         fields.setdefault(_name(error["loc"]), _why(error))
-    said = "; ".join(f"{_spoken(name)} {why}" for name, why in fields.items())
+    names = _ON_PAGES if for_people else {}
+    said = "; ".join(f"{names.get(name, _spoken(name))} {why}" for name, why in fields.items())
     return InvalidInput(f"Nothing was saved: {said}." if changes else f"{said}.", fields=fields)
 
 

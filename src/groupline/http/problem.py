@@ -52,7 +52,10 @@ def install_problem_handlers(app: FastAPI, render_page: PageRenderer) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        return answer(request, from_validation(error.errors(), changes=_changes(request)))
+        found = from_validation(
+            error.errors(), changes=_changes(request), for_people=wants_page(request)
+        )
+        return answer(request, found)
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)

@@ -1,12 +1,13 @@
 """Characters and parameters that nobody means: refused with their name, on both databases."""
 
 import json
+import re
 from base64 import urlsafe_b64encode
 from typing import Any
 
 import httpx
 import pytest
-from tests.support.app import RunningApp
+from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
 from tests.support.factories import make_number
 
@@ -117,6 +118,18 @@ async def test_who_only_looks_is_told_nothing_of_saving(
     async with await running.client_of(cast.owner) as client:
         answer = await client.get(API + path)
     assert (answer.status_code, answer.json()["detail"]) == (422, detail)
+
+
+async def test_a_search_that_is_too_long_is_called_what_people_see(
+    running: RunningApp, cast: Cast
+) -> None:
+    async with running.client(headers={"Accept": "text/html", "Origin": BASE_URL}) as browser:
+        await browser.post("/login", data={"email": cast.viewer.email, "password": PASSWORD})
+        page = (await browser.get("/messages")).text
+        answer = await browser.get("/messages", params={"q": "x" * 201})
+    assert re.search(r'name="q"[^>]* maxlength="200"', page)
+    assert answer.status_code == 422
+    assert ">The search takes at most 200 characters.<" in answer.text
 
 
 async def test_who_would_have_changed_something_is_told_that_nothing_was_saved(
