@@ -304,8 +304,10 @@ def test_who_may_send_again(status: MessageStatus) -> None:
         again = rules.sent_again(facts)
         assert (again.status, again.attempts) == ("pending", 0)
     else:
-        with pytest.raises(Conflict):
+        with pytest.raises(Conflict) as refused:
             rules.sent_again(facts)
+        no_words_of_people = {"pending", "sending", "accepted"}
+        assert no_words_of_people.isdisjoint(refused.value.detail.split())
 
 
 @pytest.mark.parametrize("status", STATUSES)

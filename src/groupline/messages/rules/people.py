@@ -36,7 +36,13 @@ def sent_again(facts: Facts) -> Change:
                 hint="Look into the group, then choose “It arrived” or “Send again”.",
                 state=facts.status,
             )
-        case "pending" | "sending" | "accepted" | "sent" | "cancelled":
+        case "pending":
+            raise Conflict(
+                "This message is waiting or scheduled: it is still to be sent.", state=facts.status
+            )
+        case "sending" | "accepted":
+            raise Conflict("This message is on its way.", state=facts.status)
+        case "sent" | "cancelled":
             raise Conflict(
                 f"A message that is {facts.status} is not sent again.", state=facts.status
             )
