@@ -257,7 +257,7 @@ async def test_the_failed_list_is_sent_again_as_picked_or_as_a_whole(
 ) -> None:
     ids = await put(database, desk, "failed", "failed", "failed")
     page = await browser.get("/messages?tab=failed")
-    assert len(re.findall(r'type="checkbox"[^>]+name="ids"', page.text)) == 3
+    assert len(re.findall(r'type="checkbox"[^>]+name="ids"[^>]+autocomplete="off"', page.text)) == 3
     assert 'data-total="3"' in page.text
 
     picked = await browser.post(
