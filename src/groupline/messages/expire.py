@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, select
+from sqlalchemy import ColumnElement, Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.clock import Clock
@@ -13,7 +13,9 @@ from groupline.db import Database
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
-from groupline.messages.waiting import lanes, waiting_sentence
+from groupline.messages.waited import CAMPAIGN_PAUSED, waited_for
+from groupline.messages.waiting import lanes
+from groupline.models import NotificationCampaign
 
 EVERY_SECONDS = 5.0
 _BATCH: Final = 500
@@ -41,8 +43,7 @@ async def expire(session: AsyncSession, *, now: datetime) -> int:
     rows = await fetch(session, statement.with_for_update(of=MESSAGES, skip_locked=True))
     reasons = await _reasons(session, rows, now)
     steps = [
-        Step(row, rules.after_deadline(row.facts(), waited_for=reasons.get(row.number_id)))
-        for row in rows
+        Step(row, rules.after_deadline(row.facts(), waited_for=reasons.get(row.id))) for row in rows
     ]
     await write(session, steps, actor=SYSTEM, now=now)
     return len(rows)
@@ -55,6 +56,21 @@ def _late(now: datetime) -> tuple[ColumnElement[bool], ...]:
 async def _reasons(
     session: AsyncSession, rows: Sequence[MessageRow], now: datetime
 ) -> Mapping[UUID, str]:
+    """What each of them waited for, as far as that is known."""
     known = await lanes(session, {row.number_id for row in rows}, now)
-    sentences = {number_id: waiting_sentence(lane, now) for number_id, lane in known.items()}
-    return {number_id: sentence for number_id, sentence in sentences.items() if sentence}
+    of_numbers = {number_id: waited_for(lane, now) for number_id, lane in known.items()}
+    stopped = set(await session.scalars(_of_paused_campaigns(rows)))
+    reasons = {
+        row.id: CAMPAIGN_PAUSED if row.id in stopped else of_numbers.get(row.number_id)
+        for row in rows
+    }
+    return {message_id: sentence for message_id, sentence in reasons.items() if sentence}
+
+
+def _of_paused_campaigns(rows: Sequence[MessageRow]) -> Select[tuple[UUID]]:
+    campaign = NotificationCampaign
+    return (
+        select(MESSAGES.c.id)
+        .join(campaign, campaign.id == MESSAGES.c.campaign_id)
+        .where(MESSAGES.c.id.in_([row.id for row in rows]), campaign.status == "paused")
+    )

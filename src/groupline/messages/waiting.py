@@ -63,18 +63,6 @@ _WITH_AN_END: Final = frozenset({"rate_limited", "restricted"})
 """Holds that end at their time. The others may begin anew then: the next try finds out."""
 
 
-def waiting_sentence(lane: Lane, now: datetime) -> str | None:
-    """The first thing of the number that stands in the way, or ``None``. A worker asks this."""
-    reason = _obstacle(lane, now)
-    if reason is not None:
-        return reason
-    if lane.is_busy:
-        return OTHERS_FIRST
-    if lane.free_at is not None and lane.free_at > now:
-        return "The number pauses between two messages."
-    return None
-
-
 def obstacle(lane: Lane, now: datetime) -> str | None:
     """What has to change before the number sends anything. Its pace does not: it passes."""
     return _obstacle(lane, now) if lane.is_worked else NO_WORKER

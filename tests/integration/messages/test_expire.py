@@ -28,7 +28,7 @@ async def test_a_late_message_expires_and_says_what_it_waited_for(outbox: Outbox
     message = await outbox.message(late)
     assert (message.status, message.error_code) == ("expired", "expired")
     assert message.error_message == (
-        "The message did not leave before its time was over. The number is not connected."
+        "The message did not leave before its time was over. The number was not connected."
     )
     assert await outbox.statuses([other]) == ["pending"]
     assert await outbox.actions(late) == ["message.expired"]
