@@ -272,34 +272,6 @@ async def next_scheduled(
     return found
 
 
-# --- what a list can be narrowed to ---------------------------------------------------------
-
-
-async def event_options(
-    session: AsyncSession, organization_id: UUID, *, chosen: UUID | None, limit: int
-) -> list[tuple[UUID, str]]:
-    """The latest workshops and webinars, and the one that is chosen."""
-    statement = select(Event.id, Event.title).where(Event.organization_id == organization_id)
-    newest = (Event.starts_at.desc(), Event.id)
-    first = [(Event.id == chosen).desc()] if chosen else []
-    rows = await session.execute(statement.order_by(*first, *newest).limit(limit))
-    return [(row.id, row.title) for row in rows]
-
-
-async def campaign_options(
-    session: AsyncSession, organization_id: UUID, *, chosen: UUID | None, limit: int
-) -> list[tuple[UUID, str]]:
-    """The latest campaigns, and the one that is chosen."""
-    campaign = NotificationCampaign
-    statement = select(campaign.id, campaign.name).where(
-        campaign.organization_id == organization_id
-    )
-    newest = (campaign.created_at.desc(), campaign.id)
-    first = [(campaign.id == chosen).desc()] if chosen else []
-    rows = await session.execute(statement.order_by(*first, *newest).limit(limit))
-    return [(row.id, row.name) for row in rows]
-
-
 # --- whom a number can write to -------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.attempts import speaker
 from groupline.messages.bulk import MAX_AT_ONCE, BulkAction
+from groupline.messages.narrowing import campaign_options, event_options, group_options
 from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
 from groupline.messages.shown import shown
@@ -180,7 +181,11 @@ async def _listing(
         "counts": counts,
         "shown_total": _in_tab(asked.tab, counts),
         "next_url": next_url,
-        "number_options": [(each.id, display_phone(each.phone_number)) for each in numbers],
+        "number_options": _offered(
+            [(each.id, display_phone(each.phone_number)) for each in numbers],
+            asked.number_id,
+            "A number that is not here",
+        ),
         **await _origins(session, organization_id, asked),
         "as_of": now,
         "most": MAX_AT_ONCE,
@@ -203,14 +208,24 @@ async def _origins(
     session: AsyncSession, organization_id: UUID, asked: Wanted
 ) -> dict[str, Sequence[tuple[UUID, str]]]:
     """What the lists can be narrowed to: the latest, and the one that is chosen."""
+    group, event, campaign = asked.group_id, asked.event_id, asked.campaign_id
+    groups = await group_options(session, organization_id, chosen=group)
+    events = await event_options(session, organization_id, chosen=event, limit=_OPTIONS)
+    campaigns = await campaign_options(session, organization_id, chosen=campaign, limit=_OPTIONS)
     return {
-        "event_options": await queries.event_options(
-            session, organization_id, chosen=asked.event_id, limit=_OPTIONS
-        ),
-        "campaign_options": await queries.campaign_options(
-            session, organization_id, chosen=asked.campaign_id, limit=_OPTIONS
-        ),
+        "group_options": _offered(groups, group, "A group that is not here"),
+        "event_options": _offered(events, event, "An event that is not here"),
+        "campaign_options": _offered(campaigns, campaign, "A campaign that is not here"),
     }
+
+
+def _offered(
+    options: Sequence[tuple[UUID, str]], chosen: UUID | None, unknown: str
+) -> Sequence[tuple[UUID, str]]:
+    """Whatever narrows the list is seen and can be taken back, even if it is nothing of ours."""
+    if chosen is None or any(key == chosen for key, _ in options):
+        return options
+    return [*options, (chosen, unknown)]
 
 
 def _tabs(asked: Wanted, counts: Mapping[DisplayState, int]) -> list[tuple[str, str, str, str]]:

@@ -20,6 +20,7 @@ from tests.support.factories import make_campaign, make_event, make_number
 from groupline.db import Database
 from groupline.errors import Conflict
 from groupline.groups.names import search_name
+from groupline.ids import new_id
 from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Decided, Selection
 from groupline.messages.schemas import Filter
@@ -337,6 +338,23 @@ async def test_a_tab_offers_what_fits_all_of_its_messages(
     assert ('data-confirm-label="Cancel them"' in page.text) == ("cancel" in offered)
 
 
+def chosen(page: httpx.Response) -> list[str]:
+    """What the controls of the list say that it is narrowed to."""
+    controls = page.text.partition('role="search"')[2].partition("</form>")[0]
+    assert 'type="hidden"' not in controls
+    return re.findall(r'<option value="([^"]+)" selected', controls)
+
+
+@pytest.mark.parametrize("name", ["group", "number", "event", "campaign"])
+async def test_what_narrows_the_list_and_is_not_ours_can_be_taken_back(
+    browser: httpx.AsyncClient, name: str
+) -> None:
+    unknown = str(new_id())
+    page = await browser.get(f"/messages?{name}={unknown}")
+    assert chosen(page) == [unknown]
+    assert "None of your messages matches" in words(page)
+
+
 async def test_the_list_is_narrowed_by_everything_that_a_message_belongs_to(
     database: Database, desk: Desk, browser: httpx.AsyncClient
 ) -> None:
@@ -363,5 +381,6 @@ async def test_the_list_is_narrowed_by_everything_that_a_message_belongs_to(
         page = await browser.get(f"/messages?{query}")
         assert rows_of(page) == {str(message_id)}, query
         assert 'data-src="/messages?' in page.text
+        assert chosen(page) == [query.partition("=")[2]]
     assert rows_of(await browser.get("/messages?q=YOGA")) == {str(made[f"group={desk.groups[1]}"])}
     assert "None of your messages matches" in words(await browser.get("/messages?q=nobody"))
