@@ -14,6 +14,7 @@ from groupline.journal import Actor
 from groupline.messages import rules
 from groupline.messages.called_off import call_off, is_called_off, refuse_called_off
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.held_back import HeldBack, held_back
 from groupline.messages.queries import matching
 from groupline.messages.requeue import requeue
 from groupline.messages.rules import Change
@@ -48,6 +49,9 @@ class Selection:
     scheduled then has not changed by becoming due."""
 
 
+_NOT_HELD: Final = HeldBack()
+
+
 @dataclass(frozen=True, slots=True)
 class Decided:
     done: int
@@ -55,6 +59,8 @@ class Decided:
     """So many more could be decided, and were not, because they are too many for one turn."""
     called_off: int = 0
     """Of those that did not arrive: their campaign was cancelled, so they are not sent again."""
+    held: HeldBack = _NOT_HELD
+    """Of those that are sent again."""
 
 
 async def count(
@@ -100,7 +106,10 @@ async def decide(
     left = await count(session, organization_id, action, selection, now=now) if rows else 0
     if at_most is not None and len(rows) + left > at_most:
         raise not_as_asked(len(rows) + left)
-    return Decided(done=len(rows), left=left, called_off=called_off)
+    held = _NOT_HELD
+    if action in ("send_again", "not_arrived"):
+        held = await held_back(session, [row.id for row in rows], now)
+    return Decided(done=len(rows), left=left, called_off=called_off, held=held)
 
 
 def not_as_asked(found: int) -> Conflict:

@@ -27,6 +27,7 @@ from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
 from groupline.web.event_shared import EventId, Sender, find, words
 from groupline.web.rendering import CurrentPages, Pages, Toast
+from groupline.web.send import sending
 
 _DRAFT: Final = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
@@ -118,7 +119,9 @@ async def _send(runtime: Runtime, principal: Principal, event: EventView, letter
     count = Count.model_validate_json(answer.body).count
     if answer.replayed:
         return "warning", "This was already sent. It was not sent again."
-    return "success", f"Sending to {count:,} group{'' if count == 1 else 's'}."
+    groups = f"{count:,} group{'' if count == 1 else 's'}"
+    async with runtime.database.reading() as session:
+        return await sending(session, event.number_id, groups, runtime.clock.now())
 
 
 def _template_id(text: str) -> UUID:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 from uuid import UUID
@@ -19,6 +20,7 @@ from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages import queries, service
 from groupline.messages.attempts import speaker
 from groupline.messages.bulk import MAX_AT_ONCE, BulkAction
+from groupline.messages.held_back import held_back
 from groupline.messages.narrowing import campaign_options, event_options, group_options
 from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
@@ -31,7 +33,7 @@ from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.web.freshness import fresh_until, message_until
 from groupline.web.parsing import uuid_or_none
-from groupline.web.rendering import CurrentPages
+from groupline.web.rendering import CurrentPages, Toast
 
 router = APIRouter(prefix="/messages")
 
@@ -336,7 +338,15 @@ async def send_again(
             actor=principal.actor,
             now=runtime.clock.now(),
         )
-    return pages.redirect(safe_next(back), toast=("success", "It is sent again."))
+        said = await _sent_again(session, message_id, runtime.clock.now())
+    return pages.redirect(safe_next(back), toast=said)
+
+
+async def _sent_again(session: AsyncSession, message_id: UUID, now: datetime) -> Toast:
+    held = await held_back(session, [message_id], now)
+    if held.count:
+        return "warning", f"It waits to be sent again. {held.reason}"
+    return "success", "It is sent again."
 
 
 @router.post("/{message_id}/resolve")
@@ -359,10 +369,13 @@ async def resolve(
             now=runtime.clock.now(),
         )
         (view,) = await queries.get_views(session, principal.organization_id, [message_id])
-    return pages.redirect(safe_next(back), toast=("success", _resolved(view)))
+        said = await _resolved(session, view, runtime.clock.now())
+    return pages.redirect(safe_next(back), toast=said)
 
 
-def _resolved(view: MessageView) -> str:
+async def _resolved(session: AsyncSession, view: MessageView, now: datetime) -> Toast:
+    if view.status == "pending":
+        return await _sent_again(session, view.id, now)
     if view.status == "sent":
-        return "Noted: it arrived."
-    return "It is sent again." if view.status == "pending" else f"Noted. {view.error_message}"
+        return "success", "Noted: it arrived."
+    return "success", f"Noted. {view.error_message}"

@@ -13,6 +13,7 @@ from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Decided, Selection
+from groupline.messages.held_back import HeldBack
 from groupline.orgs.rules import Permission, Principal
 from groupline.web.messages import Wanted, wanted
 from groupline.web.rendering import CurrentPages, Toast
@@ -69,7 +70,14 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
     if not decided.done:
         return "warning", "Nothing was changed: these messages are in another state by now."
     counted = "1 message" if decided.done == 1 else f"{decided.done:,} messages"
-    said = [_not_sent_again(decided) if decided.called_off else _DONE[action].format(counted)]
+    again = decided.done - decided.called_off
+    if decided.held.count:
+        done = _waiting(decided.held, again)
+    else:
+        done = _DONE[action].format(counted) if again == decided.done else _sending(again)
+    said = [done] if done else []
+    if decided.called_off:
+        said.append(f"{decided.called_off:,} not sent again: their campaign was cancelled.")
     if decided.left:
         more = "1 more is" if decided.left == 1 else f"{decided.left:,} more are"
         said.append(f"{more} left: decide once more.")
@@ -77,10 +85,19 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
     if passed_over > 0:
         others = "1 other stays" if passed_over == 1 else f"{passed_over:,} others stay"
         said.append(f"{others} as before: this does not fit their state by now.")
-    return "warning" if said[1:] else "success", " ".join(said)
+    is_all = not decided.held.count and not decided.left and passed_over <= 0
+    return "success" if is_all else "warning", " ".join(said)
 
 
-def _not_sent_again(decided: Decided) -> str:
-    again = decided.done - decided.called_off
-    sending = f"Sending {again:,} again. " if again else ""
-    return f"{sending}{decided.called_off:,} not sent again: their campaign was cancelled."
+def _sending(again: int) -> str:
+    return f"Sending {again:,} again." if again else ""
+
+
+def _waiting(held: HeldBack, again: int) -> str:
+    """Of what is sent again, some or all does not leave yet."""
+    reason = held.reason or "Each says why."
+    if held.count < again:
+        wait = "1 waits" if held.count == 1 else f"{held.count:,} wait"
+        return f"Sending {again:,} again; {wait}. {reason}"
+    wait = "1 message waits" if again == 1 else f"{again:,} messages wait"
+    return f"{wait} to be sent again. {reason}"

@@ -24,6 +24,7 @@ from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import Idempotency
 from groupline.messages import media, queries, service
+from groupline.messages.held_back import obstacle_of
 from groupline.messages.media import Media
 from groupline.messages.schemas import GroupsRefused, NewMessages, SendingNumber
 from groupline.numbers.views import show_number
@@ -141,8 +142,19 @@ async def _send(
     if answer.replayed:
         said: Toast = ("warning", "This was already sent. It was not sent again.")
     else:
-        said = ("success", f"Sending to {batch.groups}.")
+        async with runtime.database.reading() as session:
+            said = await sending(session, typed.number_id, batch.groups, runtime.clock.now())
     return pages.redirect(batch.url, toast=said)
+
+
+async def sending(
+    session: AsyncSession, number_id: UUID | None, groups: str, now: datetime
+) -> Toast:
+    """Of what was just handed over: whether it leaves, or what it waits for."""
+    reason = await obstacle_of(session, number_id, now) if number_id is not None else None
+    if reason is not None:
+        return "warning", f"It waits to be sent to {groups}. {reason}"
+    return "success", f"Sending to {groups}."
 
 
 async def _schedule(

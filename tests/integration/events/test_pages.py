@@ -16,7 +16,14 @@ from tests.support.clock import NOW
 from tests.support.factories import make_number
 
 from groupline.db import Database
-from groupline.models import Event, EventGroup, EventVariable, ScheduledWhatsappMessage, Template
+from groupline.models import (
+    Event,
+    EventGroup,
+    EventVariable,
+    ScheduledWhatsappMessage,
+    Template,
+    WhatsappNumber,
+)
 
 LINK = {"value:zoom_link": "https://example.org/zoom"}
 
@@ -251,6 +258,16 @@ async def test_sending_now_happens_once_for_each_form(
     again = await browser.post(url(studio, "/send"), data=data)
     assert "It was not sent again." in again.text
     assert len(await messages_of(database, studio.event_id)) == 3
+
+
+async def test_what_is_sent_now_from_a_paused_number_is_said_to_wait(
+    studio: Studio, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        number = update(WhatsappNumber).where(WhatsappNumber.id == studio.number_id)
+        await session.execute(number.values(paused_at=NOW))
+    sent = await browser.post(url(studio, "/send"), data={"content": "Live"})
+    assert "It waits to be sent to 3 groups. The number is paused since" in sent.text
 
 
 async def test_another_number_says_what_follows_and_where_it_is_not(
