@@ -15,6 +15,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from groupline.build import current_build
 from groupline.errors import DatabaseFailed, DatabaseUnreachable, GrouplineError
+from groupline.http.auth import safe_next
 from groupline.http.context import runtime_of
 from groupline.messages.variables import plain
 from groupline.orgs.rules import Principal
@@ -114,6 +115,7 @@ class Pages:
             status=error.status,
             problem={"hint": None, "fields": {}} | error.problem(),
             looks_only=request.method in ("GET", "HEAD"),
+            back=_way_back(request),
         )
 
     def _toasts(self, toasts: Sequence[Toast]) -> str:
@@ -150,6 +152,15 @@ class Pages:
             "user": signed_in,
             "role": membership.role,
         }
+
+
+def _way_back(request: Request) -> str | None:
+    """The page whose form was not done. Browsers name it to its own site only."""
+    site, _, path = request.headers.get("referer", "").partition("://")[2].partition("/")
+    if request.method in ("GET", "HEAD") or site != request.headers.get("host"):
+        return None
+    url = safe_next(f"/{path}")
+    return None if url == "/" else url
 
 
 def _page_of(error: GrouplineError) -> str:
