@@ -52,6 +52,7 @@ SENTENCES: Final[Mapping[str, str]] = {
     "message.arrived": "The message to {subject} arrived although it was called off",
     "message.superseded": "The message to {subject} had been replaced by another",
     "message.report_ambiguous": "A report came that may be about the message to {subject}",
+    "message.rejection_overruled": "WhatsApp rejected the message to {subject}, which had arrived",
     "message.moved": "The message to {subject} was moved to another number",
     # Campaigns
     "campaign.created": "The campaign {subject} was created for {groups} groups",

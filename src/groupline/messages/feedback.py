@@ -22,13 +22,13 @@ from groupline.ids import new_id
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, tell, write
+from groupline.messages.denied import deny
 from groupline.messages.evidence import store_evidence
 from groupline.messages.holds import NUMBERS, hold_lanes
 from groupline.messages.repeated import kept_words
 from groupline.messages.rules import IN_FLIGHT, Change, Policy
 from groupline.messages.settle import overtake
 from groupline.messages.unclear import CANDIDATES, Heard, tell_candidates
-from groupline.messages.words import REJECTED_LATER
 from groupline.models import (
     InboundOutcome,
     MessageReceipt,
@@ -130,7 +130,8 @@ async def apply_message_error(
         row.facts(), code, error, message_id=about.message_id, now=now, policy=policy
     )
     if change is None:
-        return await _deny(session, row, about.message_id)
+        words = rules.rejection_words(code, error)
+        return await deny(session, row, about.message_id, words=words, now=now)
     step = Step(row, change, {"by": "message_error"})
     await write(session, [step], actor=SYSTEM, now=now)
     await hold_lanes(session, [step], now)
@@ -310,26 +311,6 @@ async def _apply_failed(
     if change is None:
         return "outdated"
     await write(session, [Step(row, change, {"by": "callback"})], actor=SYSTEM, now=now)
-    return "applied"
-
-
-async def _deny(session: AsyncSession, row: MessageRow, message_id: str | None) -> InboundOutcome:
-    """A rejection of what has ended already, or waits for its next attempt because the gateway
-    said so when it was asked. That it was denied is kept: a late "sent" of it is no evidence."""
-    if row.status == "failed" or (row.facts().was_rejected and row.message_id == message_id):
-        return "repeated"
-    if row.status != "pending" or row.started_at is None or message_id is None:
-        return "outdated"
-    await session.execute(
-        update(MESSAGES)
-        .where(MESSAGES.c.id == row.id)
-        .values(
-            gateway_message_id=message_id,
-            error_code=rules.REJECTED_LATER_CODE,
-            error_message=REJECTED_LATER,
-        )
-    )
-    await tell(session, [(row.organization_id, row.id)])
     return "applied"
 
 

@@ -44,6 +44,7 @@ _TITLES: Final[Mapping[str, str]] = {
     "message.arrived": "Arrived although it was cancelled",
     "message.superseded": "Called off as a second copy",
     "message.report_ambiguous": "Report that may be about it",
+    "message.rejection_overruled": "Rejection of what had arrived",
     _MOVED: "Given to the standby number",
 }
 

@@ -18,6 +18,9 @@ REPORT_UNCLEAR: Final = (
 PROVEN_UNSENT: Final = "The gateway says that the message was not sent."
 EXPIRED: Final = "The message did not leave before its time was over."
 REJECTED_LATER: Final = "WhatsApp rejected the message after the gateway had sent it."
+REJECTED_ALTHOUGH_RECEIVED: Final = (
+    "The gateway reported that WhatsApp rejected it. Somebody has received it, and that counts."
+)
 SUPERSEDED: Final = "An earlier message with the same text, called off before, arrived after all."
 
 NOT_SENT: Final[Mapping[NotSentReason, str]] = {

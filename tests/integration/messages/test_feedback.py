@@ -15,6 +15,8 @@ from groupline.messages.feedback import (
     apply_receipt,
     apply_send_callback,
 )
+from groupline.messages.queries import get_view
+from groupline.messages.story import story_of
 from groupline.models import InboundOutcome, MessageReceipt, ScheduledWhatsappMessage
 
 
@@ -297,6 +299,30 @@ async def test_what_whatsapp_rejected_is_sent_again_under_a_new_reference(
     assert after.status == "sent"
     assert after.client_ref != before.client_ref
     assert await outbox.copies(sender.jids[0]) == 2
+
+
+async def test_a_rejection_of_what_somebody_has_read_is_told_once_and_changes_nothing(
+    outbox: Outbox,
+) -> None:
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender, status="sent", gateway_message_id="3EB0")
+    await receipt(outbox, sender, "3EB0", "read", "919900000001")
+
+    assert await reject(outbox, sender, "3EB0") == "applied"
+    assert await reject(outbox, sender, "3EB0") == "repeated"
+
+    async with outbox.database.reading() as session:
+        view = await get_view(session, outbox.organization_id, message_id)
+        assert view is not None
+        told = (await story_of(session, view))[1:]
+    title, words = "Rejection of what had arrived", "error 420: rate-overlimit"
+    assert [(each.title, each.state, each.upstream) for each in told] == [(title, "sent", words)]
+    assert told[0].speaker == "The gateway reported"
+    assert told[0].text is not None
+    assert "Somebody has received it" in told[0].text
+    message = await outbox.message(message_id)
+    assert (message.status, message.error_message, message.vps_error) == ("sent", None, None)
+    assert (await outbox.number(sender)).lane_hold_reason is None
 
 
 async def test_a_rejection_of_an_earlier_attempt_changes_nothing(outbox: Outbox) -> None:
