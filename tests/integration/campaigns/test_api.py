@@ -561,6 +561,25 @@ async def test_results_show_each_group_with_the_gateways_own_error(
     assert [each["groupName"] for each in searched["items"]] == ["Yoga <b>"]
 
 
+async def test_the_file_counts_who_got_it_and_leaves_open_what_is_not_known_yet(
+    desk: Desk, client: httpx.AsyncClient, database: Database
+) -> None:
+    campaign = await create(client, desk, start=True)
+    counts = {"delivered_count": 2, "anonymous_read_count": 3}
+    async with database.writing() as session:
+        message = ScheduledWhatsappMessage
+        one = update(message).where(message.group_id == desk.groups[0])
+        await session.execute(one.values(**SENT, first_receipt_at=NOW, **counts))
+        other = update(message).where(message.group_id == desk.groups[1])
+        await session.execute(other.values(**SENT | {"gateway_message_id": "3EB1"}))
+    file = (await client.get(f"{URL}/{campaign['id']}/results.csv")).text
+    read = csv.DictReader(io.StringIO(file.lstrip("\ufeff")))
+    assert {row["Group"]: (row["Delivered to"], row["Read by"]) for row in read} == {
+        "Pottery": ("5", "3"),
+        "Yoga <b>": ("", ""),
+    }
+
+
 async def test_the_file_has_all_rows_and_no_formula(
     desk: Desk, client: httpx.AsyncClient, database: Database
 ) -> None:

@@ -166,6 +166,19 @@ async def test_moving_takes_as_many_statements_for_many_messages_as_for_few(
     assert len(all_of_them) == len(few)
 
 
+async def test_a_step_counts_those_who_got_it_whether_they_have_a_name_or_not(
+    database: Database, scheduled: Studio
+) -> None:
+    row = (await messages_of(database, scheduled.event_id))[0]
+    counts = {"delivered_count": 2, "read_count": 1, "anonymous_read_count": 3}
+    await change(database, ScheduledWhatsappMessage, row.id, **counts)
+    async with database.reading() as session:
+        event = await get_event(session, scheduled.organization_id, scheduled.event_id, now=NOW)
+        steps = await timeline(session, event, NOW)
+    told = {(step.delivered, step.read) for step in steps}
+    assert told == {(5, 4), (0, 0)}, "who has read it has also got it"
+
+
 async def shown(database: Database, studio: Studio) -> tuple[dict[str, datetime], str]:
     """The steps with their times in the order of the page, and the calendar file."""
     async with database.reading() as session:
