@@ -98,6 +98,7 @@ async def test_pages_that_say_why_a_message_waits_hear_of_its_number_and_gateway
         f"/messages/{of_event}",
         "/",
         f"/workshops/{event.id}/steps/by-hand",
+        "/campaigns",
         f"/campaigns/{campaign.id}",
     ):
         topics, _ = await region(browser, path)
