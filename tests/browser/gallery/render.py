@@ -127,7 +127,9 @@ def render_to(target: Path, now: datetime) -> Path:
     values = context(now)
     (target / "gallery.html").write_text(templates.get_template("gallery.html").render(values))
     for name in ("403", "404", "500", "problem"):
-        page = templates.get_template(f"errors/{name}.html").render(values, problem=PROBLEM)
+        page = templates.get_template(f"errors/{name}.html").render(
+            values, problem=PROBLEM, back="/messages"
+        )
         (target / f"{name}.html").write_text(page)
     return target / "gallery.html"
 

@@ -122,7 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         if name == "gateway-down":
             self.problem(502, "The gateway refused.", "Check its key.", {})
         elif name == "forbidden":
-            values = context(datetime.now(UTC)) | {"problem": FORBIDDEN}
+            values = context(datetime.now(UTC)) | {"problem": FORBIDDEN, "back": None}
             error = self.site.templates.get_template("errors/problem.html")
             self.answer(403, error.render(values))
         elif name == "vanish":
