@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from tests.browser.gallery.render import render_to
 from tests.browser.gallery.site import Site
 
@@ -231,6 +231,46 @@ def test_all_of_the_filter_can_be_selected(page: Page, site: Site) -> None:
     expect(page.get_by_text("Picked.")).to_be_visible()
     assert site.picked["ids_all"] == ["1"]
     expect(page.locator("[data-selection]")).to_be_hidden()
+
+
+_CLICK_AGAIN = """() => {
+    let at;
+    addEventListener("pointermove", ({ clientX, clientY }) => (at = { clientX, clientY }));
+    new MutationObserver(() => {
+        const row = document.elementFromPoint(at.clientX, at.clientY).closest("[data-key]");
+        document.body.dataset.hit = row.dataset.key;
+        row.querySelector("button").dispatchEvent(new MouseEvent("click",
+            { bubbles: true, cancelable: true, detail: 1, ...at }));
+    }).observe(document.querySelector("#rows"), { childList: true });
+}"""
+"""A click on the same place as soon as the rows have changed: the second one of a double click. At
+once, so that it comes soon enough on any machine."""
+
+
+def drop(page: Page, name: str) -> Locator:
+    return page.locator(f"[data-key='{name}']").get_by_role("button", name="Drop")
+
+
+def test_a_double_click_does_not_hit_the_row_that_moved_up(page: Page, site: Site) -> None:
+    page.evaluate(_CLICK_AGAIN)
+    drop(page, "thing-003").click()
+    expect(page.locator("body")).to_have_attribute("data-hit", "thing-004")
+    expect(page.get_by_text("Dropped.")).to_be_visible()
+    page.get_by_role("button", name="Save").click()  # whatever was sent before has arrived
+    expect(page.get_by_text("Note saved.")).to_be_visible()
+    assert "thing-003" not in site.things
+    assert len(site.things) == 44
+
+
+def test_news_put_no_other_row_under_a_click(page: Page, site: Site) -> None:
+    page.evaluate(_CLICK_AGAIN)
+    drop(page, "thing-003").hover()
+    site.things.remove("thing-002")
+    site.announce("things")
+    expect(page.locator("body")).to_have_attribute("data-hit", "thing-004")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Note saved.")).to_be_visible()
+    assert len(site.things) == 44
 
 
 def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(

@@ -90,18 +90,14 @@ const busy = new WeakSet(); // what waits for an answer stays marked as busy, wh
 
 /** Replaces the parts of this page that the selectors name by those of another page. Says how many there were. */
 function show(page, selectors) {
-  let shown = 0;
-  for (const selector of selectors.split(/\s+/)) {
-    const from = $(selector);
-    const to = $(selector, page);
-    if (!from || !to) continue;
-    morph(from, to);
-    shown += 1;
-  }
-  if (shown && page.title && selectors.includes("#content")) document.title = page.title;
+  const parts = selectors.split(/\s+/).filter((selector) => $(selector) && $(selector, page));
+  if (parts.length && page.title && selectors.includes("#content")) document.title = page.title;
   version += 1;
-  settle();
-  return shown;
+  minding(() => {
+    for (const selector of parts) morph($(selector), $(selector, page));
+    settle();
+  });
+  return parts.length;
 }
 
 function morph(from, to) {
@@ -177,6 +173,46 @@ function move(parent, node, before) {
   if (parent.moveBefore) parent.moveBefore(node, before); // keeps focus and scroll position
   else parent.insertBefore(node, before);
 }
+
+// ------------------------------------------------------------------ minding who is at the page
+
+// A click is aimed at what was there a moment ago. When a row moves up, or a dialog opens or closes, what
+// comes under the pointer is hit by nobody's will: the second half of a double click, or one that was on its way.
+const DOUBLE_CLICK = 400;
+const SAME_PLACE = 24;
+let pointer = null; // where it was last
+let pressed = null; // what was clicked last
+let shifted = null; // where and when something else came under the pointer
+
+/** Changes the page. */
+function minding(change) {
+  const aimed = aim();
+  const result = change();
+  const aimedNow = aim();
+  if (aimedNow && (aimedNow.item !== aimed?.item || aimedNow.does !== aimed.does)) noteShift();
+  return result;
+}
+
+/** What a click would do now. In rows that are not drawn yet a browser finds the row only. */
+function aim() {
+  const item = pointer && document.elementFromPoint(pointer.x, pointer.y)?.closest("a, button, input, select, label, summary, [data-key]");
+  return item && { item, does: item.href ?? [item.form?.getAttribute("action"), item.value, item.dataset.key ?? item.textContent].join() };
+}
+
+const noteShift = () => (shifted = { ...pointer, at: performance.now() });
+
+for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, ({ clientX: x, clientY: y }) => (pointer = { x, y }), true);
+
+document.addEventListener("beforeinput", () => (pointer = null), true); // who types has seen what came of it before the next click
+
+document.addEventListener("close", ({ target }) => target.matches("dialog") && target.contains(pressed) && noteShift(), true);
+
+document.addEventListener("click", (event) => {
+  if (!event.detail) return; // by a key: that is aimed at something
+  const isNear = shifted && Math.hypot(event.clientX - shifted.x, event.clientY - shifted.y) < SAME_PLACE;
+  if (isNear && performance.now() - shifted.at < DOUBLE_CLICK) return event.preventDefault(), event.stopImmediatePropagation();
+  pressed = event.target;
+}, true);
 
 // ------------------------------------------------------------------ toasts
 
@@ -329,7 +365,7 @@ function confirmFirst(form, submitter) {
     if (dialog.returnValue === "yes") send(form, submitter, asked);
   });
   document.body.append(dialog);
-  dialog.showModal();
+  minding(() => dialog.showModal());
 }
 
 document.addEventListener("submit", (event) => {
@@ -394,8 +430,10 @@ async function refresh(url, source) {
     const seen = version;
     const page = await askAll(url, source.pages, turn.signal);
     if (seen !== version) return regions().forEach((region) => wake(region)); // a form was quicker: this answer is old
-    for (const region of regions()) renew(region, page);
-    settle();
+    minding(() => {
+      for (const region of regions()) renew(region, page);
+      settle();
+    });
     showLost(lost);
   } catch (error) {
     if (turn.signal.aborted) return regions().forEach((region) => wake(region));
@@ -533,7 +571,7 @@ async function loadMore(link) {
     if (!response.ok) throw problemOnPage(page, response.status);
     const region = link.closest("[data-live]");
     const source = region && (sources.get(addressOf(region)) ?? newSource());
-    const first = extend(document, link, page);
+    const first = minding(() => extend(document, link, page));
     version += 1;
     if (source) sources.set(addressOf(region), Object.assign(source, { pages: source.pages + 1 }));
     settle();
@@ -558,7 +596,7 @@ function extend(root, link, page) {
 // ------------------------------------------------------------------ dialogs and popovers
 
 function openDialog(dialog) {
-  if (!dialog.open) dialog.showModal();
+  if (!dialog.open) minding(() => dialog.showModal());
   for (const region of $$("[data-live]", dialog)) wake(region, 0);
 }
 
@@ -569,24 +607,6 @@ function openWanted() {
 }
 
 document.addEventListener("close", (event) => event.target.matches("dialog") && raiseToasts(), true);
-
-// The second half of a double click is meant for the dialog that the first one closed, and would
-// hit whatever lies below it: on a phone the navigation, which leads away from the answer.
-const DOUBLE_CLICK = 400;
-const SAME_PLACE = 24;
-let pressed = null; // the last click: what it hit, and where
-let closedAt = -Infinity; // when that click closed its dialog
-
-document.addEventListener("close", ({ target }) => {
-  if (target.matches("dialog") && target.contains(pressed?.target)) closedAt = performance.now();
-}, true);
-
-document.addEventListener("click", (event) => {
-  if (!event.detail) return; // by a key: that is aimed at something
-  const isNear = pressed && Math.hypot(event.clientX - pressed.x, event.clientY - pressed.y) < SAME_PLACE;
-  if (isNear && performance.now() - closedAt < DOUBLE_CLICK) return event.preventDefault(), event.stopImmediatePropagation();
-  pressed = { target: event.target, x: event.clientX, y: event.clientY };
-}, true);
 
 // Where the browser cannot anchor a popover to its button itself.
 document.addEventListener("toggle", ({ target, newState }) => {
