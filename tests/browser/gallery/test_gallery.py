@@ -273,6 +273,31 @@ def test_news_put_no_other_row_under_a_click(page: Page, site: Site) -> None:
     assert len(site.things) == 44
 
 
+def test_the_keyboard_goes_on_at_the_next_row_when_its_row_is_gone(page: Page, site: Site) -> None:
+    drop(page, "thing-003").press("Enter")
+    expect(page.get_by_label("Select thing-004")).to_be_focused()
+    site.things.remove("thing-004")
+    site.announce("things")
+    expect(page.get_by_label("Select thing-005")).to_be_focused()
+
+
+def test_the_keyboard_goes_on_at_the_heading_when_its_bar_is_gone(page: Page) -> None:
+    page.get_by_label("Select thing-003").press("Space")
+    page.get_by_role("button", name="Cancel", exact=True).press("Enter")
+    page.get_by_role("button", name="Cancel them").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_the_keyboard_goes_on_where_news_took_a_question_away(page: Page, site: Site) -> None:
+    page.get_by_label("Select thing-003").press("Space")
+    page.get_by_role("button", name="Cancel", exact=True).press("Enter")
+    site.things.remove("thing-003")
+    site.announce("things")
+    expect(page.get_by_label("Select thing-003")).to_have_count(0)
+    page.get_by_role("button", name="Back").press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
 def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(
     page: Page, site: Site
 ) -> None:

@@ -187,7 +187,9 @@ let shifted = null; // where and when something else came under the pointer
 /** Changes the page. */
 function minding(change) {
   const aimed = aim();
+  const held = hold(document.activeElement);
   const result = change();
+  passOn(held);
   const aimedNow = aim();
   if (aimedNow && (aimedNow.item !== aimed?.item || aimedNow.does !== aimed.does)) noteShift();
   return result;
@@ -200,6 +202,23 @@ function aim() {
 }
 
 const noteShift = () => (shifted = { ...pointer, at: performance.now() });
+
+/** Who has the focus, and the rows that get it if it goes: the next one first. */
+function hold(element) {
+  const row = element.closest("[data-key]");
+  const rows = row ? [...row.parentElement.children] : [];
+  const at = rows.indexOf(row);
+  return { element, isByKey: element.matches(":focus-visible"), heirs: [...rows.slice(at + 1), ...rows.slice(0, Math.max(at, 0)).reverse()] };
+}
+
+/** Of what had the focus and is gone, the focus goes on to the next row, or else to the heading. */
+function passOn({ element, isByKey, heirs }) {
+  const now = document.activeElement;
+  if (element === document.body || element.checkVisibility() || (now !== document.body && now !== element)) return;
+  const heir = heirs.find((row) => row.isConnected);
+  const first = heir && ["a[href]", "input[type=checkbox]", "button, input, select"].map((kind) => $(kind, heir)).find(Boolean);
+  (first ?? $("#content h1"))?.focus({ preventScroll: !isByKey });
+}
 
 for (const name of ["pointermove", "pointerdown"]) document.addEventListener(name, ({ clientX: x, clientY: y }) => (pointer = { x, y }), true);
 
@@ -351,6 +370,7 @@ function forgetError(control) {
 /** Asks, and then sends what the form was when it asked: the page may change under the question. */
 function confirmFirst(form, submitter) {
   const asked = contentOf(form, submitter);
+  const held = hold(submitter);
   const { confirm, confirmText = "", confirmLabel } = submitter.dataset;
   const question = confirm.replace("{selected}", submitter.closest("[data-selection]")?.dataset.counted ?? "");
   const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Back"); // "Cancel" is what some of them ask about
@@ -362,6 +382,7 @@ function confirmFirst(form, submitter) {
       make("div", { class: "dialog-foot" }, keep, go)));
   dialog.addEventListener("close", () => {
     dialog.remove();
+    passOn(held); // news may have taken its button away
     if (dialog.returnValue === "yes") send(form, submitter, asked);
   });
   document.body.append(dialog);
