@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from groupline.clock import moment
-from groupline.messages.waiting import Lane
+from groupline.messages.waiting import Lane, first_obstacle, named
 
 CAMPAIGN_PAUSED: Final = "Its campaign was paused."
 OTHERS_WENT_FIRST: Final = "Other messages of the number went first."
@@ -33,16 +33,17 @@ def waited_for(lane: Lane, now: datetime) -> str | None:
 
 
 def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
-    if lane.paused_at is not None:
-        return f"The number had been paused since {moment(lane.paused_at, lane.zone)}."
-    if not lane.is_connected:
-        return "The number was not connected."
-    if not lane.gateway_enabled:
-        return "The number's gateway was switched off."
-    if lane.gateway_down:
-        return f"The gateway {lane.gateway_name or ''} could not be reached.".replace("  ", " ")
-    if lane.restricted_until is not None and lane.restricted_until > now:
-        return HELD["restricted"]
-    if lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None:
-        return HELD.get(lane.hold_reason, "The number was held back.")
+    match first_obstacle(lane, now):
+        case "paused" if lane.paused_at is not None:
+            return f"The number had been paused since {moment(lane.paused_at, lane.zone)}."
+        case "disconnected":
+            return "The number was not connected."
+        case "switched_off":
+            return "The number's gateway was switched off."
+        case "gateway_down":
+            return named("The gateway {} could not be reached.", lane)
+        case "restricted":
+            return HELD["restricted"]
+        case "held" if lane.hold_reason is not None:
+            return HELD.get(lane.hold_reason, "The number was held back.")
     return None

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
-from typing import Any, Final
+from typing import Any, Final, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -59,6 +59,7 @@ HOLDS: Final[Mapping[str, str]] = {
     "restricted": "WhatsApp restricts what this number may send.",
 }
 
+Obstacle = Literal["paused", "disconnected", "switched_off", "gateway_down", "restricted", "held"]
 _WITH_AN_END: Final = frozenset({"rate_limited", "restricted"})
 """Holds that end at their time. The others may begin anew then: the next try finds out."""
 
@@ -76,21 +77,42 @@ def is_clear_by(lane: Lane, now: datetime, later: datetime) -> bool:
     return obstacle(lane, later) is None
 
 
-def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
+def first_obstacle(lane: Lane, now: datetime) -> Obstacle | None:
     if lane.paused_at is not None:
-        since = moment(lane.paused_at, lane.zone)
-        return f"The number is paused since {since}, until somebody resumes sending."
+        return "paused"
     if not lane.is_connected:
-        return "The number is not connected."
+        return "disconnected"
     if not lane.gateway_enabled:
-        return "The number's gateway is switched off."
+        return "switched_off"
     if lane.gateway_down:
-        return f"The gateway {lane.gateway_name or ''} cannot be reached.".replace("  ", " ")
+        return "gateway_down"
     if lane.restricted_until is not None and lane.restricted_until > now:
-        until = moment(lane.restricted_until, lane.zone)
-        return f"{HOLDS['restricted'].rstrip('.')} until {until}."
-    if lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None:
-        return _held(lane.hold_reason, lane.free_at, lane.zone)
+        return "restricted"
+    is_held = lane.free_at is not None and lane.free_at > now and lane.hold_reason is not None
+    return "held" if is_held else None
+
+
+def named(sentence: str, lane: Lane) -> str:
+    """With the name of the lane's gateway, if it is known."""
+    return sentence.format(lane.gateway_name or "").replace("  ", " ")
+
+
+def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table
+    match first_obstacle(lane, now):
+        case "paused" if lane.paused_at is not None:
+            since = moment(lane.paused_at, lane.zone)
+            return f"The number is paused since {since}, until somebody resumes sending."
+        case "disconnected":
+            return "The number is not connected."
+        case "switched_off":
+            return "The number's gateway is switched off."
+        case "gateway_down":
+            return named("The gateway {} cannot be reached.", lane)
+        case "restricted" if lane.restricted_until is not None:
+            until = moment(lane.restricted_until, lane.zone)
+            return f"{HOLDS['restricted'].rstrip('.')} until {until}."
+        case "held" if lane.hold_reason is not None and lane.free_at is not None:
+            return _held(lane.hold_reason, lane.free_at, lane.zone)
     return None
 
 
