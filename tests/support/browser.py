@@ -23,7 +23,12 @@ Scheme = Literal["light", "dark"]
 PHONE: Final = (360, 740)
 DESKTOP: Final = (1280, 800)
 
-_PROGRAMS: Final = ("chromium", "chromium-browser", "google-chrome")
+_PROGRAMS: Final = (
+    "chromium-headless-shell",
+    "chromium",
+    "chromium-browser",
+    "google-chrome",
+)
 _FLAGS: Final = [
     "--no-sandbox",
     "--disable-gpu",
@@ -45,8 +50,8 @@ def find_chromium() -> str:
         if found := shutil.which(name):
             return found
     pytest.fail(
-        "The browser tests need Chromium and found none. Install it (Debian, Ubuntu: apt install "
-        f"chromium), so that one of these commands is there: {', '.join(_PROGRAMS)}.",
+        "The browser tests need Chromium and found none. Install it (Debian: apt install "
+        f"{_PROGRAMS[0]}), so that one of these commands is there: {', '.join(_PROGRAMS)}.",
         pytrace=False,
     )
 
@@ -134,7 +139,15 @@ def visitor(
     try:
         yield made
     finally:
+        _leave(context)
         context.close()
+
+
+def _leave(context: BrowserContext) -> None:
+    """A Chromium with windows never closes a page that is just about to load another one: what its
+    pages show may be deleted before they are closed, and they then go elsewhere by themselves."""
+    for page in context.pages:
+        page.goto("about:blank")
 
 
 def violations(page: Page, **given: Any) -> str:
