@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.api.local_times import TimeNotes, read_local
+from groupline.campaigns import revived
 from groupline.errors import InvalidInput, NotFound
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
@@ -266,7 +267,7 @@ async def retry(
     runtime: CurrentRuntime, sender: Sender, once: CurrentIdempotency, message_id: UUID
 ) -> Response:
     async def effect(session: AsyncSession) -> MessageWithHistory:
-        await service.send_again(
+        await revived.send_again(
             session,
             sender.organization_id,
             message_id,

@@ -9,6 +9,7 @@ from pydantic import Field
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.campaigns import revived
 from groupline.errors import InvalidInput
 from groupline.http.auth import allowed
 from groupline.http.context import CurrentRuntime
@@ -76,7 +77,7 @@ async def decide(
             raise bulk.not_as_asked(matched)
         if body.dry_run:
             return BulkOut(matched=matched, done=0, left=matched, called_off=0)
-        decided = await bulk.decide(
+        decided = await revived.decide(
             session, organization_id, body.action, selection, actor=sender.actor, now=now
         )
         return BulkOut(

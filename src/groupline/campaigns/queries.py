@@ -14,6 +14,7 @@ from groupline.campaigns.schemas import (
     CampaignCursor,
     CampaignView,
 )
+from groupline.db import is_among
 from groupline.errors import NotFound
 from groupline.groups.queries import may_write
 from groupline.models import (
@@ -52,6 +53,28 @@ async def get(
     if row is None:
         raise NotFound("There is no such campaign.")
     return row
+
+
+async def lock_ended_of(
+    session: AsyncSession, organization_id: UUID, messages: Select[tuple[UUID]]
+) -> Sequence[NotificationCampaign]:
+    """The campaigns of these messages that have ended, locked by id. To be asked before the
+    messages are locked, as by whoever changes a campaign: nobody then waits for each other."""
+    theirs = select(message.campaign_id).where(message.id.in_(messages)).distinct()
+    ids = [each for each in await session.scalars(theirs) if each is not None]
+    statement = (
+        select(campaign)
+        .where(
+            campaign.organization_id == organization_id,
+            is_among(session, campaign.id, ids),
+            campaign.finished_at.is_not(None),
+            campaign.status != "cancelled",
+        )
+        .order_by(campaign.id)
+        .with_for_update(key_share=True)
+        .execution_options(populate_existing=True)
+    )
+    return (await session.scalars(statement)).all()
 
 
 async def get_row(

@@ -1,6 +1,8 @@
 """The end of a campaign, as its messages say: one place that writes it, however it is noticed."""
 
+from collections.abc import Sequence
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -13,7 +15,28 @@ from groupline.models import NotificationCampaign
 
 async def settle(session: AsyncSession, row: NotificationCampaign, *, now: datetime) -> bool:
     """Writes what the messages make of a locked campaign, once; says whether that is news."""
-    counts = (await queries.counts_of(session, row.organization_id, [row.id]))[row.id]
+    counts = await queries.counts_of(session, row.organization_id, [row.id])
+    return await _settle(session, row, counts[row.id], now)
+
+
+async def settle_all(
+    session: AsyncSession,
+    organization_id: UUID,
+    rows: Sequence[NotificationCampaign],
+    *,
+    now: datetime,
+) -> None:
+    """The same of many, which are asked about at once."""
+    if not rows:
+        return
+    counts = await queries.counts_of(session, organization_id, {row.id for row in rows})
+    for row in rows:
+        await _settle(session, row, counts[row.id], now)
+
+
+async def _settle(
+    session: AsyncSession, row: NotificationCampaign, counts: Counts, now: datetime
+) -> bool:
     found = settled(row.status, counts, has_ended=row.finished_at is not None)
     match found:
         case None:

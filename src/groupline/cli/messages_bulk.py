@@ -6,6 +6,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.campaigns import revived
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
 from groupline.cli.send import Group, Number, Org, State, number_named, states_named
 from groupline.journal import COMMAND_LINE
@@ -96,7 +97,7 @@ async def _carry_out(
     begin, done, called_off = runtime.clock.now(), 0, 0
     while True:
         async with runtime.database.writing() as session:
-            decided = await bulk.decide(
+            decided = await revived.decide(
                 session,
                 organization_id,
                 action,

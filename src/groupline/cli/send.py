@@ -9,6 +9,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.campaigns import revived
 from groupline.cli.message_text import ShownMessage, facts, history, writer
 from groupline.cli.once import Once, once
 from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, repeated_by
@@ -237,7 +238,7 @@ async def send_again(message_id: MessageId, org: Org, as_json: JsonOption = Fals
     """Send a failed or expired message again."""
 
     async def decide(session: AsyncSession, organization_id: UUID, now: datetime) -> None:
-        await service.send_again(session, organization_id, message_id, actor=COMMAND_LINE, now=now)
+        await revived.send_again(session, organization_id, message_id, actor=COMMAND_LINE, now=now)
 
     await _decide(org, message_id, decide, as_json)
 

@@ -91,8 +91,7 @@ async def decide(
 
     at_most: so many somebody was asked about. If it is about more by now, nothing is written.
     """
-    wanted = _chosen(organization_id, action, selection, now)
-    first = wanted.order_by(MESSAGES.c.scheduled_for, MESSAGES.c.id).limit(most)
+    first = first_of(organization_id, action, selection, now=now, most=most)
     # Asked again of the locked rows: somebody else may have been quicker.
     statement = for_change().where(MESSAGES.c.id.in_(first), MESSAGES.c.status.in_(CAN[action]))
     rows = await fetch(session, statement)
@@ -110,6 +109,19 @@ async def decide(
     if action in ("send_again", "not_arrived"):
         held = await held_back(session, [row.id for row in rows], now)
     return Decided(done=len(rows), left=left, called_off=called_off, held=held)
+
+
+def first_of(
+    organization_id: UUID,
+    action: BulkAction,
+    selection: Selection,
+    *,
+    now: datetime,
+    most: int = MAX_AT_ONCE,
+) -> Select[tuple[UUID]]:
+    """The messages that one decision is about: those that fit one turn."""
+    wanted = _chosen(organization_id, action, selection, now)
+    return wanted.order_by(MESSAGES.c.scheduled_for, MESSAGES.c.id).limit(most)
 
 
 def not_as_asked(found: int) -> Conflict:

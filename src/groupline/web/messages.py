@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Form, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
+from groupline.campaigns import revived
 from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed, safe_next
@@ -331,7 +332,7 @@ async def send_again(
     back: Back = "/messages",
 ) -> Response:
     async with runtime.database.writing() as session:
-        await service.send_again(
+        await revived.send_again(
             session,
             principal.organization_id,
             message_id,

@@ -8,10 +8,10 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form
 from starlette.responses import Response
 
+from groupline.campaigns import revived
 from groupline.errors import InvalidInput
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
-from groupline.messages import bulk
 from groupline.messages.bulk import BulkAction, Decided, Selection
 from groupline.messages.held_back import HeldBack
 from groupline.orgs.rules import Permission, Principal
@@ -45,7 +45,7 @@ async def decide(
     chosen = None if ids_all or ids is None else list(dict.fromkeys(ids))
     expected = ids_total if chosen is None else len(chosen)
     async with runtime.database.writing() as session:
-        decided = await bulk.decide(
+        decided = await revived.decide(
             session,
             principal.organization_id,
             action,

@@ -11,7 +11,13 @@ from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 from tests.support.clock import NOW
 from tests.support.databases import in_own_loop
-from tests.support.factories import make_group, make_message, make_number, make_organization
+from tests.support.factories import (
+    make_campaign,
+    make_group,
+    make_message,
+    make_number,
+    make_organization,
+)
 from typer.testing import CliRunner, Result
 
 from groupline import journal
@@ -20,6 +26,7 @@ from groupline.cli.main import app
 from groupline.db import Announcements, Database
 from groupline.journal import SYSTEM
 from groupline.models import ScheduledWhatsappMessage
+from groupline.orgs.service import find_organization
 
 PHONE = "919876543210"
 WHY = "The gateway could not send the message."
@@ -81,6 +88,17 @@ async def _tell(session: AsyncSession, made: dict[str, UUID], organization_id: U
         data=data,
         at=NOW + timedelta(seconds=1.5),
     )
+
+
+async def _make_ended_campaign(url: str) -> tuple[UUID, UUID]:
+    """With its message, which failed."""
+    database = Database(url, announcements=Announcements())
+    async with database.writing() as session:
+        own: dict[str, Any] = {"organization_id": (await find_organization(session, "one")).id}
+        ended = await make_campaign(session, **own, status="failed", finished_at=NOW)
+        failed = await make_message(session, **own, campaign_id=ended.id, status="failed")
+    await database.dispose()
+    return ended.id, failed.id
 
 
 def run(*arguments: str) -> Result:
@@ -167,3 +185,17 @@ def test_many_are_counted_first_and_decided_with_a_word() -> None:
     assert len(answer("list", "--state", "failed")) == 1
     assert answer("decide", "arrived", "--yes") == {"matched": 1, "done": 1, "calledOff": 0}
     assert run("decide", "forget").exit_code == 2
+
+
+@pytest.mark.parametrize("many", [True, False])
+def test_a_campaign_that_had_ended_goes_on_with_what_is_sent_again(
+    database_url: str, many: bool
+) -> None:
+    campaign_id, message_id = in_own_loop(_make_ended_campaign(database_url))
+    if many:
+        answer("decide", "send-again", "--campaign", str(campaign_id), "--yes")
+    else:
+        answer("send-again", str(message_id))
+    command = ["campaigns", "show", str(campaign_id), "--org", "one", "--json"]
+    shown = CliRunner().invoke(app, command)
+    assert json.loads(shown.stdout)["status"] == "sending"
