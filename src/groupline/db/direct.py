@@ -18,7 +18,7 @@ from functools import cache, lru_cache
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
-from psycopg import AsyncConnection, AsyncCursor
+from psycopg import AsyncConnection, AsyncCursor, AsyncRawCursor
 from psycopg.errors import DivisionByZero
 
 _T = TypeVar("_T")
@@ -163,6 +163,7 @@ class DirectPostgres:
             await self.close()
         if self._connection is None:
             self._connection = await self._connect()
+            self._connection.cursor_factory = AsyncRawCursor
         return self._connection
 
     async def _transaction(
@@ -209,11 +210,12 @@ async def _answer(statement: Statement, cursor: AsyncCursor[Any]) -> Answer:
     return Answer(rows, cursor.rowcount)
 
 
-def _for_psycopg(statement: Statement) -> tuple[bytes, Mapping[str, Any]]:
-    if statement.affects is None:
-        return _with_its_names(statement.sql), statement.values
-    values = {**statement.values, "expected": statement.affects}
-    return _with_its_names(counting(statement.sql)), values
+def _for_psycopg(statement: Statement) -> tuple[bytes, Sequence[Any]]:
+    sql, values = statement.sql, statement.values
+    if statement.affects is not None:
+        sql, values = counting(sql), {**values, "expected": statement.affects}
+    numbered, names = _numbered(sql)
+    return numbered, [values[name] for name in names]
 
 
 @cache
@@ -230,5 +232,8 @@ _NAMES: Final = re.compile(r"(?<![:\w]):([a-z_]+)")
 
 
 @cache
-def _with_its_names(source: str) -> bytes:
-    return _NAMES.sub(r"%(\1)s", source.replace("%", "%%")).encode()
+def _numbered(sql: str) -> tuple[bytes, Sequence[str]]:
+    """With ``$1`` and so on for its values, whose names follow: psycopg would look for them in
+    each statement that is as long as a claim, every time."""
+    names = list(dict.fromkeys(_NAMES.findall(sql)))
+    return _NAMES.sub(lambda found: f"${names.index(found[1]) + 1}", sql).encode(), names

@@ -74,6 +74,15 @@ _FIRST: Final = """(SELECT m.id FROM scheduled_whatsapp_messages m
         AND m.status = 'pending' AND {by_now} AND {ready}
       ORDER BY m.scheduled_for, m.id LIMIT 1)"""
 
+# Looked up one by one. PostgreSQL would rather read the whole table, as long as it is a small one;
+# what has an OFFSET it takes for itself.
+_FOUND: Final = {
+    "sqlite": "JOIN scheduled_whatsapp_messages m ON m.id = head.message_id",
+    "postgresql": """CROSS JOIN LATERAL (
+        SELECT id, priority, scheduled_for, campaign_id FROM scheduled_whatsapp_messages
+        WHERE id = head.message_id OFFSET 0) AS m""",
+}
+
 # PostgreSQL expects a single busy lane, and would compare each number with each of them. By NOT IN
 # they are looked up in a table in memory.
 #
@@ -109,7 +118,7 @@ ranked AS (
            row_number() OVER (PARTITION BY m.campaign_id
                               ORDER BY m.priority, m.scheduled_for, m.id) AS place_in_campaign
     FROM head
-    JOIN scheduled_whatsapp_messages m ON m.id = head.message_id
+    {found}
     LEFT JOIN flying ON flying.gateway_id = head.gateway_id
 ),
 at_once AS MATERIALIZED ({at_once}),
@@ -151,6 +160,7 @@ def claim_sql(dialect: str) -> str:
     is_sqlite = dialect == "sqlite"
     return _CLAIM.format(
         first=first,
+        found=_FOUND[dialect],
         still_due=_STILL_DUE,
         keeps_refs=_KEEPS_REFS[dialect],
         at_once=_RUNNING.format(

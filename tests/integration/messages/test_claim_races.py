@@ -21,7 +21,7 @@ from groupline.models import (
     WhatsappNumber,
 )
 
-SEEN_AND_NOT_LOCKED: Final = "FROM head\n    JOIN"
+SEEN_AND_NOT_LOCKED: Final = "FROM head\n    CROSS JOIN"
 GATE: Final = 7_067
 UNHURRIED: Final = claiming.STATEMENTS["postgresql"]
 PASS: Final = f"pg_advisory_xact_lock({GATE})"
@@ -32,7 +32,7 @@ def hesitant(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same statement, with a gate where its snapshot is taken and no row is locked yet."""
     known = claiming.STATEMENTS["postgresql"]
     assert any(SEEN_AND_NOT_LOCKED in each for each in known)
-    paused = f"FROM (SELECT head.*, {PASS} FROM head) head\n    JOIN"
+    paused = f"FROM (SELECT head.*, {PASS} FROM head) head\n    CROSS JOIN"
     statements = tuple(each.replace(SEEN_AND_NOT_LOCKED, paused) for each in known)
     monkeypatch.setitem(claiming.STATEMENTS, "postgresql", statements)
 
