@@ -1,6 +1,6 @@
 """What a script would ask in a dialog, as a page."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,6 +11,7 @@ from groupline.http.auth import page_allowed, safe_next
 from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.messages import queries
+from groupline.messages.shown import shown
 from groupline.messages.variables import plain
 from groupline.orgs.rules import Permission, Principal
 from groupline.web.rendering import CurrentPages
@@ -18,29 +19,36 @@ from groupline.web.rendering import CurrentPages
 router = APIRouter(prefix="/messages")
 
 
-@router.get("/{message_id}/not-arrived")
-async def not_arrived(
+Question = Literal["cancel", "discard", "it-arrived", "not-arrived", "call-off"]
+"""Decisions that are asked about. To send again what failed is not."""
+
+
+@router.get("/{message_id}/ask/{decision}")
+async def ask(
     *,
     request: Request,
     runtime: CurrentRuntime,
     pages: CurrentPages,
     principal: Annotated[Principal, Depends(page_allowed(Permission.SEND))],
     message_id: UUID,
+    decision: Question,
     back: Annotated[str, Query(max_length=500)] = "/messages",
 ) -> Response:
-    """Asked only as long as nobody knows whether the message arrived."""
+    """Asked only as long as it can be decided so."""
     async with runtime.database.reading() as session:
         view = await queries.get_view(session, principal.organization_id, message_id)
     if view is None:
         raise NotFound("There is no such message.")
-    if view.status != "uncertain":
+    action = decision.replace("-", "_")
+    if action not in shown(view, None, runtime.clock.now()).actions:
         return pages.redirect(f"/messages/{message_id}")
     return pages.render(
         request,
-        "messages/not_arrived.html",
+        "messages/ask.html",
         principal=principal,
         nav="messages",
         message=view,
+        action=action,
         text=whatsapp_html(plain(view.content)),
         back=safe_next(back),
     )

@@ -118,6 +118,7 @@ async def rows_of(session: AsyncSession, cast: Cast, vault: Vault) -> dict[str, 
         "slug": cast.slug,
         "token": "no-link-that-was-ever-made",
         "path": "anything",
+        "decision": "it-arrived",
     }
 
 

@@ -481,29 +481,6 @@ async def test_a_refused_decision_is_a_conflict_with_its_reason(
         assert re.findall(r'class="button[^"]*" href="([^"]+)"', page.text) == ways
 
 
-async def test_without_the_script_a_page_asks_before_an_uncertain_message_is_sent_again(
-    desk: Desk, browser: httpx.AsyncClient, database: Database
-) -> None:
-    async with database.writing() as session:
-        message_id = await put_message(session, desk, "uncertain")
-        sent = await put_message(session, desk, "sent", 1)
-    here = f"/messages/{message_id}"
-    story = (await browser.get(here)).text
-    link = re.search(r'<noscript>\s*<a [^>]*href="([^"]+)"', story)
-    form = re.search(rf'<form class="needs-js"[^>]+action="{here}/resolve"', story)
-    assert link is not None
-    assert form is not None, "the button that would send it unasked"
-
-    page = await browser.get(unescape(link[1]))
-    assert "if it is there, it would be there twice" in words(page)
-    fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', page.text))
-    assert fields == {"arrived": "false", "back": here}
-    after = await browser.post(f"{here}/resolve", data=fields)
-    assert "It is sent again." in after.text
-    for each in (message_id, sent):  # nothing is asked of what is not uncertain
-        assert (await browser.get(f"/messages/{each}/not-arrived")).url.path == f"/messages/{each}"
-
-
 async def test_what_is_not_ours_does_not_exist(desk: Desk, browser: httpx.AsyncClient) -> None:
     assert (await browser.get(f"/messages/{desk.foreign_message}")).status_code == 404
     assert (await browser.get("/messages/nonsense")).status_code == 404
