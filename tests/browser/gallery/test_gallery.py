@@ -316,6 +316,25 @@ def test_what_was_asked_is_what_is_sent_whatever_the_page_has_become(
     assert site.picked == {"ids_all": ["1"], "ids_total": ["45"]}
 
 
+def test_a_question_is_withdrawn_when_what_it_is_about_was_settled_elsewhere(
+    page: Page, site: Site
+) -> None:
+    site.things.insert(0, "fragile")
+    site.announce("things")
+    page.locator("li", has_text="fragile").get_by_role("button", name="Drop").click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Drop fragile?")
+    site.things.insert(0, "a-new-one")
+    site.announce("things")
+    expect(page.locator("#count")).to_have_text("47 things")
+    expect(dialog).to_be_visible()
+    site.things.remove("fragile")
+    site.announce("things")
+    expect(page.get_by_text("What you were asked about is not open here any more.")).to_be_visible()
+    expect(dialog).to_have_count(0)
+    assert site.things[0] == "a-new-one"
+
+
 def test_what_is_ticked_stays_so_when_newer_rows_push_it_off_the_page(
     page: Page, site: Site
 ) -> None:

@@ -367,6 +367,11 @@ function forgetError(control) {
   $(`#${CSS.escape(control.id)}-error`)?.replaceChildren();
 }
 
+let asking = null; // the question that is open: { dialog, offer }
+
+/** What a button offers that asks first. */
+const offerOf = (button) => [button.getAttribute("formaction") ?? button.form?.getAttribute("action"), button.value, button.dataset.confirm].join();
+
 /** Asks, and then sends what the form was when it asked: the page may change under the question. */
 function confirmFirst(form, submitter) {
   const asked = contentOf(form, submitter);
@@ -382,11 +387,20 @@ function confirmFirst(form, submitter) {
       make("div", { class: "dialog-foot" }, keep, go)));
   dialog.addEventListener("close", () => {
     dialog.remove();
+    asking = null;
     passOn(held); // news may have taken its button away
     if (dialog.returnValue === "yes") send(form, submitter, asked);
   });
   document.body.append(dialog);
+  asking = { dialog, offer: offerOf(submitter) };
   minding(() => dialog.showModal());
+}
+
+/** What the page does not offer any more is not asked any more: it was settled elsewhere meanwhile. */
+function withdrawQuestion() {
+  if (!asking?.dialog.open || $$("[data-confirm]").some((button) => offerOf(button) === asking.offer)) return;
+  asking.dialog.close();
+  toast("warning", "What you were asked about is not open here any more.", "Nothing was done. The page shows how it stands now.");
 }
 
 document.addEventListener("submit", (event) => {
@@ -1093,6 +1107,7 @@ function settle() {
   showSelections();
   showPickers();
   openWanted();
+  withdrawQuestion();
   for (const note of $$(".pager[data-rows] [data-shown]")) {
     const { rows, total, noun } = note.closest(".pager").dataset;
     const shown = $(rows)?.childElementCount ?? 0;
