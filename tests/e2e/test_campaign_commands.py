@@ -39,6 +39,7 @@ def test_a_campaign_is_followed_and_steered_from_the_command_line(tmp_path: Path
         until("one is refused", lambda: counts().get("failed") == 1)
         named = (made["id"], *ORG, "--json")
         assert run("campaigns", "pause", *named).json["status"] == "paused"
+        assert " a minute" not in run("campaigns", "show", made["id"], *ORG).out, "it stands still"
         again = run("campaigns", "pause", made["id"], *ORG)
         assert (again.code, again.err.count("\n")) == (1, 1)
         assert "cannot be paused" in again.err

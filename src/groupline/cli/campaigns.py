@@ -207,13 +207,17 @@ def _table(views: Sequence[CampaignView]) -> str:
     return table([["ID", "NAME", "STATUS", "SENT", "FAILED"], *rows])
 
 
+def _rate(facts: dict[str, Any]) -> str:
+    return f"{facts['remaining']} at {facts['ratePerMinute']:g} a minute"
+
+
 def _lines(facts: dict[str, Any], done: dict[str, Any]) -> str:
     counts = ", ".join(f"{count} {status}" for status, count in facts["counts"].items() if count)
     rows = [
         ["Name", facts["name"]],
         ["Status", facts["status"]],
         ["Messages", counts or f"none yet; a draft for {facts['groups']} groups"],
-        ["Left", f"{facts['remaining']} at {facts['ratePerMinute']:g} a minute"],
+        ["Left", str(facts["remaining"]) if facts["waitingFor"] else _rate(facts)],
         ["Done by", facts["eta"].isoformat() if facts["eta"] else facts["waitingFor"] or "–"],
     ]
     rows += [[name, str(value)] for name, value in done.items() if name != "refused"]

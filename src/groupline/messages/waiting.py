@@ -94,7 +94,8 @@ def first_obstacle(lane: Lane, now: datetime) -> Obstacle | None:
 
 def named(sentence: str, lane: Lane) -> str:
     """With the name of the lane's gateway, if it is known."""
-    return sentence.format(lane.gateway_name or "").replace("  ", " ")
+    name = f"“{lane.gateway_name}”" if lane.gateway_name else ""
+    return sentence.format(name).replace("  ", " ")
 
 
 def _obstacle(lane: Lane, now: datetime) -> str | None:  # noqa: PLR0911 - a table

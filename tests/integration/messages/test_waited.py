@@ -24,7 +24,7 @@ BEFORE = "The message did not leave before its time was over."
             "The number had been paused since 2 Mar, 17:30 IST.",
         ),
         (Gateway, {"enabled": False}, "The number's gateway was switched off."),
-        (Gateway, {"unreachable_since": "now"}, "The gateway {name} could not be reached."),
+        (Gateway, {"unreachable_since": "now"}, "The gateway “{name}” could not be reached."),
         (
             WhatsappNumber,
             {"restricted_until": "later", "restriction": "spam"},

@@ -36,7 +36,7 @@ def refused_twice(**facts: Any) -> MessageView:
         ({"paused_at": NOW}, None, "The number is paused since"),
         ({"is_connected": False}, None, "The number is not connected."),
         ({"gateway_enabled": False}, None, "The number's gateway is switched off."),
-        ({"gateway_down": True}, None, "The gateway Own cannot be reached."),
+        ({"gateway_down": True}, None, "The gateway “Own” cannot be reached."),
         ({"is_worked": False}, None, "No worker is running"),
         ({}, "paused", "Its campaign is paused."),
     ],

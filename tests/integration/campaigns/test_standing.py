@@ -1,0 +1,48 @@
+"""How a campaign stands, as its page and the list say it."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from sqlalchemy import update
+from tests.integration.campaigns.test_api import create
+from tests.integration.campaigns.test_pages import logged_in, words
+from tests.integration.messages.desk import Desk
+from tests.support.app import RunningApp
+from tests.support.cast import Cast
+from tests.support.clock import NOW
+
+from groupline.db import Database
+from groupline.models import WhatsappNumber
+
+
+@pytest.fixture
+async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
+    async with logged_in(running, cast.operator) as browser:
+        yield browser
+
+
+async def change_number(database: Database, desk: Desk, **values: object) -> None:
+    async with database.writing() as session:
+        own = update(WhatsappNumber).where(WhatsappNumber.id == desk.number_id)
+        await session.execute(own.values(**values))
+
+
+async def test_what_waits_for_its_number_is_not_called_sending(
+    desk: Desk, client: httpx.AsyncClient, browser: httpx.AsyncClient, database: Database
+) -> None:
+    here = f"/campaigns/{(await create(client, desk, start=True))['id']}"
+    for path in (here, "/campaigns"):
+        assert 'data-state="sending"' in (await browser.get(path)).text
+    assert "Left 2 0.0 a minute" in words(await browser.get(here))
+
+    await change_number(database, desk, paused_at=NOW)
+
+    for path in (here, "/campaigns"):
+        page = await browser.get(path)
+        assert 'data-state="sending"' not in page.text, path
+        assert 'data-state="waiting"' in page.text, path
+        assert "The number is paused since 2 Mar, " in words(page), path
+    page = await browser.get(here)
+    assert "a minute" not in words(page), "nothing goes out"
+    assert "It goes on by itself when that is over" in words(page)
