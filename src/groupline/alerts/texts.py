@@ -87,7 +87,7 @@ def messages(kind: str, phone: str, count: int, why: str | None, number: str) ->
         text = f"Look into the groups and decide whether to send again.{last}"
         return Said(f"Nobody knows whether {noun} of {phone} arrived", text, attention)
     text = f"They did not leave before their time was over.{last}"
-    return Said(f"{noun} of {phone} came too late", text, f"/messages?tab=ended&number={number}")
+    return Said(f"{noun} of {phone} came too late", text, f"/messages?tab=expired&number={number}")
 
 
 def gateway_unreachable(name: str, since: str, numbers: int, error: str | None) -> Said:

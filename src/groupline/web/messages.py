@@ -54,7 +54,8 @@ TABS: Final[tuple[tuple[str, str, frozenset[DisplayState] | None], ...]] = (
     ("waiting", "Waiting", frozenset({"waiting", "sending", "accepted"})),
     ("scheduled", "Scheduled", frozenset({"scheduled"})),
     ("sent", "Sent", frozenset({"sent"})),
-    ("ended", "Expired, cancelled", frozenset({"expired", "cancelled"})),
+    ("expired", "Expired", frozenset({"expired"})),
+    ("cancelled", "Cancelled", frozenset({"cancelled"})),
 )
 
 
@@ -201,6 +202,7 @@ async def _listing(
 _DECISIONS: Final[Mapping[str, tuple[BulkAction, ...]]] = {
     "uncertain": ("arrived", "not_arrived"),
     "failed": ("send_again", "discard"),
+    "expired": ("send_again",),
     "waiting": ("cancel",),
     "scheduled": ("cancel",),
 }

@@ -277,6 +277,21 @@ async def test_the_failed_list_is_sent_again_as_picked_or_as_a_whole(
     assert "Nothing was changed" in again.text
 
 
+async def test_what_came_too_late_is_listed_alone_and_sent_again_as_a_whole(
+    database: Database, desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    late = await put(database, desk, "expired", "expired")
+    other = await put(database, desk, "cancelled")
+    page = await browser.get("/messages?tab=expired")
+    assert rows_of(page) == {str(each) for each in late}
+    answer = await browser.post(
+        "/messages/bulk?tab=expired",
+        data=hidden_fields(page) | {"action": "send_again", "ids_all": "1"},
+    )
+    assert "Sending 2 messages again." in answer.text
+    assert await statuses(database, late + other) == ["pending", "pending", "cancelled"]
+
+
 async def test_a_whole_list_is_what_it_was_when_it_was_shown(
     database: Database, desk: Desk, browser: httpx.AsyncClient, clock: ManualClock
 ) -> None:
@@ -326,6 +341,8 @@ async def test_nothing_picked_is_refused(desk: Desk, browser: httpx.AsyncClient)
         ("failed", ["send_again", "discard"]),
         ("waiting", ["cancel"]),
         ("sent", []),
+        ("expired", ["send_again"]),
+        ("cancelled", []),
     ],
 )
 async def test_a_tab_offers_what_fits_all_of_its_messages(

@@ -1,6 +1,8 @@
 """Wherever a number is chosen or looked at, a pause of it is to be seen, and how it is ended."""
 
+import re
 from datetime import timedelta
+from html import unescape
 from uuid import UUID
 
 import pytest
@@ -134,3 +136,23 @@ async def test_a_paused_number_is_not_the_first_choice_and_campaigns_say_what_th
         assert ", paused now." in words(await admin.get(f"{wizard}/sending"))
         check = words(await admin.get(f"{wizard}/check"))
         assert "+91 98765 43210 does not send now The number is paused since 2 Mar, " in check
+
+
+async def test_what_came_too_late_during_a_pause_is_listed_where_it_is_said_to_be(
+    running: RunningApp, cast: Cast, desk: Desk, number_id: UUID
+) -> None:
+    async with signed_in(running, cast.admin) as admin:
+        await admin.post(f"{PAGE}/numbers/{number_id}/pause")
+        async with desk.database.writing() as session:
+            late = await make_message(
+                session,
+                organization_id=desk.organization_id,
+                number_id=number_id,
+                status="expired",
+                expires_at=desk.clock.now(),
+            )
+        page = await admin.get(PAGE)
+        assert "1 message came too late meanwhile, and is not sent. It is listed" in words(page)
+        (way,) = re.findall(r'<a href="(/messages\?tab=expired[^"]+)">It is listed', page.text)
+        listed = await admin.get(unescape(way))
+        assert re.findall(r'<tr data-key="([^"]+)"', listed.text) == [str(late.id)]

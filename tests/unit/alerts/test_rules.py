@@ -165,3 +165,8 @@ def test_a_complaint_of_the_library_is_shown_without_the_address() -> None:
 
 def test_moments_name_the_zone() -> None:
     assert texts.moment(datetime(2026, 3, 2, 12, tzinfo=UTC), ZONE) == "Mon 02 Mar, 17:30 IST"
+
+
+def test_what_came_too_late_is_looked_at_in_the_list_of_expired_messages() -> None:
+    said = texts.messages("message.expired", "+91 98765 43210", 2, None, "one")
+    assert said.link == "/messages?tab=expired&number=one"
