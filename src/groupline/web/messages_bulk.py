@@ -68,7 +68,8 @@ _DONE: Final[Mapping[BulkAction, str]] = {
 
 def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
     if not decided.done:
-        return "warning", "Nothing was changed: these messages are in another state by now."
+        these = "this message is" if expected == 1 else "these messages are"
+        return "warning", f"Nothing was changed: {these} in another state by now."
     counted = "1 message" if decided.done == 1 else f"{decided.done:,} messages"
     again = decided.done - decided.called_off
     if decided.held.count:
@@ -77,7 +78,7 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
         done = _DONE[action].format(counted) if again == decided.done else _sending(again)
     said = [done] if done else []
     if decided.called_off:
-        said.append(f"{decided.called_off:,} not sent again: their campaign was cancelled.")
+        said.append(_not_again(decided.called_off))
     if decided.left:
         more = "1 more is" if decided.left == 1 else f"{decided.left:,} more are"
         said.append(f"{more} left: decide once more.")
@@ -91,6 +92,12 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
 
 def _sending(again: int) -> str:
     return f"Sending {again:,} again." if again else ""
+
+
+def _not_again(called_off: int) -> str:
+    if called_off == 1:
+        return "1 message is not sent again: its campaign was cancelled."
+    return f"{called_off:,} messages are not sent again: their campaign was cancelled."
 
 
 def _waiting(held: HeldBack, again: int) -> str:

@@ -284,8 +284,17 @@ def test_the_keyboard_goes_on_at_the_next_row_when_its_row_is_gone(page: Page, s
 def test_the_keyboard_goes_on_at_the_heading_when_its_bar_is_gone(page: Page) -> None:
     page.get_by_label("Select thing-003").press("Space")
     page.get_by_role("button", name="Cancel", exact=True).press("Enter")
-    page.get_by_role("button", name="Cancel them").press("Enter")
+    page.get_by_role("button", name="Cancel it").press("Enter")
     expect(page.get_by_role("heading", level=1)).to_be_focused()
+
+
+def test_a_question_about_one_thing_is_asked_in_the_singular(page: Page) -> None:
+    page.get_by_label("Select thing-003").check()
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    dialog = page.get_by_role("alertdialog")
+    expect(dialog).to_contain_text("Cancel this thing?")
+    expect(dialog).to_contain_text("It will not happen.")
+    assert dialog.get_by_role("button").all_inner_texts() == ["Back", "Cancel it"]
 
 
 def test_the_keyboard_goes_on_where_news_took_a_question_away(page: Page, site: Site) -> None:

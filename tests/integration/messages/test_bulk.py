@@ -292,6 +292,22 @@ async def test_what_came_too_late_is_listed_alone_and_sent_again_as_a_whole(
     assert await statuses(database, late + other) == ["pending", "pending", "cancelled"]
 
 
+async def test_one_message_is_spoken_of_in_the_singular(
+    database: Database, desk: Desk, browser: httpx.AsyncClient
+) -> None:
+    async with database.writing() as session:
+        own = {"organization_id": desk.organization_id, "number_id": desk.number_id}
+        cancelled = (await make_campaign(session, **own, status="cancelled", finished_at=NOW)).id
+    (sent,) = await put(database, desk, "sent")
+    (unknown,) = await put(database, desk, "uncertain", campaign_id=cancelled)
+    for action, message_id, said in (
+        ("cancel", sent, "Nothing was changed: this message is in another state by now."),
+        ("not_arrived", unknown, "1 message is not sent again: its campaign was cancelled."),
+    ):
+        given = {"action": action, "ids": [str(message_id)]}
+        assert said in words(await browser.post("/messages/bulk", data=given))
+
+
 async def test_a_whole_list_is_what_it_was_when_it_was_shown(
     database: Database, desk: Desk, browser: httpx.AsyncClient, clock: ManualClock
 ) -> None:
@@ -353,6 +369,8 @@ async def test_a_tab_offers_what_fits_all_of_its_messages(
     assert rows_of(page)
     assert re.findall(r'name="action" value="([a-z_]+)"', page.text) == offered
     assert ('data-confirm-label="Cancel them"' in page.text) == ("cancel" in offered)
+    assert ('data-confirm-one-label="Cancel the message"' in page.text) == ("cancel" in offered)
+    assert page.text.count('data-confirm-one="') == len(offered)
 
 
 def chosen(page: httpx.Response) -> list[str]:

@@ -376,14 +376,13 @@ const offerOf = (button) => [button.getAttribute("formaction") ?? button.form?.g
 function confirmFirst(form, submitter) {
   const asked = contentOf(form, submitter);
   const held = hold(submitter);
-  const { confirm, confirmText = "", confirmLabel } = submitter.dataset;
-  const question = confirm.replace("{selected}", submitter.closest("[data-selection]")?.dataset.counted ?? "");
+  const { question, text = "", label = submitter.textContent.trim() } = questionOf(submitter.dataset, submitter.closest("[data-selection]"));
   const keep = make("button", { class: "button button-secondary", value: "", autofocus: "" }, "Back"); // "Cancel" is what some of them ask about
-  const go = make("button", { class: "button button-danger", value: "yes" }, confirmLabel ?? submitter.textContent.trim());
+  const go = make("button", { class: "button button-danger", value: "yes" }, label);
   const dialog = make("dialog", { class: "dialog", role: "alertdialog", "aria-labelledby": "confirm-title" },
     make("form", { method: "dialog" },
       make("div", { class: "dialog-head" }, make("h2", { id: "confirm-title" }, question)),
-      make("div", { class: "dialog-body" }, make("p", {}, confirmText)),
+      make("div", { class: "dialog-body" }, make("p", {}, text)),
       make("div", { class: "dialog-foot" }, keep, go)));
   dialog.addEventListener("close", () => {
     dialog.remove();
@@ -394,6 +393,12 @@ function confirmFirst(form, submitter) {
   document.body.append(dialog);
   asking = { dialog, offer: offerOf(submitter) };
   minding(() => dialog.showModal());
+}
+
+/** What a button asks. About one thing that is selected, it may have other words than about many. */
+function questionOf(says, bar) {
+  if (says.confirmOne && bar?.hasAttribute("data-one")) return { question: says.confirmOne, text: says.confirmOneText, label: says.confirmOneLabel };
+  return { question: says.confirm.replace("{selected}", bar?.dataset.counted ?? ""), text: says.confirmText, label: says.confirmLabel };
 }
 
 /** What the page does not offer any more is not asked any more: it was settled elsewhere meanwhile. */
@@ -811,6 +816,7 @@ function showSelections(touched) {
     const number = whole ? Number(total) : Math.min(chosen.size, Number(total));
     const ticked = all.filter((box) => box.checked).length;
     bar.hidden = !number;
+    bar.toggleAttribute("data-one", number === 1);
     const words = counted(number, noun);
     bar.dataset.counted = number > Number(most) ? `the first ${Number(most).toLocaleString("en")} of ${words}` : words;
     $("[data-selected]", bar).textContent = `${words} selected`;
