@@ -78,7 +78,9 @@ class MessageOut(ApiModel):
     next_attempt_at: datetime | None = Field(
         description="Not tried again before this; null: as soon as what it waits for is over"
     )
-    gateway_message_id: str | None = Field(description="The evidence of `sent`")
+    gateway_message_id: str | None = Field(
+        description="Of the last attempt: the evidence of `sent`"
+    )
     accepted_at: datetime | None
     sent_at: datetime | None
     delivered_count: int | None = Field(

@@ -28,7 +28,9 @@ async def deny(
     said so when it was asked. That it was denied is kept: a late "sent" of it is no evidence."""
     if row.status == "sent" and row.facts().was_received:
         return await _tell_overruled(session, row, words, now)
-    if row.status == "failed" or (row.facts().was_rejected and row.message_id == message_id):
+    if row.status == "failed":
+        return "repeated"
+    if row.status == "pending" and await was_rejected(session, row, message_id):
         return "repeated"
     if row.status != "pending" or row.started_at is None or message_id is None:
         return "outdated"
@@ -43,6 +45,27 @@ async def deny(
     )
     await tell(session, [(row.organization_id, row.id)])
     return "applied"
+
+
+async def was_rejected(session: AsyncSession, row: MessageRow, message_id: str | None) -> bool:
+    """Whether WhatsApp has rejected what the row names, under this very id.
+
+    A failed one says so itself; of what became of it since, its story knows.
+    """
+    if message_id is None or row.message_id != message_id:
+        return False
+    if row.facts().was_rejected:
+        return True
+    entry = JournalEntry
+    failures = await session.scalars(
+        select(entry.data).where(
+            entry.organization_id == row.organization_id,
+            entry.subject_id == row.id,
+            entry.action == "message.failed",
+        )
+    )
+    told = (rules.REJECTED_LATER_CODE, message_id)
+    return any((each.get("reason"), each.get("gatewayMessageId")) == told for each in failures)
 
 
 async def _tell_overruled(

@@ -1,5 +1,6 @@
 """Evidence that a message left: it counts whenever it comes."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Literal
 
@@ -9,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.journal import SYSTEM
 from groupline.messages import rules
 from groupline.messages.changes import MESSAGES, MessageRow, Step, fetch, for_change, write
+from groupline.messages.denied import was_rejected
 
 Proof = Literal["callback", "late_answer", "receipt"]
 
@@ -17,7 +19,9 @@ async def store_evidence(
     session: AsyncSession, row: MessageRow, message_id: str, *, by: Proof, now: datetime
 ) -> bool:
     """Makes a message that is not being sent now ``sent``. False: that was known, or is denied."""
-    change = rules.after_evidence(row.facts(), message_id, received=by == "receipt")
+    rejected = await was_rejected(session, row, message_id)
+    facts = replace(row.facts(), was_rejected=rejected)
+    change = rules.after_evidence(facts, message_id, received=by == "receipt")
     if change is None:
         return False
     if row.status == "cancelled":

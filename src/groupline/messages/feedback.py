@@ -185,7 +185,10 @@ async def _match(
         return "unmatched"
     base = for_change().where(MESSAGES.c.organization_id == pairing.organization_id)
     if about.client_ref is not None:
-        return await _only(session, base.where(MESSAGES.c.client_ref == about.client_ref), True)
+        match = await _only(session, base.where(MESSAGES.c.client_ref == about.client_ref), True)
+        if match != "unmatched" or about.message_id is None:
+            return match
+        about = About(message_id=about.message_id)  # of an attempt under an earlier reference
     if about.message_id is not None:
         named = base.where(MESSAGES.c.gateway_message_id == about.message_id)
         match = await _only(session, named, True)

@@ -25,7 +25,8 @@ async def requeue(session: AsyncSession, rows: Sequence[MessageRow], *, now: dat
         )
     # A gateway that keeps our references answers one that it has sent with "sent already": what
     # WhatsApp rejected afterwards needs a new one. Everything else keeps its reference, which is
-    # what makes a second copy impossible.
+    # what makes a second copy impossible. The id at WhatsApp stays until the next claim: what is
+    # told of the earlier attempt is found by it, and may say that it arrived.
     renamed = [
         {"message": row.id, "ref": f"{row.id}.{new_id().hex[-8:]}"}
         for row in rows
@@ -38,5 +39,5 @@ async def requeue(session: AsyncSession, rows: Sequence[MessageRow], *, now: dat
 _RENAME: Final = (
     update(MESSAGES)
     .where(MESSAGES.c.id == bindparam("message"))
-    .values(client_ref=bindparam("ref"), gateway_message_id=None)
+    .values(client_ref=bindparam("ref"))
 )
