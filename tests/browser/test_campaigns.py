@@ -64,6 +64,29 @@ def test_the_wizard_survives_back_and_reload(house: House, visit: Visit) -> None
     expect(page.get_by_text("The draft is deleted.")).to_be_visible()
 
 
+def test_only_what_stands_there_is_started(house: House, visit: Visit) -> None:
+    """A page that has not heard of a change shows it instead of starting something else."""
+    me = visit(house.url, cookies=house.cookies["operator"])
+    me.expect_complaint(r"422 \(Unprocessable")
+    page = me.go("/campaigns/new")
+    plan(page, house, "Two authors")
+    campaign = f"/campaigns/{page.url.split('/')[-3]}"
+    house.api.call("PATCH", campaign, {"content": "Second text"})
+    expect(page.get_by_text("Second text")).to_be_visible()  # it follows
+    page.route("**/edit/check", lambda asked: asked.request.method == "POST" and asked.continue_())
+    groups = [group["id"] for group in house.groups[:3]]
+    house.api.call("PATCH", campaign, {"content": "Third text", "groupIds": groups})
+    page.get_by_role("button", name="Start now").click()
+    expect(page.get_by_role("alert")).to_contain_text("It is not what this page showed")
+    expect(page.get_by_role("alert")).to_be_in_viewport()
+    expect(page.get_by_text("Third text")).to_be_visible()
+    expect(page.get_by_text("3 groups at one every")).to_be_visible()
+    assert house.api.get(campaign)["status"] == "draft"
+    page.get_by_role("button", name="Start now").click()
+    page.wait_for_url(re.compile(r"/campaigns/[0-9a-f-]+$"))
+    assert house.api.get(campaign)["groups"] == 3
+
+
 def test_the_preview_follows_what_is_typed(house: House, visit: Visit) -> None:
     page = visit(house.url, cookies=house.cookies["operator"]).go("/campaigns/new")
     plan(page, house, "Preview")

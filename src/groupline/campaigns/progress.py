@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.campaigns import queries
+from groupline.campaigns.checked import fingerprint
 from groupline.campaigns.queries import LaneFacts
 from groupline.campaigns.rules import RATE_WINDOW, Load, left_over, per_minute, too_late
 from groupline.campaigns.schemas import CampaignView, Estimate, Outlook
@@ -57,6 +58,7 @@ async def estimate(session: AsyncSession, view: CampaignView, *, now: datetime) 
         is_connected=known[view.number_id].is_connected,
         obstacle=obstacle(known[view.number_id], now),
         refused=tuple(refused),
+        fingerprint=fingerprint(row, ids, refused),
     )
 
 

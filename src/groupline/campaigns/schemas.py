@@ -141,6 +141,8 @@ class Estimate:
     obstacle: str | None
     """What keeps its number from sending now."""
     refused: tuple[RefusedGroup, ...]
+    fingerprint: str
+    """Of all that: a start says with it what was looked at."""
 
 
 @dataclass(frozen=True, slots=True)

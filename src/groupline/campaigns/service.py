@@ -8,6 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.campaigns import queries, rules
+from groupline.campaigns.checked import check_same, fingerprint
 from groupline.campaigns.content import check_content, is_empty
 from groupline.campaigns.edit import move
 from groupline.campaigns.queries import CHOSEN
@@ -73,16 +74,23 @@ async def start(
     campaign_id: UUID,
     *,
     on_refused: OnRefused = "refuse",
+    checked: str | None = None,
     actor: Actor,
     now: datetime,
 ) -> Written:
-    """Writes the messages of a draft. What is scheduled already is sent now."""
+    """Writes the messages of a draft. What is scheduled already is sent now.
+
+    ``checked`` is the fingerprint of what a person has looked at: another draft is not started.
+    """
     row = await queries.get(session, organization_id, campaign_id)
     rules.check("start", row.status)
     if row.status == "scheduled":
         return await _send_now(session, row, actor=actor, now=now)
     check_time(row.scheduled_for, now)
     ids = await queries.chosen_groups(session, organization_id, campaign_id)
+    if checked is not None:
+        _, refused = await usable_groups(session, row, ids, "skip")
+        check_same(checked, fingerprint(row, ids, refused))
     if on_refused == "keep":
         on_refused = "refuse"
     groups, skipped = await usable_groups(session, row, ids, on_refused)

@@ -159,8 +159,16 @@ async def check(here: Here, campaign_id: UUID) -> Response:
 
 
 @router.post("/{campaign_id}/edit/check")
-async def start(here: Here, campaign_id: UUID, skip: Annotated[bool, Form()] = False) -> Response:
-    """Starts a draft. What is scheduled already has its changes, and needs nothing more."""
+async def start(
+    here: Here,
+    campaign_id: UUID,
+    skip: Annotated[bool, Form()] = False,
+    checked: Annotated[str, Form(max_length=100)] = "",
+) -> Response:
+    """Starts the draft that was looked at, and no other.
+
+    What is scheduled already has its changes, and needs nothing more.
+    """
     here.principal.require(Permission.SEND)
     view = await here.view(campaign_id)
     if view.status == "scheduled":
@@ -170,21 +178,22 @@ async def start(here: Here, campaign_id: UUID, skip: Annotated[bool, Form()] = F
             policy = here.runtime.media_policy
             await media.check(view.media_url, view.media_type, policy=policy)
         with planning(campaign_id):
-            written = await _start(here, campaign_id, skip=skip)
+            written = await _start(here, campaign_id, skip=skip, checked=checked)
     except InvalidInput as error:
-        return await _check_page(here, view, error)
+        return await _check_page(here, await here.view(campaign_id), error)
     count = "1 group" if written.groups == 1 else f"{written.groups:,} groups"
     done = "Scheduled for" if view.scheduled_for else "Started:"
     return here.pages.redirect(f"/campaigns/{campaign_id}", toast=("success", f"{done} {count}."))
 
 
-async def _start(here: Wizard, campaign_id: UUID, *, skip: bool) -> Written:
+async def _start(here: Wizard, campaign_id: UUID, *, skip: bool, checked: str) -> Written:
     async with here.runtime.database.writing() as session:
         return await service.start(
             session,
             here.organization_id,
             campaign_id,
             on_refused="skip" if skip else "refuse",
+            checked=checked,
             actor=here.principal.actor,
             now=here.now,
         )

@@ -4,7 +4,7 @@ import re
 
 import httpx
 from sqlalchemy import select
-from tests.integration.campaigns.test_pages import browser, campaign_id, count, plan, words
+from tests.integration.campaigns.test_pages import browser, campaign_id, count, plan, start, words
 from tests.integration.messages.desk import Desk
 from tests.support.factories import make_group
 
@@ -73,7 +73,7 @@ async def test_a_scheduled_campaign_gets_messages_for_what_it_can_write_to(
 ) -> None:
     check = await plan(browser, desk, when="later", at="2026-12-24T18:30")
     await browser.post(check.replace("check", "groups"), data=one_group(desk))
-    await browser.post(check)
+    await start(browser, check)
     here = check.replace("check", "groups/import")
     refused = await browser.post(here, data={"text": "Strangers", "take": "true"})
     assert refused.status_code == 422

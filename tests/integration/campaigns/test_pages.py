@@ -72,6 +72,17 @@ async def plan(browser: httpx.AsyncClient, desk: Desk, **sending: str) -> str:
     return page.url.path
 
 
+async def start(browser: httpx.AsyncClient, check: str, **given: str) -> httpx.Response:
+    """By the form of the last step, as it is now."""
+    return await browser.post(check, data={"checked": await checked(browser, check), **given})
+
+
+async def checked(browser: httpx.AsyncClient, check: str) -> str:
+    found = re.search(r'name="checked" value="([0-9a-f]+)"', (await browser.get(check)).text)
+    assert found is not None
+    return found[1]
+
+
 async def count(database: Database, table: type[Any] = NotificationCampaign) -> int:
     async with database.reading() as session:
         return (await session.execute(select(func.count()).select_from(table))).scalar_one()
@@ -97,7 +108,7 @@ async def test_four_steps_lead_to_a_campaign_that_is_sent(
     assert "<strong>Pottery</strong>" in check.text, "as the first group sees it"
     assert await count(database, ScheduledWhatsappMessage) == 1, "one of somebody else"
 
-    page = await browser.post(check.url.path)
+    page = await start(browser, check.url.path)
     assert re.fullmatch(r"/campaigns/[0-9a-f-]+", page.url.path)
     assert "Started: 2 groups." in page.text
     assert "Pottery" in words(page)
@@ -184,17 +195,73 @@ async def test_groups_that_cannot_get_it_stand_in_the_way_until_they_are_left_ou
     page = await browser.get(check)
     assert "1 group cannot get it" in words(page)
     assert "Strangers" in words(page)
-    refused = await browser.post(check)
+    refused = await start(browser, check)
     assert refused.status_code == 422
     assert "Strangers" in words(refused)
-    started = await browser.post(check, data={"skip": "true"})
+    started = await start(browser, check, skip="true")
     assert "Started: 2 groups." in started.text
+
+
+@pytest.mark.parametrize(
+    ("step", "given", "shown"),
+    [
+        ("content", {"content": "The other text"}, "The other text"),
+        ("groups", {"name": "Spring", "groups": ["not_in"]}, "1 group cannot get it"),
+        ("sending", {"number_id": "number", "delay_seconds": "9", "late_hours": "24"}, "9.4 s"),
+        (None, {}, "Look at it again"),
+    ],
+)
+async def test_only_what_was_looked_at_is_started(
+    *,
+    desk: Desk,
+    browser: httpx.AsyncClient,
+    database: Database,
+    step: str | None,
+    given: dict[str, Any],
+    shown: str,
+) -> None:
+    """Somebody changes the draft between the look and the start."""
+    check = await plan(browser, desk)
+    seen = await checked(browser, check) if step else "an older page"
+    ids = {"not_in": str(desk.not_in), "number": str(desk.number_id)}
+    data = {
+        name: [ids[each] for each in value] if isinstance(value, list) else ids.get(value, value)
+        for name, value in given.items()
+    }
+    if step:
+        await browser.post(check.replace("check", step), data=data)
+    refused = await browser.post(check, data={"checked": seen, "skip": "true"})
+    assert refused.status_code == 422
+    assert "It is not what this page showed" in words(refused)
+    assert shown in words(refused)
+    assert await count(database, ScheduledWhatsappMessage) == 1, "one of somebody else"
+
+
+async def test_a_group_that_can_be_written_to_again_was_not_looked_at(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    """The page says that it is left out: it would get the message all the same."""
+    check = await plan(browser, desk)
+    ids = [str(each) for each in (*desk.groups, desk.not_in)]
+    await browser.post(check.replace("check", "groups"), data={"name": "Spring", "groups": ids})
+    seen = await checked(browser, check)
+    async with database.writing() as session:
+        await make_membership(
+            session,
+            organization_id=desk.organization_id,
+            number_id=desk.number_id,
+            group_id=desk.not_in,
+        )
+    refused = await browser.post(check, data={"checked": seen, "skip": "true"})
+    assert "It is not what this page showed" in words(refused)
+    assert "3 groups at one every" in words(refused)
+    assert "Started: 3 groups." in (await start(browser, check)).text
 
 
 async def test_pause_resume_and_cancel_say_what_they_mean(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    page = await browser.post(await plan(browser, desk))
+    page = await start(browser, await plan(browser, desk))
     here = page.url.path
     page = await browser.post(f"{here}/pause")
     assert "Paused. Nothing more leaves" in page.text
@@ -214,7 +281,7 @@ async def test_pause_resume_and_cancel_say_what_they_mean(
 async def test_what_did_not_arrive_is_sent_again_and_the_uncertain_is_decided(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    page = await browser.post(await plan(browser, desk))
+    page = await start(browser, await plan(browser, desk))
     here, campaign = page.url.path, await campaign_id(database)
     first, second = await messages(database, campaign)
     await put(database, [first.id], **FAILED)
@@ -293,7 +360,7 @@ async def test_results_say_which_number_sent_after_a_retry_from_another_one(
         own = update(WhatsappNumber).where(WhatsappNumber.id == desk.number_id)
         await session.execute(own.values(display_name="Main"))
         await make_membership(session, **inside, number_id=other.id, group_id=desk.groups[1])
-    here = (await browser.post(await plan(browser, desk))).url.path
+    here = (await start(browser, await plan(browser, desk))).url.path
     first, second = await messages(database, await campaign_id(database))
     await put(database, [first.id], **SENT)
     await put(database, [second.id], **FAILED)
@@ -310,7 +377,7 @@ async def test_results_say_which_number_sent_after_a_retry_from_another_one(
 async def test_results_cut_what_the_gateway_said_as_the_outbox_does(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    here = (await browser.post(await plan(browser, desk))).url.path
+    here = (await start(browser, await plan(browser, desk))).url.path
     first, _ = await messages(database, await campaign_id(database))
     await put(database, [first.id], **FAILED | {"vps_error": "HTTP 400: " + "<p>no</p> " * 60})
     page = (await browser.get(here)).text
@@ -322,7 +389,7 @@ async def test_results_cut_what_the_gateway_said_as_the_outbox_does(
 async def test_results_are_filtered_and_exported(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    page = await browser.post(await plan(browser, desk))
+    page = await start(browser, await plan(browser, desk))
     here, campaign = page.url.path, await campaign_id(database)
     first, _ = await messages(database, campaign)
     await put(database, [first.id], **SENT)
@@ -337,7 +404,7 @@ async def test_results_are_filtered_and_exported(
 async def test_a_copy_begins_as_a_draft_and_a_draft_can_be_deleted(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
-    page = await browser.post(await plan(browser, desk))
+    page = await start(browser, await plan(browser, desk))
     copy = await browser.post(f"{page.url.path}/duplicate")
     assert copy.url.path.endswith("/edit/check")
     assert "Spring (copy)" in words(copy)
@@ -350,7 +417,7 @@ async def test_a_scheduled_campaign_is_changed_in_the_same_steps(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
     check = await plan(browser, desk, when="later", at="2026-12-24T18:30")
-    page = await browser.post(check)
+    page = await start(browser, check)
     assert "Scheduled for 2 groups." in page.text
     await browser.post(check.replace("check", "content"), data={"content": "New text"})
     written = await messages(database, await campaign_id(database))
@@ -362,7 +429,7 @@ async def test_back_after_the_start_leads_to_the_campaign(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
     check = await plan(browser, desk)
-    started = await browser.post(check)
+    started = await start(browser, check)
     for step in ("groups", "content", "sending", "check"):
         page = await browser.get(check.replace("check", step))
         assert (page.status_code, page.url.path) == (200, started.url.path), step
@@ -377,7 +444,7 @@ async def test_back_after_the_start_leads_to_the_campaign(
 async def test_the_list_shows_states_and_is_searched(
     *, desk: Desk, browser: httpx.AsyncClient, clock: ManualClock
 ) -> None:
-    await browser.post(await plan(browser, desk))
+    await start(browser, await plan(browser, desk))
     clock.advance(1)
     await plan(browser, desk)
     page = words(await browser.get("/campaigns"))
@@ -390,7 +457,7 @@ async def test_the_list_shows_states_and_is_searched(
 async def test_a_viewer_sees_and_cannot_act(
     desk: Desk, running: RunningApp, browser: httpx.AsyncClient, cast: Cast
 ) -> None:
-    page = await browser.post(await plan(browser, desk))
+    page = await start(browser, await plan(browser, desk))
     async with logged_in(running, cast.viewer) as viewer:
         seen = words(await viewer.get(page.url.path))
         assert "Pottery" in seen

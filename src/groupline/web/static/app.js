@@ -345,8 +345,14 @@ function finish(form, response, page) {
 function refuse(form, response, page) {
   const answer = form.isConnected && form.id && page.getElementById(form.id);
   if (!answer) throw problemOnPage(page, response.status);
-  morph(form, answer);
-  settle();
+  const { refused } = form.dataset;
+  if (refused) {
+    show(page, refused); // what it was about is not what stood there
+    $(".error-summary")?.scrollIntoView({ block: "nearest" });
+  } else {
+    morph(form, answer);
+    settle();
+  }
   for (const words of toastsOf(page)) toast(...words);
   $("[aria-invalid=true]", form)?.focus();
 }
