@@ -27,6 +27,16 @@ class NextEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Due:
+    """Messages of a number that have not left."""
+
+    messages: int = 0
+    """Those that wait, or fall due within the window."""
+    coming: int = 0
+    """Of those: the ones that are not due yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class Impact:
     messages_due: int
     """Messages that wait, or fall due within the window."""
@@ -65,16 +75,16 @@ async def impact_of(
         )
     )
     next_event = await _next_event(session, organization_id, number_id, now)
-    return Impact(due.get(number_id, 0), first, next_event)
+    return Impact(due.get(number_id, Due()).messages, first, next_event)
 
 
 async def messages_due(
     session: AsyncSession, organization_id: UUID, now: datetime, number_id: UUID | None = None
-) -> dict[UUID, int]:
-    """How many messages of each number are waiting or fall due within the next two hours."""
+) -> dict[UUID, Due]:
+    """Of each number that has any."""
     message = ScheduledWhatsappMessage
     statement = (
-        select(message.number_id, func.count())
+        select(message.number_id, func.count(), func.count().filter(message.scheduled_for > now))
         .where(
             message.organization_id == organization_id,
             message.status == "pending",
@@ -84,7 +94,7 @@ async def messages_due(
     )
     if number_id is not None:
         statement = statement.where(message.number_id == number_id)
-    return {row[0]: row[1] for row in await session.execute(statement)}
+    return {row[0]: Due(row[1], row[2]) for row in await session.execute(statement)}
 
 
 _Columns = tuple[UUID | None, UUID, str, str, datetime]

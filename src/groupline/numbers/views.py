@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -24,7 +25,7 @@ from groupline.models import (
     WhatsappSession,
 )
 from groupline.numbers import queries, rules, states
-from groupline.numbers.impact import NextEvent, events_soon, messages_due
+from groupline.numbers.impact import Due, NextEvent, events_soon, messages_due
 from groupline.numbers.pause import pauses
 from groupline.numbers.restrictions import named_end
 from groupline.numbers.states import Pause, Shown
@@ -47,6 +48,9 @@ class SessionView:
         return expected is not None and got is not None and expected != got
 
 
+_NOTHING_DUE: Final = Due()
+
+
 @dataclass(frozen=True, slots=True)
 class NumberView:
     number: WhatsappNumber
@@ -57,7 +61,7 @@ class NumberView:
     gateway: Gateway | None
     shown: Shown
     follows: dict[str, int] = field(default_factory=dict)
-    messages_due: int = 0
+    due: Due = _NOTHING_DUE
     pause: Pause | None = None
     next_event: NextEvent | None = None
     """One that begins within a day."""
@@ -69,6 +73,10 @@ class NumberView:
     @property
     def name(self) -> str:
         return self.number.display_name or self.phone
+
+    @property
+    def messages_due(self) -> int:
+        return self.due.messages
 
     @property
     def is_held_back(self) -> bool:
@@ -157,7 +165,7 @@ async def _number_views(
                 gateway=gateway,
                 shown=states.show(facts, now),
                 follows=follows[number.id],
-                messages_due=due.get(number.id, 0),
+                due=due.get(number.id, _NOTHING_DUE),
                 pause=paused.get(number.id),
                 next_event=events.get(number.id),
             )

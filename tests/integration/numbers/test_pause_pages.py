@@ -55,11 +55,15 @@ async def test_an_admin_pauses_and_resumes_on_the_card(
         assert SAID in card
         assert "Paused Connected Paused since" in card, "the connection is what it was"
         assert "1 message waits, and goes out now." in card
+        assert "1 message falls due in the next 2 hours" in card, "besides the one that waits"
         assert "ready to send" not in card
         assert (await desk.number()).paused_at == desk.clock.now()
 
         overview = words(await admin.get("/"))
-        assert f"+91 98765 43210 is paused Paused since 2 Mar, 17:30 IST {SAID}" in overview
+        assert (
+            f"+91 98765 43210 is paused Paused since 2 Mar, 17:30 IST {SAID} 1 message falls"
+            in overview
+        )
         assert "The workshop “Throwing clay” begins Mon 02 Mar 2026, 20:30 IST" in overview
         assert "1 of 1" in overview, "numbers that are connected"
         for path in ("/send", "/workshops/new"):
@@ -136,6 +140,20 @@ async def test_a_paused_number_is_not_the_first_choice_and_campaigns_say_what_th
         assert ", paused now." in words(await admin.get(f"{wizard}/sending"))
         check = words(await admin.get(f"{wizard}/check"))
         assert "+91 98765 43210 does not send now The number is paused since 2 Mar, " in check
+
+
+async def test_what_waits_at_a_paused_number_is_not_said_to_be_due_as_well(
+    running: RunningApp, cast: Cast, desk: Desk, number_id: UUID
+) -> None:
+    desk.clock.advance(3601)
+    async with signed_in(running, cast.admin) as admin:
+        await admin.post(f"{PAGE}/numbers/{number_id}/pause")
+        card = words(await admin.get(PAGE))
+        assert "by Admin: nothing is sent. 2 messages wait." in card
+        assert "An event of it is near" in card, "and nothing else that comes"
+        overview = words(await admin.get("/"))
+        assert "by Admin: nothing is sent. 2 messages wait." in overview
+        assert "in the next 2 hours" not in overview
 
 
 async def test_what_came_too_late_during_a_pause_is_listed_where_it_is_said_to_be(
