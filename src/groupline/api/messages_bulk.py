@@ -16,7 +16,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.idempotency import CurrentIdempotency
 from groupline.http.schemas import ApiModel, problems
 from groupline.messages import bulk
-from groupline.messages.bulk import BulkAction, Selection
+from groupline.messages.bulk import BulkAction, Decided, Selection
 from groupline.messages.schemas import DisplayState, Filter
 from groupline.orgs.rules import Permission, Principal
 
@@ -55,6 +55,12 @@ class BulkOut(ApiModel):
     called_off: int = Field(
         description="Of those that did not arrive: not sent again, as their campaign was cancelled"
     )
+    waiting: int = Field(
+        description="Of those that are sent again: cannot leave yet, as something is in the way"
+    )
+    waiting_for: str | None = Field(
+        description="What is in the way; null: nothing, or not the same for all of them"
+    )
 
 
 @router.post(
@@ -76,18 +82,24 @@ async def decide(
         if body.expected is not None and matched != body.expected:
             raise bulk.not_as_asked(matched)
         if body.dry_run:
-            return BulkOut(matched=matched, done=0, left=matched, called_off=0)
+            return _answer(matched, Decided(done=0, left=matched))
         decided = await revived.decide(
             session, organization_id, body.action, selection, actor=sender.actor, now=now
         )
-        return BulkOut(
-            matched=matched,
-            done=decided.done,
-            left=decided.left,
-            called_off=decided.called_off,
-        )
+        return _answer(matched, decided)
 
     return await once.in_transaction(sender, effect)
+
+
+def _answer(matched: int, decided: Decided) -> BulkOut:
+    return BulkOut(
+        matched=matched,
+        done=decided.done,
+        left=decided.left,
+        called_off=decided.called_off,
+        waiting=decided.held.count,
+        waiting_for=decided.held.reason,
+    )
 
 
 def _selection(body: BulkIn) -> Selection:

@@ -11,7 +11,8 @@ from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail
 from groupline.cli.send import Group, Number, Org, State, number_named, states_named
 from groupline.journal import COMMAND_LINE
 from groupline.messages import bulk
-from groupline.messages.bulk import BulkAction, Selection
+from groupline.messages.bulk import BulkAction, Decided, Selection
+from groupline.messages.held_back import together
 from groupline.messages.schemas import Filter
 from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
@@ -61,19 +62,33 @@ async def decide(
             matched = await bulk.count(
                 session, organization_id, chosen, Selection(wanted), now=runtime.clock.now()
             )
-        done, called_off = 0, 0
+        decided = Decided(done=0, left=matched)
         if yes:
-            done, called_off = await _carry_out(runtime, organization_id, chosen, wanted)
+            decided = await _carry_out(runtime, organization_id, chosen, wanted)
+    facts = {
+        "matched": matched,
+        "done": decided.done,
+        "calledOff": decided.called_off,
+        "waiting": decided.held.count,
+        "waitingFor": decided.held.reason,
+    }
     word = _WORDS[chosen]
-    line = (
-        f"{_counted(done - called_off)} {word}."
-        if yes
-        else f"{_counted(matched)} would be {word}. Add --yes to do it."
-    )
-    if called_off:
-        line += f" {_counted(called_off)} called off: their campaign was cancelled."
-    facts = {"matched": matched, "done": done, "calledOff": called_off}
-    emit(facts, as_json=as_json, line=line)
+    foreseen = f"{_counted(matched)} would be {word}. Add --yes to do it."
+    emit(facts, as_json=as_json, line=_line(decided, word) if yes else foreseen)
+
+
+def _line(decided: Decided, word: str) -> str:
+    line = f"{_counted(decided.done - decided.called_off)} {word}"
+    if decided.held.count:
+        wait = "waits" if decided.held.count == 1 else "wait"
+        line += f"; {decided.held.count:,} {wait}. {decided.held.reason or 'Each says why.'}"
+    else:
+        line += "."
+    if decided.called_off == 1:
+        line += " 1 message called off: its campaign was cancelled."
+    elif decided.called_off:
+        line += f" {_counted(decided.called_off)} called off: their campaign was cancelled."
+    return line
 
 
 def _action(word: str) -> BulkAction:
@@ -91,11 +106,10 @@ async def _number_id(
 
 async def _carry_out(
     runtime: Runtime, organization_id: UUID, action: BulkAction, wanted: Filter
-) -> tuple[int, int]:
-    """Turn by turn, each a transaction; only what was there at the beginning. Says how many were
-    decided, and how many of them called off."""
-    begin, done, called_off = runtime.clock.now(), 0, 0
-    while True:
+) -> Decided:
+    """Turn by turn, each a transaction; only what was there at the beginning."""
+    begin, turns = runtime.clock.now(), list[Decided]()
+    while not turns or turns[-1].left:
         async with runtime.database.writing() as session:
             decided = await revived.decide(
                 session,
@@ -105,10 +119,13 @@ async def _carry_out(
                 actor=COMMAND_LINE,
                 now=runtime.clock.now(),
             )
-        done += decided.done
-        called_off += decided.called_off
-        if not decided.left:
-            return done, called_off
+        turns.append(decided)
+    return Decided(
+        done=sum(each.done for each in turns),
+        left=0,
+        called_off=sum(each.called_off for each in turns),
+        held=together([each.held for each in turns]),
+    )
 
 
 def _counted(count: int) -> str:

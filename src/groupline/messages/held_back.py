@@ -24,6 +24,13 @@ class HeldBack:
     """Where it is the same for all of them."""
 
 
+def together(parts: Collection[HeldBack]) -> HeldBack:
+    """Of messages that were asked about one part after the other."""
+    reasons = {each.reason for each in parts if each.count}
+    reason = reasons.pop() if len(reasons) == 1 else None
+    return HeldBack(sum(each.count for each in parts), reason)
+
+
 async def held_back(session: AsyncSession, ids: Collection[UUID], now: datetime) -> HeldBack:
     """Asked of messages that are due. What only waits for its turn is not held back."""
     message, campaign = ScheduledWhatsappMessage, NotificationCampaign

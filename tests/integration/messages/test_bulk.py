@@ -28,6 +28,7 @@ from groupline.models import JournalEntry, ScheduledWhatsappMessage, WhatsappGro
 from groupline.orgs.rules import Scope
 
 URL = "/api/v1/messages/bulk"
+FREE = {"waiting": 0, "waitingFor": None}
 ALL = ("pending", "sending", "accepted", "sent", "uncertain", "failed", "expired", "cancelled")
 
 
@@ -192,7 +193,7 @@ async def test_a_dry_run_counts_and_the_count_can_be_held_to(
     body: dict[str, Any] = {"action": "send_again", "filter": {"status": ["failed"]}}
 
     counted = (await client.post(URL, json=body | {"dryRun": True})).json()
-    assert counted == {"matched": 2, "done": 0, "left": 2, "calledOff": 0}
+    assert counted == {"matched": 2, "done": 0, "left": 2, "calledOff": 0, **FREE}
     assert await statuses(database, ids) == ["failed", "failed", "sent"]
     wrong = await client.post(URL, json=body | {"expected": 1})
     assert (wrong.status_code, wrong.json()["state"]) == (409, "2")
@@ -200,7 +201,7 @@ async def test_a_dry_run_counts_and_the_count_can_be_held_to(
     only = {"action": "discard", "ids": [str(ids[0])], "expected": 2}
     assert (await client.post(URL, json=only)).json()["detail"] == "By now it is about 1 message."
     done = await client.post(URL, json=body | {"expected": 2})
-    assert done.json() == {"matched": 2, "done": 2, "left": 0, "calledOff": 0}
+    assert done.json() == {"matched": 2, "done": 2, "left": 0, "calledOff": 0, **FREE}
     assert await statuses(database, ids) == ["pending", "pending", "sent"]
 
 
@@ -211,7 +212,11 @@ async def test_the_same_key_decides_once(
     body = {"action": "send_again", "ids": [str(message_id)]}
     headers = {"Idempotency-Key": "once"}
     first, second = [await client.post(URL, json=body, headers=headers) for _ in range(2)]
-    assert first.json() == second.json() == {"matched": 1, "done": 1, "left": 0, "calledOff": 0}
+    assert (
+        first.json()
+        == second.json()
+        == {"matched": 1, "done": 1, "left": 0, "calledOff": 0, **FREE}
+    )
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,9 @@ from tests.support.clock import NOW
 from tests.support.factories import make_campaign, make_number, make_session
 
 from groupline.db import Database
+from groupline.messages.held_back import HeldBack, together
 from groupline.models import WhatsappNumber, WhatsappSession
+from groupline.orgs.rules import Scope
 
 PAUSED = "The number is paused since 2 Mar, 17:30 IST, until somebody resumes sending."
 DOWN = "The number is not connected."
@@ -103,3 +105,27 @@ async def test_of_many_it_is_said_how_many_wait(
 
     assert await decide(put[0], put[1]) == f"Sending 2 again; 1 waits. {PAUSED}"
     assert await decide(again, put[2]) == "2 messages wait to be sent again. Each says why."
+
+
+async def test_programs_are_told_how_many_wait_and_for_what(
+    desk: Desk, running: RunningApp, cast: Cast, database: Database
+) -> None:
+    async with database.writing() as session:
+        own: dict[str, Any] = {"organization_id": desk.organization_id}
+        other = await make_number(session, **own, phone_number="919876543211")
+        await make_session(session, **own, number_id=other.id)
+        held = [await put_message(session, desk, "failed", n) for n in range(2)]
+        free = await put_message(session, desk, "failed", number_id=other.id)
+    await pause(database, desk)
+    given = {"action": "send_again", "ids": [str(each) for each in (*held, free)]}
+    async with await running.client_of(cast.operator, Scope.READ, Scope.SEND) as client:
+        counted = await client.post("/api/v1/messages/bulk", json=given | {"dryRun": True})
+        done = await client.post("/api/v1/messages/bulk", json=given)
+    found = [(each.json()["waiting"], each.json()["waitingFor"]) for each in (counted, done)]
+    assert found == [(0, None), (2, PAUSED)]
+
+
+def test_parts_share_a_reason_only_where_it_is_the_same() -> None:
+    one, none, other = HeldBack(2, PAUSED), HeldBack(), HeldBack(1, DOWN)
+    assert together([one, none, one]) == HeldBack(4, PAUSED)
+    assert together([one, other]) == together([other, HeldBack(2, None)]) == HeldBack(3, None)
