@@ -31,6 +31,7 @@ async def outlook(session: AsyncSession, view: CampaignView, *, now: datetime) -
         too_late=too_late(load, begin=begin, expires_at=expires_at),
         expires_at=expires_at,
         others=load.others,
+        interval_seconds=load.interval.total_seconds(),
     )
 
 

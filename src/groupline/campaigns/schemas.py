@@ -124,6 +124,8 @@ class Outlook:
     expires_at: datetime | None
     others: int
     """Messages of its number that go first or in between."""
+    interval_seconds: float
+    """Between two of its messages while nothing else goes, as ``eta`` has it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,13 +28,30 @@ async def change_number(database: Database, desk: Desk, **values: object) -> Non
         await session.execute(own.values(**values))
 
 
+@pytest.mark.parametrize(("delay", "pace", "said"), [(0, 2, "2.1"), (4, 2, "4.2"), (0, 0, "0.2")])
+async def test_the_end_is_told_with_the_pace_that_it_is_reckoned_with(
+    *,
+    desk: Desk,
+    client: httpx.AsyncClient,
+    browser: httpx.AsyncClient,
+    database: Database,
+    delay: int,
+    pace: int,
+    said: str,
+) -> None:
+    await change_number(database, desk, pace_seconds=pace)
+    campaign = await create(client, desk, start=True, delaySeconds=delay)
+    page = words(await browser.get(f"/campaigns/{campaign['id']}"))
+    assert f"IST at one every {said} s" in page
+
+
 async def test_what_waits_for_its_number_is_not_called_sending(
     desk: Desk, client: httpx.AsyncClient, browser: httpx.AsyncClient, database: Database
 ) -> None:
     here = f"/campaigns/{(await create(client, desk, start=True))['id']}"
     for path in (here, "/campaigns"):
         assert 'data-state="sending"' in (await browser.get(path)).text
-    assert "Left 2 0.0 a minute" in words(await browser.get(here))
+    assert "Left 2 0.0 sent a minute, lately" in words(await browser.get(here))
 
     await change_number(database, desk, paused_at=NOW)
 
