@@ -14,6 +14,11 @@ _BLANK_LETTERS: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uf
 _LONGEST_WORD: Final = 20
 
 
+def amount(count: int, one: str, many: str) -> str:
+    """“1 message is” or “1,200 messages are”."""
+    return f"1 {one}" if count == 1 else f"{count:,} {many}"
+
+
 def has_controls(text: str, *, but: str = "") -> bool:
     """Whether there is a character in it that is neither shown nor kept."""
     if text.isprintable():

@@ -18,6 +18,7 @@ from groupline.messages.queries import sending_numbers
 from groupline.messages.schemas import SendingNumber
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.text import amount
 from groupline.web.rendering import CurrentPages, Pages, Toast
 
 router = APIRouter(prefix="/campaigns")
@@ -106,7 +107,8 @@ async def ask_resume(
     if view.counts.expired:
         consequences.append(f"{_messages(view.counts.expired)} expired so far.")
     if seen.too_late:
-        consequences.append(f"{_messages(seen.too_late)} more are likely to expire before the end.")
+        more = amount(seen.too_late, "more is", "more are")
+        consequences.append(f"{more} likely to expire before the end.")
     question = Question(
         title=f"Resume {view.name}",
         text="A pause does not stop the clock: messages keep the time at which they expire.",
@@ -166,7 +168,11 @@ async def ask_cancel(
     view = await _view(runtime, principal, campaign_id, "cancel")
     consequences = [
         f"{_messages(view.counts.pending)} will not be sent.",
-        f"{_messages(view.counts.sent)} were sent, and stay where they are.",
+        amount(
+            view.counts.sent,
+            "message was sent, and stays where it is.",
+            "messages were sent, and stay where they are.",
+        ),
     ]
     if view.counts.in_flight:
         consequences.append(f"{_messages(view.counts.in_flight)} cannot be called back any more.")
@@ -215,7 +221,8 @@ async def ask_retry(
     counts = view.counts
     consequences = [f"{_messages(counts.failed)} that failed will be sent again."]
     if counts.uncertain:
-        consequences.append(f"{_messages(counts.uncertain)} are uncertain and are not touched.")
+        ways = ("message is uncertain and is", "messages are uncertain and are")
+        consequences.append(f"{amount(counts.uncertain, *ways)} not touched.")
     consequences.append("Nobody who has the message gets it again.")
     choice = (
         "include_expired",

@@ -23,6 +23,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal, check_timezone, timezone_names
 from groupline.runtime import Runtime
+from groupline.text import amount
 from groupline.web.event_parts import run_toast
 from groupline.web.event_shared import (
     EventId,
@@ -103,13 +104,11 @@ def _add_running(router: APIRouter, kind: EventKind) -> None:
 
 
 def _refreshed(refreshed: Refreshed) -> Toast:
-    said = f"{refreshed.messages:,} messages have the new text."
+    said = f"{amount(refreshed.messages, 'message has', 'messages have')} the new text."
     if not refreshed.kept:
         return "success", said
-    return (
-        "warning",
-        f"{said} {refreshed.kept:,} keep the old one: {refreshed.unresolved[0].sentence}",
-    )
+    kept = amount(refreshed.kept, "keeps", "keep")
+    return "warning", f"{said} {kept} the old one: {refreshed.unresolved[0].sentence}"
 
 
 def _looked(looked: Looked) -> Toast:

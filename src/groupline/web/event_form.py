@@ -21,6 +21,7 @@ from groupline.messages.schemas import SendingNumber
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal, check_timezone, timezone_names
 from groupline.runtime import Runtime
+from groupline.text import amount
 from groupline.web.event_shared import (
     EventId,
     Operator,
@@ -220,9 +221,13 @@ def _choice(wanted: EventInput) -> str:
 def _saved(edited: Edited, notes: Sequence[str]) -> Toast:
     said = ["Saved.", *notes]
     if edited.moved_messages:
-        said.append(f"{edited.moved_messages:,} scheduled messages now go from the new number.")
+        moved = amount(
+            edited.moved_messages, "scheduled message now goes", "scheduled messages now go"
+        )
+        said.append(f"{moved} from the new number.")
     if edited.cancelled_messages:
-        said.append(f"{edited.cancelled_messages:,} messages of the old sequence are cancelled.")
+        ways = ("message of the old sequence is", "messages of the old sequence are")
+        said.append(f"{amount(edited.cancelled_messages, *ways)} cancelled.")
     if edited.not_member and edited.moved_messages:
         said.append(f"The number cannot write to {len(edited.not_member):,} of its groups.")
         return "warning", " ".join(said)

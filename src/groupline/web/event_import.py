@@ -27,6 +27,7 @@ from groupline.http.context import CurrentRuntime
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
+from groupline.text import amount
 from groupline.web.brought import GROUPS_EXAMPLE, Brought, read_brought
 from groupline.web.event_parts import Refusal, values_page
 from groupline.web.event_shared import EventId, Operator, Reader, find, words
@@ -153,7 +154,8 @@ def _add_groups(router: APIRouter, kind: EventKind) -> None:
         if not brought.taken or not found.groups:
             return _groups_page(request, pages, principal, event, brought=brought, found=found)
         added = await _add_found(runtime, principal, event, found)
-        return pages.redirect(f"/{kind}s/{event_id}", toast=("success", f"{added:,} groups added."))
+        said = f"{amount(added, 'group', 'groups')} added."
+        return pages.redirect(f"/{kind}s/{event_id}", toast=("success", said))
 
 
 async def _add_found(

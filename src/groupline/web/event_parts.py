@@ -25,6 +25,7 @@ from groupline.messages.variables import scan
 from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.text import amount
 from groupline.web.event_shared import EventId, Operator, find, pending_count, words
 from groupline.web.group_picker import chosen_ids, picker
 from groupline.web.rendering import CurrentPages, Pages, Toast
@@ -106,7 +107,8 @@ def _add_groups(router: APIRouter, kind: EventKind) -> None:
             )
         said = f"{changed.added:,} added, {changed.removed:,} taken out: {_groups(changed.total)}."
         if changed.cancelled_messages:
-            said += f" {changed.cancelled_messages:,} messages are cancelled."
+            cancelled = amount(changed.cancelled_messages, "message is", "messages are")
+            said += f" {cancelled} cancelled."
         return pages.redirect(f"/{kind}s/{event_id}", toast=("success", said))
 
 
@@ -268,7 +270,8 @@ async def _store(
                 actor=principal.actor,
                 now=now,
             )
-    said = [f"{updated:,} scheduled messages have the new text."] if updated else []
+    many = amount(updated, "scheduled message has", "scheduled messages have")
+    said = [f"{many} the new text."] if updated else []
     if result is not None:
         tone, text = run_toast(result)
         return tone, " ".join([text, *said])
@@ -279,11 +282,12 @@ def run_toast(result: RunResult) -> Toast:
     """What a run has to say to the person who asked for it."""
     parts = [f"Scheduled {_messages(result.scheduled)}."]
     if result.already:
-        parts.append(f"{result.already:,} were there already.")
+        parts.append(f"{amount(result.already, 'was', 'were')} there already.")
     if result.skipped_past:
         parts.append(f"{result.skipped_past:,} skipped: their time is over.")
     if result.cancelled:
-        parts.append(f"{result.cancelled:,} were cancelled by hand, and stay so.")
+        ways = ("was cancelled by hand, and stays so.", "were cancelled by hand, and stay so.")
+        parts.append(amount(result.cancelled, *ways))
     if result.refused:
         groups = _groups(len(result.refused_groups))
         parts.append(f"{result.refused:,} not scheduled: the number cannot write to {groups}.")

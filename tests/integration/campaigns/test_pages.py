@@ -291,6 +291,7 @@ async def test_what_did_not_arrive_is_sent_again_and_the_uncertain_is_decided(
     assert "1 uncertain" in words(page)
     question = await browser.get(f"{here}/retry")
     assert "1 message that failed will be sent again." in words(question)
+    assert "1 message is uncertain and is not touched." in words(question)
     page = await browser.post(f"{here}/retry", data={"number_id": ""})
     assert "1 message will be sent again." in page.text
     assert "It cannot answer for 1" in (await browser.post(f"{here}/verify")).text
