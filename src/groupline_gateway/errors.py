@@ -61,10 +61,17 @@ class FateUnknown(Exception):
 
     status = 504
 
+    text = "WhatsApp has not confirmed this message; it may have gone out"
+
     def __init__(self, message_id: str | None = None) -> None:
-        self.message_id = message_id
-        self.text = "WhatsApp has not confirmed this message; it may have gone out"
         super().__init__(self.text)
+        self.message_id = message_id
+
+
+class NotOnRecord(FateUnknown):
+    """The message is older than everything that this gateway has written down."""
+
+    text = "The records of this gateway begin after this message; it may have gone out"
 
 
 class StartRefused(Exception):

@@ -9,6 +9,7 @@ may have left, the row keeps the message id until WhatsApp shows that it has it.
 import asyncio
 import hashlib
 import sqlite3
+import uuid
 from collections import OrderedDict
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,7 +27,7 @@ from groupline_gateway.engines.port import (
     Sent,
     Trace,
 )
-from groupline_gateway.errors import Conflict, FateUnknown, GatewayError
+from groupline_gateway.errors import Conflict, FateUnknown, GatewayError, NotOnRecord
 from groupline_gateway.store import Store, Work
 
 log = structlog.get_logger()
@@ -62,6 +63,7 @@ class Ledger:
         self._clock = clock
         self._in_flight: dict[str, tuple[str, asyncio.Task[SendResult]]] = {}
         self._last: OrderedDict[tuple[str, str], Found] = OrderedDict()
+        self._began_at = clock.now().timestamp()
         self._open: dict[str, Confirmed] = {}
         """By message id: what may have gone out and has not been confirmed."""
         engine.on_rejected(self._note_rejection)
@@ -69,6 +71,7 @@ class Ledger:
 
     async def recover(self) -> None:
         """Settle what an earlier run left open, while the engine still remembers it."""
+        self._began_at = await self._store.write(partial(_beginning, self._began_at))
         for client_ref, recipient, entry in await self._store.read(_open_entries):
             message = Confirmed(client_ref, entry.session_id, recipient)
             if entry.message_id is not None:
@@ -100,11 +103,18 @@ class Ledger:
         return result
 
     async def find(self, client_ref: str) -> Found | None:
-        """The fate of a message; None is a definite "it was not sent"."""
+        """The fate of a message; None is a definite "it was not sent".
+
+        Raises ``NotOnRecord`` for a reference that tells that it was made before this ledger: the
+        one of that time is lost, or was another gateway's.
+        """
         if client_ref in self._in_flight:
             return Found(MessageState.PENDING)
         entry = await self._store.read(lambda connection: _load(connection, client_ref))
         if entry is None:
+            made_at = _made_at(client_ref)
+            if made_at is not None and made_at < self._began_at:
+                raise NotOnRecord
             return None
         if entry.status == "failed":
             return Found(MessageState.FAILED, at=entry.at, error=entry.error)
@@ -256,6 +266,26 @@ def message_id_for(client_ref: str) -> str:
     """The WhatsApp message id that a ``clientRef`` stands for, always the same."""
     digest = hashlib.sha256(b"groupline message id\0" + client_ref.encode()).hexdigest()
     return "3EB0" + digest[:18].upper()
+
+
+def _made_at(client_ref: str) -> float | None:
+    """When a reference was made, if it begins with a UUIDv7: those tell the time."""
+    try:
+        made = uuid.UUID(client_ref[:36])
+    except ValueError:
+        return None
+    return (made.int >> 80) / 1000 if made.version == 7 else None
+
+
+def _beginning(now: float, connection: sqlite3.Connection) -> float:
+    """Since when this file knows of every message with a reference. Kept from its first start."""
+    connection.execute(
+        "INSERT INTO ledger (began_at)"
+        " SELECT coalesce((SELECT min(intended_at) FROM messages), ?)"
+        " WHERE NOT EXISTS (SELECT 1 FROM ledger)",
+        (now,),
+    )
+    return float(connection.execute("SELECT began_at FROM ledger").fetchone()[0])
 
 
 def _fingerprint(order: Order) -> str:

@@ -229,13 +229,17 @@ def _add_sending(router: APIRouter, ledger: Ledger) -> None:
         response_model_exclude_none=True,
         summary="What became of a message",
         openapi_extra=_body_of(MessageStatusRequest),
-        responses=_BAD_REQUEST,
+        responses={
+            **_BAD_REQUEST,
+            504: {"model": Error, "description": "It may have gone out; this gateway cannot tell"},
+        },
     )
     async def message_status(request: Request) -> JSONResponse:
         """By `clientRef` the answer is exact and survives restarts: `found: false` is a
         definite "not sent", `pending` means that it is being sent right now, or may have gone
-        out under this `messageId` and WhatsApp has not said so yet. By `groupJid` it is the
-        last message to that group since the gateway started."""
+        out under this `messageId` and WhatsApp has not said so yet. A reference that begins with
+        a UUIDv7 from before the records of this gateway is not denied, but answered with 504.
+        By `groupJid` it is the last message to that group since the gateway started."""
         question = read_status_question(await json_object(request))
         if question.client_ref is not None:
             found = await ledger.find(question.client_ref)

@@ -53,6 +53,7 @@ GATEWAY_SCHEMA = (
     CREATE INDEX webhook_events_due ON webhook_events (due_at, seq) WHERE given_up_at IS NULL;
     CREATE INDEX webhook_events_lane ON webhook_events (lane, seq) WHERE given_up_at IS NULL;
     """,
+    "CREATE TABLE ledger (began_at REAL NOT NULL);",
 )
 
 

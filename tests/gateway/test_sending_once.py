@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from pathlib import Path
+from uuid import UUID
 
 import aiohttp
 import pytest
@@ -136,6 +137,24 @@ async def test_the_reference_is_known_after_a_restart(tmp_path: Path) -> None:
         assert await second.copies() == {(jid, "ref-1"): 1}
 
 
+async def test_a_gateway_that_lost_its_records_does_not_deny_what_is_older_than_they_are(
+    tmp_path: Path,
+) -> None:
+    clock = ManualClock()
+    before, after = _made_at(clock, -1), _made_at(clock, 1)
+    async with running_gateway(tmp_path, clock=clock) as gateway:
+        (jid, *_) = await gateway.connect()
+        assert await gateway.message_status(after) == {"found": False}
+        asked = {"sessionId": "wa_1", "clientRef": before}
+        answer = await gateway.post("/message-status", asked, expect=504)
+        assert "begin after this message" in answer["error"]
+        await gateway.send(jid, before)
+        assert (await gateway.message_status(before))["status"] == "sent"
+    clock.advance(60)
+    async with running_gateway(tmp_path, clock=clock) as gateway:
+        assert await gateway.message_status(after) == {"found": False}
+
+
 @pytest.mark.e2e
 async def test_a_crash_before_the_network_sends_nothing(tmp_path: Path) -> None:
     async with gateway_process(tmp_path) as process:
@@ -211,3 +230,9 @@ async def _send_until(gateway: GatewayClient, refs: dict[str, str], count: int) 
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _made_at(clock: ManualClock, seconds: float) -> str:
+    """A reference of that time, relative to now."""
+    at = int((clock.now().timestamp() + seconds) * 1000)
+    return str(UUID(int=at << 80 | 0x7 << 76 | 0x2 << 62))

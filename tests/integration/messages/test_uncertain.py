@@ -79,6 +79,30 @@ async def test_what_the_gateway_cannot_answer_stays_uncertain_and_is_never_sent_
     assert await outbox.copies(sender.jids[0]) == 1
 
 
+async def test_a_gateway_that_has_lost_its_records_is_not_believed_that_nothing_was_sent(
+    outbox: Outbox,
+) -> None:
+    """Its records begin now; the message was written long before."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(
+        sender,
+        status="uncertain",
+        client_ref="01900000-0000-7000-8000-000000000000",
+        carried_ref=True,
+        session_id=sender.session_id,
+        gateway_id=outbox.gateway_id,
+        gateway_session_id=sender.gateway_session_id,
+        request_started_at=outbox.clock.now(),
+        next_check_at=outbox.clock.now(),
+    )
+
+    await look(outbox, Policy().unsent_after.total_seconds())
+
+    message = await outbox.message(message_id)
+    assert (message.status, await outbox.actions(message_id)) == ("uncertain", [])
+    assert message.next_check_at is not None
+
+
 async def test_a_gateway_that_does_not_answer_the_look_is_asked_again(outbox: Outbox) -> None:
     sender = await outbox.add_sender()
     message_id = await outbox.write(sender)
