@@ -97,7 +97,12 @@ class Settings(BaseSettings):
     ] = 10
     pace_seconds: Annotated[
         float,
-        Field(ge=0, le=3600, description="Pause between two messages of a new number"),
+        Field(
+            ge=0,
+            le=3600,
+            description="Pause between two messages of a new number, from the start of a request "
+            "to the start of the next; a gateway that takes longer is followed at once",
+        ),
     ] = DEFAULT_PACE_SECONDS
     verify_seconds: Annotated[
         float, Field(ge=1, le=3600, description="How often each session is verified")

@@ -48,7 +48,9 @@ class CampaignIn(ApiModel):
     media_url: str | None = None
     media_type: MediaType | None = Field(None, description="Without it: by what the file is")
     delay_seconds: Delay = Field(
-        1.0, description="Between two messages; the pace of the number holds too: the slower wins"
+        1.0,
+        description="Between two messages, counted from the start of a request; a gateway that "
+        "takes longer is followed at once. The pace of the number holds too: the slower wins",
     )
     late_minutes: Late = Field(
         DAY_MINUTES, description="What has not left so long after its time expires"

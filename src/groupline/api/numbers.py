@@ -118,7 +118,13 @@ class HandoverOut(ApiModel):
 
 class NumberPatch(ApiModel):
     display_name: str | None = Field(None, max_length=80, description="Empty: none")
-    pace_seconds: float | None = Field(None, ge=0, le=3600)
+    pace_seconds: float | None = Field(
+        None,
+        ge=0,
+        le=3600,
+        description="Pause between two messages, counted from the start of a request: a gateway "
+        "that takes longer than the pace is followed at once",
+    )
     standby_number_id: UUID | None = Field(None, description="null removes it")
     paused: bool | None = Field(None, description="true: nothing is sent until it is false again")
 
