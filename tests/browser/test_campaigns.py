@@ -1,6 +1,7 @@
 """Planning a campaign in a real browser: back, reload, without the script, and live progress."""
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -121,6 +122,24 @@ def test_a_running_campaign_is_followed_paused_and_cancelled(house: House, visit
     page.get_by_role("button", name="Cancel the campaign").click()
     page.wait_for_url(f"**/campaigns/{made['id']}")
     expect(page.locator("h1")).to_contain_text("Cancelled")
+
+
+def test_what_is_asked_about_a_campaign_follows_it(house: House, visit: Visit) -> None:
+    me = visit(house.url, cookies=house.cookies["operator"])
+    me.expect_complaint(r"409 \(Conflict\)")
+    groups = [each["id"] for each in house.groups[:3]]
+    body = {"name": "Asked", "numberId": house.number_id, "groupIds": groups, "content": "Hello"}
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = body | {"scheduledFor": tomorrow, "start": True}
+    campaign = house.api.post("/campaigns", later, expect=201)["id"]
+    page = me.go(f"/campaigns/{campaign}/cancel")
+    expect(page.get_by_text("3 messages will not be sent.")).to_be_visible()
+    message = house.api.get(f"/messages?campaignId={campaign}")["items"][0]
+    house.api.post(f"/messages/{message['id']}/cancel")
+    expect(page.get_by_text("2 messages will not be sent.")).to_be_visible()
+    house.api.post(f"/campaigns/{campaign}/cancel")
+    expect(page.get_by_text("A campaign that is cancelled cannot be cancelled.")).to_be_visible()
+    expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
 
 
 def test_its_pages_are_accessible_and_fit(house: House, visit: Visit) -> None:

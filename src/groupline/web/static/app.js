@@ -42,10 +42,10 @@ class Problem extends Error {
   }
 }
 
-/** What was asked for is not there, or not for this person, any more. */
+/** What was asked for is not there, not for this person, or not open, any more. */
 class Gone extends Problem {}
 
-const GONE = new Set([403, 404, 410]);
+const GONE = new Set([403, 404, 409, 410]);
 
 /** Fetches a page or fragment. Rejects with a Problem, or with AbortError when a newer request took over. */
 async function ask(url, { signal, ...options } = {}) {
