@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from sqlalchemy import update
-from tests.integration.campaigns.test_api import create
+from tests.integration.campaigns.test_api import UNCERTAIN, act, create, messages, put
 from tests.integration.campaigns.test_pages import logged_in, words
 from tests.integration.messages.desk import Desk
 from tests.support.app import RunningApp
@@ -63,3 +63,19 @@ async def test_what_waits_for_its_number_is_not_called_sending(
     page = await browser.get(here)
     assert "a minute" not in words(page), "nothing goes out"
     assert "It goes on by itself when that is over" in words(page)
+
+
+async def test_what_is_uncertain_is_not_said_to_be_on_its_way(
+    desk: Desk, client: httpx.AsyncClient, browser: httpx.AsyncClient, database: Database
+) -> None:
+    campaign = await create(client, desk, start=True)
+    first, second = await messages(database, campaign)
+    await put(database, [first.id], **UNCERTAIN)
+    await put(database, [second.id], status="accepted", accepted_at=NOW)
+    await act(client, campaign, "cancel")
+    for path in ("/campaigns", f"/campaigns/{campaign['id']}"):
+        assert "Cancelled; 1 still on the way; 1 uncertain" in words(await browser.get(path)), path
+    await put(database, [second.id], **UNCERTAIN)
+    page = words(await browser.get(f"/campaigns/{campaign['id']}"))
+    assert "Cancelled; 2 uncertain" in page
+    assert "on the way" not in page
