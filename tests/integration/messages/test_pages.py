@@ -462,6 +462,20 @@ async def test_what_is_put_away_says_why_it_failed_and_only_the_rest_was_called_
     assert [called_off in each for each in stories] == [False, False, False, True]
 
 
+async def test_only_what_is_sent_names_a_time_at_which_it_was(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    """WhatsApp rejected a copy of the other one, and it waits to be sent again."""
+    async with database.writing() as session:
+        ids = [
+            await put_message(session, desk, "sent", sent_at=NOW),
+            await put_message(session, desk, "pending", 1, sent_at=NOW, accepted_at=NOW),
+        ]
+    for message_id, is_named in zip(ids, (True, False), strict=True):
+        page = (await browser.get(f"/messages/{message_id}")).text
+        assert ("<dt>Sent</dt><dd>–</dd>" not in page) == is_named
+
+
 async def test_a_refused_decision_is_a_conflict_with_its_reason(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
