@@ -303,10 +303,12 @@ def _is_suspect(facts: NumberFacts) -> bool:
 def _connected(facts: NumberFacts, now: datetime) -> Shown:
     if facts.restriction is not None and _lasts(facts.restricted_until, now):
         return _restricted(facts, facts.restriction, now)
+    slowed = _slowed(facts, now)
     if _is_suspect(facts):
+        silent = f"the last {facts.unacknowledged:,} messages got no acknowledgement"
         return Shown(
             NumberState.SUSPECT,
-            f"Connected, but the last {facts.unacknowledged} messages got no acknowledgement.",
+            " ".join(filter(None, (f"Connected, but {silent}.", slowed))),
             NextAction.CHECK_PHONE,
         )
     if facts.not_said is not None and facts.verified_at is not None:
@@ -318,13 +320,16 @@ def _connected(facts: NumberFacts, now: datetime) -> Shown:
         )
     if facts.asked_again:
         return _asked_again(facts, now)
-    if facts.slow_until is not None and facts.slow_until > now:
-        until = moment(facts.slow_until, facts.zone, to_the_second=True)
-        why = "Connected. Its gateway asked to send more slowly."
-        return Shown(
-            NumberState.CONNECTED, f"{why} Nothing is sent until {until}.", NextAction.WAIT
-        )
+    if slowed is not None:
+        return Shown(NumberState.CONNECTED, f"Connected. {slowed}", NextAction.WAIT)
     return Shown(NumberState.CONNECTED, "Connected and ready to send.", NextAction.NONE)
+
+
+def _slowed(facts: NumberFacts, now: datetime) -> str | None:
+    if facts.slow_until is None or facts.slow_until <= now:
+        return None
+    until = moment(facts.slow_until, facts.zone, to_the_second=True)
+    return f"Its gateway asked to send more slowly. Nothing is sent until {until}."
 
 
 def _asked_again(facts: NumberFacts, now: datetime) -> Shown:

@@ -3,11 +3,14 @@
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tests.integration.numbers.conftest import PHONE, Desk
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast, Person
@@ -16,9 +19,10 @@ from tests.support.gateway import API_KEY, running_gateway
 
 from groupline.gateways.drivers.base import AuthScheme
 from groupline.gateways.service import write_credentials
-from groupline.models import Gateway
+from groupline.models import Gateway, WhatsappNumber
 
 PAGE = "/settings/connection"
+PAUSE = timedelta(seconds=40)
 
 
 @asynccontextmanager
@@ -128,6 +132,36 @@ async def test_a_disconnected_number_says_why_and_what_waits(
     assert "Disconnected – reconnect needed" in page
     assert "The phone was logged out of this session." in page
     assert "3 messages are due in the next 2 hours" in page
+
+
+async def test_what_nobody_knows_is_not_counted_as_disconnected(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(unreachable_since=desk.clock.now()))
+    page = await browser.get("/")
+    assert "Numbers connected 0 of 1 not known of 1" in words(page)
+    assert re.search(r'class="stat" href="/settings/connection"', page.text), "no alarm"
+
+
+async def test_a_silent_number_that_sends_nothing_for_now_says_so(
+    browser: httpx.AsyncClient, desk: Desk
+) -> None:
+    await desk.paired()
+    number, now = await desk.number(), desk.clock.now()
+    own: dict[str, Any] = {"organization_id": desk.organization_id, "number_id": number.id}
+    async with desk.database.writing() as session:
+        await session.execute(update(Gateway).values(capabilities=["receipts"]))
+        silent = {"unacknowledged": 400, "last_send_at": now, "lane_free_at": now + PAUSE}
+        await session.execute(update(WhatsappNumber).values(silent))
+        await make_message(session, **own, scheduled_for=now)
+    assert "It is tried all the same." in words(await browser.get(PAGE))
+    async with desk.database.writing() as session:
+        await session.execute(update(WhatsappNumber).values(lane_hold_reason="rate_limited"))
+    page = words(await browser.get(PAGE))
+    assert "400 messages got no acknowledgement. Its gateway asked to send more slowly." in page
+    assert "tried all the same" not in page
 
 
 async def test_opening_the_page_asks_about_an_old_proof_and_says_so(
