@@ -138,11 +138,35 @@ def test_an_open_page_of_what_somebody_deletes_says_that_it_is_gone(
     expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
 
 
+@pytest.mark.parametrize("step", ["groups", "content", "sending", "check"])
+def test_each_step_of_a_draft_that_somebody_deletes_says_that_it_is_gone(
+    shed: Shed, me: Visitor, step: str
+) -> None:
+    me.expect_complaint(r"404 \(Not Found\)")
+    draft = _draft(shed)
+    page = me.go(f"{draft}/edit/{step}")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Never mind")
+    shed.api.call("DELETE", draft, expect=204)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+
+
+def test_what_was_chosen_for_something_that_is_gone_is_not_taken_away(
+    shed: Shed, me: Visitor
+) -> None:
+    me.expect_complaint(r"404 \(Not Found\)")
+    draft = _draft(shed)
+    page = me.go(f"{draft}/edit/groups")
+    page.locator(f"#pick-{shed.group_ids[2]}").check()
+    shed.api.call("DELETE", draft, expect=204)
+    expect(page.get_by_role("alert")).to_contain_text("This cannot be saved any more.")
+    expect(page.get_by_text("3 groups chosen")).to_be_visible()
+    expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
+    page.locator(f"#pick-{shed.group_ids[2]}").uncheck()  # nothing is unsaved: the page may go
+
+
 def test_a_page_whose_thing_one_deletes_asks_for_it_no_more(shed: Shed, me: Visitor) -> None:
     """The page is being fetched anew when the form is sent, and would be answered after it."""
-    body = {"name": "Never mind", "numberId": shed.number_id, "groupIds": shed.group_ids[:2]}
-    made = shed.api.post("/campaigns", body | {"content": "Hello"}, expect=201)
-    page = me.go(f"/campaigns/{made['id']}/edit/check")
+    page = me.go(f"{_draft(shed)}/edit/check")
     expect(page.get_by_role("button", name="Delete draft")).to_be_visible()
     asked: list[Route] = []
 
@@ -157,6 +181,12 @@ def test_a_page_whose_thing_one_deletes_asks_for_it_no_more(shed: Shed, me: Visi
     page.get_by_role("button", name="Delete the draft").click()
     expect(page.get_by_text("The draft is deleted.")).to_be_visible()
     assert asked
+
+
+def _draft(shed: Shed) -> str:
+    body = {"name": "Never mind", "numberId": shed.number_id, "groupIds": shed.group_ids[:2]}
+    made = shed.api.post("/campaigns", body | {"content": "Hello"}, expect=201)
+    return f"/campaigns/{made['id']}"
 
 
 def _answer_after(route: Route, asked: list[Route]) -> None:

@@ -431,9 +431,12 @@ document.addEventListener("submit", (event) => {
   }
 });
 
+/** The boxes of a picker say nothing: its chips do. */
+const isUnsaved = (form) => [...form.elements].some((control) => !control.matches("[data-pick]") && isTouched(control)) || $$("[data-picker]", form).some(isChosenAnew);
+const hasUnsaved = () => $$("form[data-guard]").some(isUnsaved);
+
 addEventListener("beforeunload", (event) => {
-  const unsaved = $$("form[data-guard]").some((form) => [...form.elements].some(isTouched));
-  if (unsaved && !leaving) event.preventDefault();
+  if (hasUnsaved() && !leaving) event.preventDefault();
 });
 
 // ------------------------------------------------------------------ live regions
@@ -499,8 +502,13 @@ function stopRefreshing() {
   for (const { turn } of sources.values()) turn?.abort();
 }
 
-/** What the page shows is not there any more, or has become another page: loaded anew, it says so. */
+/** What the page shows is not there any more, or has become another page: loaded anew, it says so.
+    What somebody has typed is not taken away. */
 function startOver() {
+  if (hasUnsaved()) {
+    const why = "Somebody has deleted, started or ended it meanwhile. Copy what you have typed, as far as you need it, and reload the page.";
+    return toast("error", "This cannot be saved any more.", why);
+  }
   leaving = true;
   location.reload();
 }
@@ -896,6 +904,10 @@ function pickAll(button) {
   showPickers();
 }
 
+const choiceOf = (picker) => $$("[data-picker-chosen] input", picker).map(({ name, value }) => `${name}=${value}`).sort().join();
+const chosenAtFirst = new WeakMap();
+const isChosenAnew = (picker) => choiceOf(picker) !== chosenAtFirst.get(picker);
+
 /** Brings boxes, chips and the sentence below them in line with what is chosen. */
 function showPickers() {
   for (const picker of $$("[data-picker]")) {
@@ -904,6 +916,7 @@ function showPickers() {
       box.removeAttribute("checked"); // from here on the chip says it
       if (!chipOf(picker, "data-chip", box.value)) addChip(picker, "data-chip", box.value, box.dataset.pick, picker.dataset.picker);
     }
+    if (!chosenAtFirst.has(picker)) chosenAtFirst.set(picker, choiceOf(picker));
     const whole = Boolean(chipOf(picker, "data-chip-matching", list.dataset.query ?? ""));
     for (const box of $$("[data-pick]:not([aria-describedby])", list)) {
       box.checked = whole || Boolean(chipOf(picker, "data-chip", box.value));
