@@ -141,6 +141,10 @@ _STATUS_OF: Final[Mapping[DisplayState, MessageStatus]] = {
 }
 
 
+_SOONEST_FIRST: Final = (message.scheduled_for, message.id)
+_LATEST_FIRST: Final = (message.scheduled_for.desc(), message.id.desc())
+
+
 async def list_views(
     session: AsyncSession,
     organization_id: UUID,
@@ -149,20 +153,20 @@ async def list_views(
     after: After | None,
     limit: int,
     now: datetime,
+    soonest_first: bool = False,
 ) -> list[MessageView]:
-    """A page, latest time first. Several states are one look into the index for each."""
+    """A page, latest time first unless asked otherwise. Several states are one look into the
+    index for each."""
+    order = _SOONEST_FIRST if soonest_first else _LATEST_FIRST
     parts = [
-        _page(organization_id, wanted, condition, after, limit)
+        _page(organization_id, wanted, condition, after, soonest_first)
+        .order_by(*order)
+        .limit(limit)
         for condition in _conditions(wanted, now)
     ]
     ids = parts[0] if len(parts) == 1 else union_all(*(select(each.subquery()) for each in parts))
     found = ids.subquery("page")
-    statement = (
-        _view()
-        .join(found, found.c.id == message.id)
-        .order_by(message.scheduled_for.desc(), message.id.desc())
-        .limit(limit)
-    )
+    statement = _view().join(found, found.c.id == message.id).order_by(*order).limit(limit)
     return await _views(session, organization_id, statement)
 
 
@@ -207,7 +211,7 @@ def _page(
     wanted: Filter,
     condition: ColumnElement[bool] | None,
     after: After | None,
-    limit: int,
+    soonest_first: bool,
 ) -> Select[Any]:
     statement = _filtered(select(message.id), organization_id, wanted)
     if condition is not None:
@@ -218,8 +222,8 @@ def _page(
             literal(after.scheduled_for, message.scheduled_for.type),
             literal(after.id, message.id.type),
         )
-        statement = statement.where(place < last)
-    return statement.order_by(message.scheduled_for.desc(), message.id.desc()).limit(limit)
+        statement = statement.where(place > last if soonest_first else place < last)
+    return statement
 
 
 def _filtered(statement: Select[Any], organization_id: UUID, wanted: Filter) -> Select[Any]:

@@ -165,7 +165,13 @@ async def _listing(
 ) -> dict[str, Any]:
     organization_id, now = principal.organization_id, runtime.clock.now()
     views = await queries.list_views(
-        session, organization_id, asked.filter, after=asked.after, limit=_ON_A_PAGE + 1, now=now
+        session,
+        organization_id,
+        asked.filter,
+        after=asked.after,
+        limit=_ON_A_PAGE + 1,
+        now=now,
+        soonest_first=asked.tab == "waiting",
     )
     page = views[:_ON_A_PAGE]
     counts = await queries.count_by_state(session, organization_id, asked.everything, now)

@@ -212,6 +212,24 @@ async def test_a_message_says_why_it_waits(
     assert "is not connected" in words(await browser.get("/send"))
 
 
+async def test_what_waits_is_listed_as_it_goes(
+    desk: Desk, browser: httpx.AsyncClient, database: Database
+) -> None:
+    async with database.writing() as session:
+        ids = [
+            await put_message(session, desk, "pending", scheduled_for=NOW - timedelta(seconds=ago))
+            for ago in (*range(60, 0, -1), 1)
+        ]
+    page = await browser.get("/messages?tab=waiting")
+    listed = re.findall(r'<tr data-key="([^"]+)"', page.text)
+    assert words(page).count("It is next.") == 1
+    following = re.search(r'href="([^"]+cursor=[^"]+)"', page.text)
+    assert following is not None
+    rest = await browser.get(unescape(following[1]))
+    listed += re.findall(r'<tr data-key="([^"]+)"', rest.text)
+    assert listed == [str(each) for each in ids]
+
+
 async def test_a_message_says_nothing_of_what_it_does_not_come_from(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:

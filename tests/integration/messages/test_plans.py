@@ -155,12 +155,21 @@ async def page_of_states(session: AsyncSession, organization_id: UUID) -> object
     return await list_views(session, organization_id, wanted, after=after, limit=50, now=NOW)
 
 
+async def page_of_waiting(session: AsyncSession, organization_id: UUID) -> object:
+    wanted = Filter(states=frozenset(("waiting", "sending", "accepted")))
+    after = After(NOW - timedelta(seconds=1), new_id())
+    return await list_views(
+        session, organization_id, wanted, after=after, limit=50, now=NOW, soonest_first=True
+    )
+
+
 HOT: dict[str, Ask] = {
     "outlook": lambda session, _: outlook(session, NOW),
     "recover": lambda session, _: recover(session, now=NOW, policy=Policy()),
     "expire": lambda session, _: expire(session, now=NOW),
     "reconcile": lambda session, _: reserve(session, now=NOW),
     "page": page_of_states,
+    "waiting": page_of_waiting,
 }
 
 
