@@ -58,6 +58,10 @@ class MalformedRequest(GrouplineError):
     status, code, title = 400, "malformed_request", "The request cannot be read"
 
 
+class UnsupportedBody(GrouplineError):
+    status, code, title = 415, "unsupported_body", "The body is of another kind"
+
+
 class Unauthenticated(GrouplineError):
     status, code, title = 401, "unauthenticated", "Please sign in"
 

@@ -33,7 +33,7 @@ from groupline.orgs.schemas import SignedIn
 router = APIRouter(prefix="/account", tags=["account"])
 
 
-class MembershipOut(ApiModel):
+class AccountMembershipOut(ApiModel):
     id: UUID
     slug: str
     name: str
@@ -48,7 +48,7 @@ class AccountOut(ApiModel):
     is_instance_admin: bool
     login_id: UUID
     login_expires_at: datetime
-    organizations: list[MembershipOut]
+    organizations: list[AccountMembershipOut]
 
 
 class LoginIn(ApiModel):
@@ -170,7 +170,7 @@ def _account(me: SignedIn) -> AccountOut:
         login_id=me.login_id,
         login_expires_at=me.expires_at,
         organizations=[
-            MembershipOut(
+            AccountMembershipOut(
                 id=each.organization_id,
                 slug=each.slug,
                 name=each.name,

@@ -14,7 +14,7 @@ from groupline.api.campaign_shapes import (
     ArrivedOut,
     CampaignDetail,
     CampaignWritten,
-    CancelledOut,
+    CancelledCampaignOut,
     ResumedOut,
     ResumeIn,
     RetriedOut,
@@ -129,7 +129,7 @@ async def resume(
 
 @router.post(
     "/{campaign_id}/cancel",
-    response_model=CancelledOut,
+    response_model=CancelledCampaignOut,
     summary="Call off everything that has not been claimed",
     responses=problems(404, 409),
 )
@@ -142,7 +142,7 @@ async def cancel(
         )
         return {"cancelled": count}
 
-    return await _Call(runtime, sender, once, campaign_id).answer(act, CancelledOut)
+    return await _Call(runtime, sender, once, campaign_id).answer(act, CancelledCampaignOut)
 
 
 @router.post(

@@ -22,7 +22,7 @@ from groupline.campaigns.schemas import (
     OnRefused,
 )
 from groupline.http.idempotency import Idempotency
-from groupline.http.schemas import ApiModel
+from groupline.http.schemas import ApiModel, Moment
 from groupline.messages import media
 from groupline.messages.media import Media
 from groupline.messages.schemas import RefusedGroup
@@ -55,7 +55,7 @@ class CampaignIn(ApiModel):
     late_minutes: Late = Field(
         DAY_MINUTES, description="What has not left so long after its time expires"
     )
-    scheduled_for: datetime | None = Field(None, description="Without it: when it is started")
+    scheduled_for: Moment | None = Field(None, description="Without it: when it is started")
     start: bool = Field(False, description="Write the messages too; needs the scope `send`")
     skip_refused: bool = Field(False, description=SKIP)
 
@@ -71,7 +71,7 @@ class CampaignPatch(ApiModel):
     media_type: MediaType | None = None
     delay_seconds: Delay = 1.0
     late_minutes: Late = DAY_MINUTES
-    scheduled_for: datetime | None = None
+    scheduled_for: Moment | None = None
     skip_refused: bool = Field(False, description=SKIP)
 
 
@@ -146,7 +146,7 @@ class ResumedOut(CampaignDetail):
     extended: int = Field(description="Messages that were given more time")
 
 
-class CancelledOut(CampaignDetail):
+class CancelledCampaignOut(CampaignDetail):
     cancelled: int = Field(description="Messages that were called off")
 
 

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.api.event_models import (
-    CancelledOut,
+    CancelledEventOut,
     DuplicateIn,
     EventDetail,
     MovePlanOut,
@@ -199,7 +199,7 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
     @router.post(
         "/{event_id}/cancel",
         summary="Call it off, with all messages that have not left",
-        response_model=CancelledOut,
+        response_model=CancelledEventOut,
         responses=problems(404, 409),
     )
     async def cancel(
@@ -207,7 +207,7 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
     ) -> Response:
         now = runtime.clock.now()
 
-        async def effect(session: AsyncSession) -> CancelledOut:
+        async def effect(session: AsyncSession) -> CancelledEventOut:
             count = await service.cancel(
                 session,
                 operator.organization_id,
@@ -217,7 +217,7 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
                 now=now,
             )
             view = await get_event(session, operator.organization_id, event_id, now=now)
-            return CancelledOut(**detail_facts(view, 0), cancelled_messages=count)
+            return CancelledEventOut(**detail_facts(view, 0), cancelled_messages=count)
 
         return await once.in_transaction(operator, effect)
 

@@ -22,7 +22,7 @@ from groupline.events.schemas import (
     RunResult,
     StepView,
 )
-from groupline.http.schemas import ApiModel
+from groupline.http.schemas import ApiModel, Moment
 from groupline.messages.schemas import DisplayState
 from groupline.messages.service import MAX_CONTENT, MAX_GROUPS
 from groupline.models import EventKind, EventStatus, MediaType
@@ -33,10 +33,8 @@ _NAIVE = "Without an offset: in the organization's zone"
 
 class EventIn(ApiModel):
     title: str = Field(min_length=1, max_length=MAX_TITLE, examples=["Pottery for beginners"])
-    starts_at: datetime = Field(description=_NAIVE, examples=[_START])
-    ends_at: datetime | None = Field(
-        None, description=_NAIVE, examples=["2026-03-04T21:00:00+05:30"]
-    )
+    starts_at: Moment = Field(description=_NAIVE, examples=[_START])
+    ends_at: Moment | None = Field(None, description=_NAIVE, examples=["2026-03-04T21:00:00+05:30"])
     timezone: str | None = Field(
         None, description="Of its wall clock; without it the organization's", examples=["UTC"]
     )
@@ -52,8 +50,8 @@ class EventChangesIn(ApiModel):
     """What is left out stays. The time of an event with pending messages: `reschedule`."""
 
     title: str | None = Field(None, min_length=1, max_length=MAX_TITLE, examples=["Pottery"])
-    starts_at: datetime | None = Field(None, description=_NAIVE)
-    ends_at: datetime | None = Field(None, description=f"{_NAIVE}; null: no end")
+    starts_at: Moment | None = Field(None, description=_NAIVE)
+    ends_at: Moment | None = Field(None, description=f"{_NAIVE}; null: no end")
     timezone: str | None = None
     number_id: UUID | None = Field(None, description="Pending messages follow to it")
     sequence_id: UUID | None = Field(
@@ -82,8 +80,8 @@ class RunIn(ApiModel):
 
 
 class RescheduleIn(ApiModel):
-    starts_at: datetime = Field(description=_NAIVE, examples=[_START])
-    ends_at: datetime | None = Field(None, description="Without it, it stays as long as it was")
+    starts_at: Moment = Field(description=_NAIVE, examples=[_START])
+    ends_at: Moment | None = Field(None, description="Without it, it stays as long as it was")
     timezone: str | None = None
     past: PastRule = Field(
         "cancel",
@@ -99,7 +97,7 @@ class RefreshIn(ApiModel):
 
 class DuplicateIn(ApiModel):
     title: str | None = Field(None, min_length=1, max_length=MAX_TITLE)
-    starts_at: datetime | None = Field(None, description=_NAIVE, examples=[_START])
+    starts_at: Moment | None = Field(None, description=_NAIVE, examples=[_START])
 
 
 class SendIn(ApiModel):
@@ -185,7 +183,7 @@ class GroupsOut(ApiModel):
     cancelled_messages: int
 
 
-class VariableOut(ApiModel):
+class EventVariableOut(ApiModel):
     name: str
     value: str | None
     needed: bool = Field(description="A text of the sequence names it")
@@ -193,7 +191,7 @@ class VariableOut(ApiModel):
 
 
 class VariablesOut(ApiModel):
-    items: list[VariableOut]
+    items: list[EventVariableOut]
     stale_texts: int
 
 
@@ -263,7 +261,7 @@ class RefreshedOut(ApiModel):
     committed: bool
 
 
-class CancelledOut(EventDetail):
+class CancelledEventOut(EventDetail):
     cancelled_messages: int
 
 

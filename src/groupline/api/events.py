@@ -19,9 +19,9 @@ from groupline.api.event_models import (
     EventGroupOut,
     EventIn,
     EventOut,
+    EventVariableOut,
     GroupsIn,
     GroupsOut,
-    VariableOut,
     VariablesIn,
     VariablesOut,
     detail_facts,
@@ -328,7 +328,7 @@ async def _variables(session: AsyncSession, view: EventView) -> VariablesOut:
     needed = needed_names(step.content for step in view.steps)
     names = [*needed, *(name for name in view.values if name not in needed)]
     items = [
-        VariableOut(
+        EventVariableOut(
             name=name,
             value=view.values.get(name),
             needed=name in needed,

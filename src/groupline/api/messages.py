@@ -19,6 +19,7 @@ from groupline.http.schemas import (
     ApiModel,
     Cursor,
     Limit,
+    Moment,
     decode_cursor,
     encode_cursor,
     problems,
@@ -45,8 +46,8 @@ class MessagesIn(ApiModel):
     content: str = Field("", max_length=service.MAX_CONTENT, examples=["We start in 10 minutes."])
     media_url: str | None = None
     media_type: MediaType | None = Field(None, description="Without it: by what the file is")
-    scheduled_for: datetime | None = Field(None, description="Without it: now")
-    expires_at: datetime | None = Field(None, description="Without it: a day after its time")
+    scheduled_for: Moment | None = Field(None, description="Without it: now")
+    expires_at: Moment | None = Field(None, description="Without it: a day after its time")
 
 
 class MessageOut(ApiModel):

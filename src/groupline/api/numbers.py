@@ -117,16 +117,18 @@ class HandoverOut(ApiModel):
 
 
 class NumberPatch(ApiModel):
+    """What is not named stays as it is."""
+
     display_name: str | None = Field(None, max_length=80, description="Empty: none")
-    pace_seconds: float | None = Field(
-        None,
+    pace_seconds: float = Field(
+        1.0,
         ge=0,
         le=3600,
         description="Pause between two messages, counted from the start of a request: a gateway "
         "that takes longer than the pace is followed at once",
     )
     standby_number_id: UUID | None = Field(None, description="null removes it")
-    paused: bool | None = Field(None, description="true: nothing is sent until it is false again")
+    paused: bool = Field(False, description="true: nothing is sent until it is false again")
 
 
 @router.get("", summary="List the numbers with their state")

@@ -187,12 +187,12 @@ class EventUpdateOut(ApiModel):
     cancelled: int
 
 
-class UpdateOut(ApiModel):
+class SequenceUpdateOut(ApiModel):
     events: list[EventUpdateOut]
     committed: bool
 
     @classmethod
-    def of(cls, done: SequenceUpdate) -> "UpdateOut":
+    def of(cls, done: SequenceUpdate) -> "SequenceUpdateOut":
         return cls(
             committed=done.committed,
             events=[
@@ -374,7 +374,7 @@ async def preview(
 )
 async def update_pending(
     runtime: CurrentRuntime, operator: Operator, sequence_id: UUID, body: UpdateIn
-) -> UpdateOut:
+) -> SequenceUpdateOut:
     """For the planned events that it was run for, all or none. The dry run counts.
 
     New steps are scheduled, changed ones moved and rewritten, messages of removed ones called off.
@@ -388,7 +388,7 @@ async def update_pending(
             actor=operator.actor,
             now=runtime.clock.now(),
         )
-    return UpdateOut.of(done)
+    return SequenceUpdateOut.of(done)
 
 
 def _inputs(steps: Sequence[StepIn]) -> list[StepInput]:

@@ -35,7 +35,7 @@ class SetupOut(ApiModel):
     organization: OrganizationOut
 
 
-class PasswordIn(ApiModel):
+class TokenPasswordIn(ApiModel):
     token: Token
     password: Password
 
@@ -70,7 +70,7 @@ async def first_run(
 
 @router.post("/password", summary="Choose a first password", openapi_extra={"security": []})
 async def password(
-    request: Request, response: Response, runtime: CurrentRuntime, body: PasswordIn
+    request: Request, response: Response, runtime: CurrentRuntime, body: TokenPasswordIn
 ) -> PasswordOut:
     """With the link that a new member was given. Sets the login cookie."""
     login = await choose_password(

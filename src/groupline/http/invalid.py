@@ -6,11 +6,17 @@ The validator knows each mistake by a type; what it says of it is meant for prog
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from groupline.errors import GrouplineError, InvalidInput, MalformedRequest, NotFound
+from groupline.errors import (
+    GrouplineError,
+    InvalidInput,
+    MalformedRequest,
+    NotFound,
+    UnsupportedBody,
+)
 
 SCHEMAS: Final = frozenset(
-    "bool datetime default dict enum float int list literal model model-field model-fields nullable"
-    " str time uuid".split()
+    "bool datetime default dict enum float function-before int list literal model model-field"
+    " model-fields nullable str time uuid".split()
 )
 """What routes take. Another kind makes mistakes of other types: they need their words below."""
 
@@ -70,6 +76,8 @@ def from_validation(
     it. ``changes``: the request would have changed something."""
     if any(error["type"] == "json_invalid" for error in errors):
         return MalformedRequest("The body is not valid JSON.")
+    if any(_is_unread(error) for error in errors):
+        return UnsupportedBody("The body is read as JSON, if Content-Type says application/json.")
     if any(error["loc"][:1] == ("path",) and error["type"] == "uuid_parsing" for error in errors):
         return NotFound("There is nothing at this address.")  # what no id can be is nobody's
     fields: dict[str, str] = {}
@@ -80,8 +88,15 @@ def from_validation(
     return InvalidInput(f"Nothing was saved: {said}." if changes else f"{said}.", fields=fields)
 
 
+def _is_unread(error: Mapping[str, Any]) -> bool:
+    """The body came as it was sent: nothing said that it is JSON."""
+    return tuple(error["loc"]) == ("body",) and isinstance(error.get("input"), bytes)
+
+
 def _name(place: Sequence[str | int]) -> str:
     path = place[1:] if place and place[0] in _PLACES else place
+    if place[:1] == ("query",):
+        path = path[:1]  # one that may be said several times has a single name
     return ".".join(map(str, path)) or "body"
 
 

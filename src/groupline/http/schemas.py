@@ -1,6 +1,7 @@
 """The shape of everything that goes over the API: camelCase, strict input, ISO times."""
 
 import json
+import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 from typing import Annotated, Any, Generic, TypeVar
@@ -8,8 +9,9 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Query
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from groupline.errors import InvalidInput
 from groupline.events.clock_changes import ClockChange, read_wall_clock
@@ -25,6 +27,17 @@ class ApiModel(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, from_attributes=True, extra="forbid"
     )
+
+
+def _with_its_time(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _DATE_AND_TIME.match(value)):
+        return value
+    raise PydanticCustomError("datetime_type", "a date and a time")
+
+
+_DATE_AND_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]")
+Moment = Annotated[datetime, BeforeValidator(_with_its_time)]
+"""In requests. A count of seconds is no time that people mean, and a date alone is no midnight."""
 
 
 class Listing(ApiModel, Generic[T]):

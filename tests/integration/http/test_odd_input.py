@@ -138,3 +138,20 @@ async def test_who_would_have_changed_something_is_told_that_nothing_was_saved(
     async with await running.client_of(cast.owner) as client:
         answer = await client.post(f"{API}/sessions", json={"label": 7})
     assert answer.json()["detail"] == "Nothing was saved: label must be a text."
+
+
+@pytest.mark.parametrize("said", ["text/plain", "application/x-www-form-urlencoded"])
+async def test_a_body_that_is_not_said_to_be_json_is_refused_by_its_header(
+    running: RunningApp, said: str
+) -> None:
+    body = json.dumps({"email": "a@example.org", "password": PASSWORD})
+    async with running.client(headers={"Sec-Fetch-Site": "same-origin"}) as client:
+        headers = {"Content-Type": said}
+        answer = await client.post(f"{API}/account/login", content=body, headers=headers)
+    assert answer.status_code == 415
+    assert "Content-Type" in answer.json()["detail"]
+
+
+async def test_no_shape_of_the_api_bears_the_name_of_a_module(running: RunningApp) -> None:
+    shapes = running.app.openapi()["components"]["schemas"]
+    assert [name for name in shapes if "__" in name] == []

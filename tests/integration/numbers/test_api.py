@@ -252,6 +252,9 @@ async def test_a_number_can_be_named_and_paced(api: httpx.AsyncClient, desk: Des
     refused = await api.patch(path, json={"standbyNumberId": str(number.id)})
     assert "standbyNumberId" in refused.json()["fields"]
     assert (await api.patch(path, json={})).json()["displayName"] == "Front desk"
+    for field in ("paceSeconds", "paused"):
+        nothing = await api.patch(path, json={field: None})
+        assert (nothing.status_code, list(nothing.json()["fields"])) == (422, [field])
 
 
 async def test_a_burst_is_not_suspect_and_a_long_silence_is(

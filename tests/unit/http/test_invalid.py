@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from groupline.api import API_ROUTERS, ROOT_ROUTERS
 from groupline.errors import InvalidInput, MalformedRequest, NotFound
 from groupline.http.invalid import SCHEMAS, from_validation
+from groupline.http.schemas import Moment
 from groupline.web import WEB_ROUTERS
 
 
@@ -56,6 +57,8 @@ def refused(kind: Any, value: Any, *place: str | int, changes: bool = False) -> 
         (UUID, 17, "is not a valid id"),
         (datetime, "tomorrow", "must be a date and time, like 2026-03-29T18:30:00+02:00"),
         (datetime, [], "must be a date and time, like 2026-03-29T18:30:00+02:00"),
+        (Moment, "2026-03-29", "must be a date and time, like 2026-03-29T18:30:00+02:00"),
+        (Moment, 1_796_000_000, "must be a date and time, like 2026-03-29T18:30:00+02:00"),
         (time, "noon", "must be a time of day, like 18:30"),
         (time, [], "must be a time of day, like 18:30"),
         (Literal["a", "b"], "c", "must be 'a' or 'b'"),
@@ -108,7 +111,11 @@ def schema_types(schema: Any) -> set[str]:
     if not isinstance(schema, dict):
         return set()
     own = {schema["type"]} if isinstance(schema.get("type"), str) else set()
-    parts = (part for name, part in schema.items() if name not in ("metadata", "serialization"))
+    parts = (
+        part
+        for name, part in schema.items()
+        if name not in ("metadata", "serialization", "function")
+    )
     return own.union(*map(schema_types, parts))
 
 
