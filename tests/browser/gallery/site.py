@@ -32,6 +32,7 @@ class Site:
         self.logged_out = False
         self.streams: list[queue.Queue[str | None]] = []
         self.requests: list[str] = []
+        """For pages, once what they show is decided."""
         self.templates = environment()
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), lambda *given: Handler(self, *given))
         self.server.daemon_threads = True
@@ -90,7 +91,6 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         path, query = urlsplit(self.path).path, parse_qs(urlsplit(self.path).query)
-        self.site.requests.append(self.path)
         if path == "/api/v1/events":
             self.stream()
         elif (file := WEB / "static" / path.removeprefix("/")).is_file():
@@ -100,7 +100,9 @@ class Handler(BaseHTTPRequestHandler):
         elif self.site.logged_out:
             self.redirect("/login")
         else:
-            self.answer(200, self.site.page(query, self.fragment))
+            content = self.site.page(query, self.fragment)
+            self.site.requests.append(self.path)  # what a test changes from now on is not in it
+            self.answer(200, content)
 
     def do_POST(self) -> None:
         size = int(self.headers.get("Content-Length", 0))
