@@ -49,6 +49,14 @@ def test_names_of_one_long_word_fit(house: House, visit: Visit, size: tuple[int,
         assert overflow(page) <= 0, name
 
 
+def test_the_tab_that_is_open_is_in_sight_on_a_phone(house: House, visit: Visit) -> None:
+    me = visit(house.url, cookies=house.cookies["viewer"], size=PHONE)
+    for tab in ("waiting", "cancelled", "all"):
+        page = me.go(f"/messages?tab={tab}")
+        expect(page.locator(".tab[aria-current]")).to_be_in_viewport(ratio=0.99)
+        assert page.evaluate("scrollY") == 0, "the page itself stays where it is"
+
+
 @pytest.mark.parametrize("name", EMPTY)
 def test_an_empty_page_is_accessible_and_says_what_to_do(
     house: House, visit: Visit, name: str

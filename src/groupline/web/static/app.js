@@ -1141,6 +1141,11 @@ function settle() {
   if (!stream && !document.hidden && $("[data-live]")) listen();
 }
 
+/** On a phone there is room for some of the tabs: the one that is open is among them. */
+for (const tab of $$(".tab[aria-current]")) {
+  const bar = tab.parentElement;
+  bar.scrollLeft += tab.getBoundingClientRect().left - bar.getBoundingClientRect().left - (bar.clientWidth - tab.offsetWidth) / 2;
+}
 for (const box of $$("#toasts > .toast")) armToast(box);
 for (const words of JSON.parse(remember(() => sessionStorage.getItem("toasts"), "[]"))) toast(...words);
 remember(() => sessionStorage.removeItem("toasts"));
