@@ -53,7 +53,7 @@ class BulkOut(ApiModel):
     done: int = Field(description="How many were changed; 0 in a dry run")
     left: int = Field(description="How many more there are: repeat the request for them")
     called_off: int = Field(
-        description="Of those that did not arrive: not sent again, as their campaign was cancelled"
+        description="Of those that did not arrive: put away, as their campaign was cancelled"
     )
     waiting: int = Field(
         description="Of those that are sent again: cannot leave yet, as something is in the way"

@@ -96,8 +96,8 @@ def _sending(again: int) -> str:
 
 def _not_again(called_off: int) -> str:
     if called_off == 1:
-        return "1 message is not sent again: its campaign was cancelled."
-    return f"{called_off:,} messages are not sent again: their campaign was cancelled."
+        return "1 message is put away and not sent again: its campaign was cancelled."
+    return f"{called_off:,} messages are put away and not sent again: their campaign was cancelled."
 
 
 def _waiting(held: HeldBack, again: int) -> str:

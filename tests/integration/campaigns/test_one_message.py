@@ -116,7 +116,7 @@ async def test_of_many_that_did_not_arrive_those_of_a_cancelled_campaign_are_tol
     done = (await client.post(f"{MESSAGES}/bulk", json=given)).json()
     assert (done["done"], done["calledOff"]) == (2, 1)
     page = await browser.post("/messages/bulk", data=given | {"ids": [str(second.id)]})
-    assert "1 message is not sent again: its campaign was cancelled." in page.text
+    assert "1 message is put away and not sent again: its campaign was cancelled." in page.text
     assert {each.status for each in await messages(database, campaign)} == {"cancelled"}
 
 

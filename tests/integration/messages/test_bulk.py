@@ -307,7 +307,11 @@ async def test_one_message_is_spoken_of_in_the_singular(
     (unknown,) = await put(database, desk, "uncertain", campaign_id=cancelled)
     for action, message_id, said in (
         ("cancel", sent, "Nothing was changed: this message is in another state by now."),
-        ("not_arrived", unknown, "1 message is not sent again: its campaign was cancelled."),
+        (
+            "not_arrived",
+            unknown,
+            "1 message is put away and not sent again: its campaign was cancelled.",
+        ),
     ):
         given = {"action": action, "ids": [str(message_id)]}
         assert said in words(await browser.post("/messages/bulk", data=given))
