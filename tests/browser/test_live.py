@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from playwright.sync_api import Error as PlaywrightError
@@ -129,13 +130,51 @@ def test_an_open_page_of_what_somebody_deletes_says_that_it_is_gone(
     shed: Shed, me: Visitor
 ) -> None:
     me.expect_complaint(r"404 \(Not Found\)")
-    body = {"title": "Soon forgotten", "startsAt": _tomorrow(), "timezone": "UTC"}
-    made = shed.api.post("/workshops", body, expect=201)
-    page = me.go(f"/workshops/{made['id']}")
+    event = _event(shed, "Soon forgotten")
+    page = me.go(event)
     expect(page.get_by_role("heading", level=1)).to_contain_text("Soon forgotten")
-    shed.api.call("DELETE", f"/workshops/{made['id']}", expect=204)
+    shed.api.call("DELETE", event, expect=204)
     expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
     expect(page.get_by_text("Connection lost. Reconnecting…")).to_be_hidden()
+
+
+@pytest.mark.parametrize("part", ["edit", "groups", "variables", "reschedule", "send"])
+def test_a_form_of_an_event_that_somebody_cancels_leads_to_the_event(
+    shed: Shed, me: Visitor, part: str
+) -> None:
+    event = _event(shed, "Called off")
+    page = me.go(f"{event}/{part}")
+    expect(page.locator("#event-head")).to_be_visible()
+    shed.api.post(f"{event}/cancel", {})
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Called off Cancelled")
+    expect(page.get_by_text("This workshop was cancelled.")).to_be_visible()
+
+
+def test_nobody_is_asked_to_cancel_what_is_cancelled_or_deleted(shed: Shed, me: Visitor) -> None:
+    me.expect_complaint(r"404 \(Not Found\)")
+    event = _event(shed, "Called off")
+    page = me.go(f"{event}/cancel")
+    expect(page.get_by_role("button", name="Cancel the workshop")).to_be_visible()
+    shed.api.post(f"{event}/cancel", {})
+    expect(page.get_by_text("This workshop was cancelled.")).to_be_visible()
+    expect(page.get_by_role("button", name="Cancel the workshop")).to_have_count(0)
+    shed.api.call("DELETE", event, expect=204)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
+
+
+def test_the_story_of_a_message_that_goes_with_its_event_says_so(shed: Shed, me: Visitor) -> None:
+    me.expect_complaint(r"404 \(Not Found\)")
+    template = shed.api.post("/templates", {"name": "Start", "content": "Hello"}, expect=201)
+    steps = [{"templateId": template["id"], "offsetMinutes": 0}]
+    sequence = shed.api.post("/sequences", {"name": "Start only", "steps": steps}, expect=201)
+    event = _event(shed, "Called off", sequenceId=sequence["id"], groupIds=shed.group_ids[:1])
+    assert shed.api.post(f"{event}/run-sequence")["scheduled"] == 1
+    (message,) = shed.api.get(f"/messages?eventId={event.rpartition('/')[2]}")["items"]
+    shed.api.post(f"{event}/cancel", {})
+    page = me.go(f"/messages/{message['id']}")
+    expect(page.get_by_text("Cancelled").first).to_be_visible()
+    shed.api.call("DELETE", event, expect=204)
+    expect(page.get_by_role("heading", level=1)).to_have_text("There is nothing here")
 
 
 @pytest.mark.parametrize("step", ["groups", "content", "sending", "check"])
@@ -181,6 +220,12 @@ def test_a_page_whose_thing_one_deletes_asks_for_it_no_more(shed: Shed, me: Visi
     page.get_by_role("button", name="Delete the draft").click()
     expect(page.get_by_text("The draft is deleted.")).to_be_visible()
     assert asked
+
+
+def _event(shed: Shed, title: str, **more: Any) -> str:
+    body = {"title": title, "startsAt": _tomorrow(), "timezone": "UTC", "numberId": shed.number_id}
+    made = shed.api.post("/workshops", body | more, expect=201)
+    return f"/workshops/{made['id']}"
 
 
 def _draft(shed: Shed) -> str:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Table, delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from groupline.db import announce
 from groupline.errors import Conflict, NotFound
 from groupline.events.pending import cancel_pending, count_pending
 from groupline.events.queries import get_event, lock_event
@@ -220,6 +221,7 @@ async def remove(
     await session.execute(
         delete(EVENTS).where(EVENTS.c.organization_id == organization_id, EVENTS.c.id == event_id)
     )
+    await announce(session, "messages", organization_id=organization_id, subject_id=None)
     await tell(
         session,
         "event.deleted",

@@ -31,9 +31,11 @@ from groupline.web.event_shared import (
     Sender,
     clock_notes,
     find,
+    left_if_over,
     pending_count,
     read_times,
     wall_clock,
+    why_over,
     words,
 )
 from groupline.web.rendering import CurrentPages, Pages, Toast
@@ -177,6 +179,8 @@ def _add_moving(router: APIRouter, kind: EventKind) -> None:
         asked: Annotated[Move, Depends(_asked)],
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        if left := left_if_over(pages, event):
+            return left
         notes: list[str] = []
         plan, refused = None, None
         if asked.is_given:
@@ -313,6 +317,7 @@ def _add_ending(router: APIRouter, kind: EventKind) -> None:
             nav=f"{kind}s",
             **words(kind),
             event=event,
+            over=why_over(event),
             pending=pending_count(event),
             sent=event.counts.get("sent", 0),
             deletable=not set(event.counts) - {"scheduled", "waiting", "cancelled"},

@@ -27,6 +27,7 @@ from groupline.web.event_shared import (
     Operator,
     clock_notes,
     find,
+    left_if_over,
     pending_count,
     read_times,
     wall_clock,
@@ -139,6 +140,8 @@ def add_form(router: APIRouter, kind: EventKind) -> None:
         event_id: EventId,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        if left := left_if_over(pages, event):
+            return left
         given = Typed.of(event)
         return await _form(request, runtime, pages, principal, kind=kind, given=given, event=event)
 

@@ -26,7 +26,14 @@ from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
 from groupline.text import amount
-from groupline.web.event_shared import EventId, Operator, find, pending_count, words
+from groupline.web.event_shared import (
+    EventId,
+    Operator,
+    find,
+    left_if_over,
+    pending_count,
+    words,
+)
 from groupline.web.group_picker import chosen_ids, picker
 from groupline.web.rendering import CurrentPages, Pages, Toast
 
@@ -69,6 +76,8 @@ def _add_groups(router: APIRouter, kind: EventKind) -> None:
         event_id: EventId,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        if left := left_if_over(pages, event):
+            return left
         return await _groups_page(request, runtime, pages, principal, event)
 
     @router.post("/{event_id}/groups")
@@ -186,6 +195,8 @@ def _add_values(router: APIRouter, kind: EventKind) -> None:
         missing: Annotated[bool, Query(description="Say what a run lacks")] = False,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        if left := left_if_over(pages, event):
+            return left
         if not missing:
             return values_page(request, pages, principal, event)
         async with runtime.database.reading() as session:

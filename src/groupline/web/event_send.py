@@ -25,7 +25,7 @@ from groupline.messages.service import MAX_CONTENT
 from groupline.models import EventKind
 from groupline.orgs.rules import Principal
 from groupline.runtime import Runtime
-from groupline.web.event_shared import EventId, Sender, find, words
+from groupline.web.event_shared import EventId, Sender, find, left_if_over, words
 from groupline.web.rendering import CurrentPages, Pages, Toast
 from groupline.web.send import sending
 
@@ -70,6 +70,8 @@ def add_sending(router: APIRouter, kind: EventKind) -> None:
         event_id: EventId,
     ) -> Response:
         event = await find(runtime, principal, kind, event_id)
+        if left := left_if_over(pages, event):
+            return left
         return await _send_page(request, runtime, pages, principal, event, letter=Letter())
 
     @router.post("/{event_id}/send")

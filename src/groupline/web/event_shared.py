@@ -7,15 +7,18 @@ from uuid import UUID
 from zoneinfo import ZoneInfo
 
 from fastapi import Depends
+from starlette.responses import Response
 
-from groupline.errors import InvalidInput, NotFound
+from groupline.errors import Conflict, InvalidInput, NotFound
 from groupline.events import clock_changes
 from groupline.events.queries import get_event
+from groupline.events.rules import check_planned
 from groupline.events.schemas import EventInput, EventView
 from groupline.http.auth import page_allowed
 from groupline.models import EventKind
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
+from groupline.web.rendering import Pages
 
 Reader = Annotated[Principal, Depends(page_allowed(Permission.READ))]
 Operator = Annotated[Principal, Depends(page_allowed(Permission.OPERATE))]
@@ -45,6 +48,23 @@ async def find(
         return await get_event(
             session, principal.organization_id, event_id, now=runtime.clock.now(), kind=kind
         )
+
+
+def why_over(event: EventView) -> str | None:
+    """Why nothing can be planned of it any more."""
+    try:
+        check_planned(event.kind, event.status)
+    except Conflict as error:
+        return error.detail
+    return None
+
+
+def left_if_over(pages: Pages, event: EventView) -> Response | None:
+    """To its own page, instead of to a form that cannot be saved."""
+    why = why_over(event)
+    if why is None:
+        return None
+    return pages.redirect(f"/{event.kind}s/{event.id}", toast=("warning", why))
 
 
 def pending_count(event: EventView) -> int:
