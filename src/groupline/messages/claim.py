@@ -33,6 +33,11 @@ SELECT CASE WHEN EXISTS (
 ) THEN pg_advisory_xact_lock({_CLAIMING}) ELSE pg_advisory_xact_lock_shared({_CLAIMING}) END
 """  # noqa: S608 - a number of ours
 
+# What is handed to a gateway that does not answer is uncertain afterwards, so nothing is until it has
+# answered a look at it. One that refuses us, or lacks a route, says for certain what it did not do.
+_ANSWERS: Final = """(g.unreachable_since IS NULL
+           OR g.last_error_code IN ('auth', 'route_missing', 'refused'))"""
+
 _OPEN: Final = """(m.next_attempt_at IS NULL OR m.next_attempt_at <= :now)
       AND (m.expires_at IS NULL OR m.expires_at > :now)"""
 
@@ -95,7 +100,7 @@ WITH lane AS MATERIALIZED (
     FROM whatsapp_sessions s
     JOIN whatsapp_numbers n ON n.organization_id = s.organization_id AND n.id = s.number_id
     JOIN gateways g ON g.id = s.gateway_id
-    WHERE s.status = 'connected' AND g.enabled AND n.paused_at IS NULL
+    WHERE s.status = 'connected' AND g.enabled AND {answers} AND n.paused_at IS NULL
       AND (n.restricted_until IS NULL OR n.restricted_until <= :now)
       AND (n.lane_free_at IS NULL OR n.lane_free_at <= :now
            OR (n.lane_hold_reason = 'not_connected' AND s.connected_at > n.last_send_at))
@@ -159,6 +164,7 @@ def claim_sql(dialect: str) -> str:
     )
     is_sqlite = dialect == "sqlite"
     return _CLAIM.format(
+        answers=_ANSWERS,
         first=first,
         found=_FOUND[dialect],
         still_due=_STILL_DUE,

@@ -54,12 +54,14 @@ and ``Policy.unsent_after`` its claim it is certain that it was carried out or n
 STORE_WITHIN: Final = timedelta(seconds=20)
 TOLD_AFTER: Final = timedelta(seconds=1)
 """A request that runs for so long is announced: pages show it, and no way to cancel it."""
-_DOUBTFUL: Final = frozenset(
+_DOUBTFUL: Final[frozenset[NotSentReason | UncertainReason]] = frozenset(
     {
         NotSentReason.UNREACHABLE,
         NotSentReason.TIMEOUT_BEFORE_WRITE,
         NotSentReason.UNAUTHORIZED,
         NotSentReason.ROUTE_MISSING,
+        UncertainReason.NO_ANSWER,
+        UncertainReason.CONNECTION_LOST,
     }
 )
 """So fails a gateway that is away, refuses us or is another one; or one request among many."""
@@ -332,7 +334,7 @@ class Dispatcher:
 
     def _finish(self, each: Claim, outcome: SendOutcome | Withheld | Refusal) -> None:
         self._backlog.add(Result(each, outcome, self._random.random()))
-        if isinstance(outcome, NotSent) and outcome.reason in _DOUBTFUL:
+        if isinstance(outcome, NotSent | Uncertain) and outcome.reason in _DOUBTFUL:
             self._doubt(each.gateway_id)
         if len(self._backlog) >= len(self._requests):
             self._ripen()

@@ -128,6 +128,9 @@ async def test_a_disconnected_number_keeps_its_messages_and_burns_no_attempt(
         (WhatsappNumber, {"paused_at": "now"}),
         (WhatsappNumber, {"restricted_until": "later", "restriction": "spam"}),
         (Gateway, {"enabled": False}),
+        (Gateway, {"unreachable_since": "now", "last_error_code": "unreachable"}),
+        (Gateway, {"unreachable_since": "now", "last_error_code": "server_error"}),
+        (Gateway, {"unreachable_since": "now", "last_error_code": "malformed"}),
     ],
 )
 async def test_nothing_leaves_while_its_number_may_not_send(
@@ -144,6 +147,18 @@ async def test_nothing_leaves_while_its_number_may_not_send(
 
     assert (await outbox.message(message_id)).status == "pending"
     assert await outbox.gateway.deliveries() == []
+
+
+async def test_a_gateway_that_has_not_every_route_is_tried(outbox: Outbox) -> None:
+    """It says for certain what it does not do: nothing becomes uncertain by that."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    ill = {"unreachable_since": outbox.clock.now(), "last_error_code": "route_missing"}
+    await outbox.change(Gateway, outbox.gateway_id, **ill)
+
+    await outbox.work()
+
+    assert (await outbox.message(message_id)).status == "sent"
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,15 @@ import asyncio
 from typing import Any
 
 import pytest
+from tests.integration.messages.holding import HELD
 from tests.integration.messages.outbox import Outbox
 from tests.support.app import open_test_runtime
 
+from groupline.gateways.drivers.base import HttpPool, Limit, Limits
+from groupline.gateways.registry import DriverRegistry
+from groupline.gateways.service import Gateways
 from groupline.gateways.watch import GatewayWatch
+from groupline.messages.dispatch import Dispatcher
 from groupline.models import Gateway
 from groupline.worker.loops import loops_of
 
@@ -61,6 +66,24 @@ async def test_one_that_is_away_is_found_so_long_before_its_minute_is_over(
     gateway = await gateway_of(outbox)
     assert gateway.last_error_code == "unreachable"
     assert gateway.unreachable_since == outbox.clock.now()
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "delay"])
+async def test_a_request_without_an_answer_is_a_doubt_as_well(
+    outbox: Outbox, watch: GatewayWatch, kind: str
+) -> None:
+    """A gateway that hangs makes one message after the other uncertain until that is noticed."""
+    sender = await outbox.add_sender(groups=1)
+    message_id = await outbox.write(sender)
+    await outbox.gateway.fault(kind, route="send", times=1, seconds=HELD)
+    async with HttpPool() as pool:
+        registry = DriverRegistry(pool, Limits(send=Limit(2)))
+        gateways = Gateways(registry, outbox.vault)
+        worker = Dispatcher(outbox.database, gateways, outbox.clock, doubt=watch.doubt)
+        await outbox.work(worker)
+
+    assert (await outbox.message(message_id)).status == "uncertain"
+    assert watch.wake.is_set()
 
 
 async def test_a_worker_has_its_own_watch_look(outbox: Outbox) -> None:
