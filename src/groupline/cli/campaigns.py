@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.campaigns import actions, progress, queries
 from groupline.campaigns.schemas import CampaignView, Outlook
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, table
+from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, emit_list, fail, table
 from groupline.errors import NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
 from groupline.journal import COMMAND_LINE
@@ -46,8 +46,18 @@ async def show_all(
     statuses = cast("list[CampaignStatus] | None", status or None)
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
         organization_id = (await find_organization(session, org)).id
-        views = await queries.list_views(session, organization_id, statuses=statuses, limit=limit)
-    emit([_facts(each) for each in views], as_json=as_json, line=_table(views))
+        found = await queries.list_views(
+            session, organization_id, statuses=statuses, limit=limit + 1
+        )
+    views = found[:limit]
+    emit_list(
+        [_facts(each) for each in views],
+        as_json=as_json,
+        line=_table(views),
+        more=len(found) > limit,
+        limit=limit,
+        most=_AT_MOST,
+    )
 
 
 @app.command()

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import typer
 
-from groupline.cli.output import FAILED, JsonOption, command, emit, table
+from groupline.cli.output import FAILED, JsonOption, command, emit, emit_list, table
 from groupline.events import service
 from groupline.events.import_run import Imported, TableRefused, look, take
 from groupline.events.imports import FoundEvents
@@ -41,17 +41,25 @@ async def show_all(
     """What is planned, the soonest first, with what it lacks."""
     async with open_runtime(load_settings()) as runtime, runtime.database.reading() as session:
         organization_id = (await find_organization(session, org)).id
-        views = await list_events(
+        found = await list_events(
             session,
             organization_id,
             EventFilter(_kind(webinars)),
             after=None,
-            limit=limit,
+            limit=limit + 1,
             now=runtime.clock.now(),
         )
+    views = found[:limit]
     rows = [[str(view.id), _local(view), view.title, _lacks(view)] for view in views]
     lines = table([["ID", "STARTS", "TITLE", "LACKS"], *rows]) if rows else "Nothing is planned."
-    emit([_facts(view) for view in views], as_json=as_json, line=lines)
+    emit_list(
+        [_facts(view) for view in views],
+        as_json=as_json,
+        line=lines,
+        more=len(found) > limit,
+        limit=limit,
+        most=_AT_MOST,
+    )
 
 
 @app.command()

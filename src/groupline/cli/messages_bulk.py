@@ -93,7 +93,8 @@ def _line(decided: Decided, word: str) -> str:
 
 def _action(word: str) -> BulkAction:
     found = next((each for each in _WORDS if each == word.replace("-", "_")), None)
-    return found or fail("there is no such action", code=WRONG_USAGE)
+    known = ", ".join(each.replace("_", "-") for each in _WORDS)
+    return found or fail(f"{word!r} is no decision; they are {known}", code=WRONG_USAGE)
 
 
 async def _number_id(

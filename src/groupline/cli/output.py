@@ -36,6 +36,19 @@ def emit(data: Mapping[str, Any] | Sequence[Any], *, as_json: bool, line: str) -
     print(json.dumps(data, default=_plain, ensure_ascii=False) if as_json else line)
 
 
+def emit_list(
+    data: Sequence[Any], *, as_json: bool, line: str, more: bool, limit: int, most: int
+) -> None:
+    """The same for the first part of a list. That there is ``more`` is said to programs as well,
+    beside their JSON."""
+    if more:
+        words = f"There are more than {limit:,}. --limit shows up to {most:,}."
+        line = f"{line}\n\n{words}"
+        if as_json:
+            print(words, file=sys.stderr)
+    emit(data, as_json=as_json, line=line)
+
+
 def fail(message: str, *, code: int = FAILED) -> NoReturn:
     """Ends the command with one line on why."""
     print(f"groupline: {message}", file=sys.stderr)

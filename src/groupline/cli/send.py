@@ -12,7 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from groupline.campaigns import revived
 from groupline.cli.message_text import ShownMessage, facts, history, writer
 from groupline.cli.once import Once, once
-from groupline.cli.output import WRONG_USAGE, JsonOption, command, emit, fail, repeated_by
+from groupline.cli.output import (
+    WRONG_USAGE,
+    JsonOption,
+    command,
+    emit,
+    emit_list,
+    fail,
+    repeated_by,
+)
 from groupline.errors import InvalidInput, NotFound
 from groupline.gateways.phone import display_phone, normalise_phone
 from groupline.journal import COMMAND_LINE
@@ -205,9 +213,14 @@ async def show_all(
         )
         views = await _shown(session, found[:limit], now)
     lines = writer(organization.timezone).listing(views)
-    if len(found) > limit:
-        lines += f"\n\nThere are more than {limit:,}. --limit shows up to {_AT_MOST:,}."
-    emit([facts(*each) for each in views], as_json=as_json, line=lines)
+    emit_list(
+        [facts(*each) for each in views],
+        as_json=as_json,
+        line=lines,
+        more=len(found) > limit,
+        limit=limit,
+        most=_AT_MOST,
+    )
 
 
 @app.command()

@@ -13,6 +13,7 @@ from tests.support.clock import NOW
 from tests.support.databases import in_own_loop
 from tests.support.factories import (
     make_campaign,
+    make_event,
     make_group,
     make_message,
     make_number,
@@ -60,6 +61,10 @@ async def _fill(url: str, made: dict[str, UUID]) -> None:
             ).id
         await _tell(session, made, own["organization_id"])
         await make_message(session, **own, status="failed")
+        for day in (1, 2):
+            starts = now + timedelta(days=day)
+            await make_event(session, **own, starts_at=starts, ends_at=starts + timedelta(hours=1))
+            await make_campaign(session, **own, number_id=number.id)
     await database.dispose()
 
 
@@ -101,8 +106,12 @@ async def _make_ended_campaign(url: str) -> tuple[UUID, UUID]:
     return ended.id, failed.id
 
 
+def run_all(*arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--org", "one"])
+
+
 def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, ["messages", *arguments, "--org", "one"])
+    return run_all("messages", *arguments)
 
 
 def answer(*arguments: str) -> Any:
@@ -142,6 +151,28 @@ def test_a_list_says_of_each_message_from_where_when_what_and_what_the_gateway_s
     ]
     assert run("list", "--limit", "1").stdout.endswith(
         "There are more than 1. --limit shows up to 500.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "command", [["messages", "list"], ["campaigns", "list"], ["events", "list"]]
+)
+def test_no_list_is_cut_in_silence(rows: dict[str, UUID], command: list[str]) -> None:
+    """A program is told beside its JSON."""
+    assert rows
+    some = run_all(*command, "--limit", "1", "--json")
+    assert len(json.loads(some.stdout)) == 1
+    assert some.stderr == "There are more than 1. --limit shows up to 500.\n"
+    assert run_all(*command, "--limit", "1").stdout.endswith(some.stderr)
+    assert run_all(*command, "--json").stderr == ""
+
+
+def test_an_unknown_decision_is_named_and_the_known_ones_are_listed() -> None:
+    refused = run("decide", "resend")
+    assert refused.exit_code == 2
+    assert refused.stderr == (
+        "groupline: 'resend' is no decision; they are cancel, send-again, discard, arrived, "
+        "not-arrived\n"
     )
 
 
