@@ -33,8 +33,8 @@ SELECT CASE WHEN EXISTS (
 ) THEN pg_advisory_xact_lock({_CLAIMING}) ELSE pg_advisory_xact_lock_shared({_CLAIMING}) END
 """  # noqa: S608 - a number of ours
 
-# What is handed to a gateway that does not answer is uncertain afterwards, so nothing is until it has
-# answered a look at it. One that refuses us, or lacks a route, says for certain what it did not do.
+# What is handed to a gateway that does not answer is uncertain afterwards, so nothing is until it
+# has answered a look. One that refuses us, or lacks a route, says for certain what it did not do.
 _ANSWERS: Final = """(g.unreachable_since IS NULL
            OR g.last_error_code IN ('auth', 'route_missing', 'refused'))"""
 
