@@ -65,5 +65,6 @@ def test_a_campaign_is_followed_and_steered_from_the_command_line(tmp_path: Path
         shown = run("campaigns", "show", made["id"], *ORG).out
         assert "completed" in shown
         assert "3 sent" in shown
+        assert " a minute" not in shown, "nothing is left"
         refused = run("campaigns", "cancel", made["id"], *ORG)
         assert "A campaign that is completed cannot be cancelled." in refused.err

@@ -227,7 +227,7 @@ def _lines(facts: dict[str, Any], done: dict[str, Any]) -> str:
         ["Name", facts["name"]],
         ["Status", facts["status"]],
         ["Messages", counts or f"none yet; a draft for {facts['groups']} groups"],
-        ["Left", str(facts["remaining"]) if facts["waitingFor"] else _rate(facts)],
+        ["Left", _rate(facts) if facts["eta"] else str(facts["remaining"])],
         ["Done by", facts["eta"].isoformat() if facts["eta"] else facts["waitingFor"] or "–"],
     ]
     rows += [[name, str(value)] for name, value in done.items() if name != "refused"]
