@@ -82,13 +82,30 @@ def findings(facts: Facts, now: datetime) -> list[Finding]:
     """What a person has to look at, the worst first."""
     found = [
         *_lacks(facts),
-        *_number(facts, now),
+        *_number(facts.number, now),
         *_groups(facts),
         *_variables(facts),
         *_media(facts),
         *_schedule(facts),
         *_pace(facts),
     ]
+    return _worst_first(found)
+
+
+_OF_THE_NUMBER: Final[frozenset[FindingCode]] = frozenset(
+    {"number", "number_paused", "not_verified"}
+)
+
+
+def renewed(
+    found: Sequence[Finding], number: NumberFacts | None, now: datetime
+) -> tuple[Finding, ...]:
+    """What was found some time ago, with what is so of the number now: that changes by itself."""
+    others = [finding for finding in found if finding.code not in _OF_THE_NUMBER]
+    return tuple(_worst_first([*_number(number, now), *others]))
+
+
+def _worst_first(found: Sequence[Finding]) -> list[Finding]:
     return sorted(found, key=lambda finding: finding.severity != "problem")
 
 
@@ -103,8 +120,7 @@ def _lacks(facts: Facts) -> Iterator[Finding]:
             yield Finding("not_ready", "problem", step.sentence, _here(facts, parts[step.key]))
 
 
-def _number(facts: Facts, now: datetime) -> Iterator[Finding]:
-    number = facts.number
+def _number(number: NumberFacts | None, now: datetime) -> Iterator[Finding]:
     if number is None:
         return
     link = "/settings/connection"

@@ -21,6 +21,7 @@ from groupline.events.group_queries import event_groups
 from groupline.events.pace import Batch, Estimate, estimates
 from groupline.events.pending import count_stale
 from groupline.events.preflight import Facts, Finding, NumberFacts, findings
+from groupline.events.preflight_now import number_facts
 from groupline.events.preflight_store import (
     AHEAD,
     Looked,
@@ -34,7 +35,6 @@ from groupline.events.rules import check_planned, times_of
 from groupline.events.run import Run, plan_run
 from groupline.events.schemas import EventView
 from groupline.events.texts import Texts
-from groupline.gateways.phone import display_phone
 from groupline.journal import Actor
 from groupline.messages import media
 from groupline.messages.media import MediaPolicy
@@ -156,14 +156,7 @@ async def _facts(
 async def _number(session: AsyncSession, event: EventView, now: datetime) -> NumberFacts | None:
     if event.number_id is None:
         return None
-    view = await show_number(session, event.organization_id, event.number_id, now)
-    return NumberFacts(
-        phone=display_phone(view.number.phone_number),
-        state=view.shown.state,
-        sentence=view.shown.connection,
-        verified_at=view.session.verified_at if view.session else None,
-        pause=view.shown.pause,
-    )
+    return number_facts(await show_number(session, event.organization_id, event.number_id, now))
 
 
 async def estimates_of(session: AsyncSession, event: EventView, now: datetime) -> list[Estimate]:

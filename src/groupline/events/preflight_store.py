@@ -1,12 +1,24 @@
 """Preflights as they are stored: whose turn it is to look, and what was found."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Table, and_, exists, func, null, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Subquery,
+    Table,
+    and_,
+    exists,
+    func,
+    null,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -38,7 +50,11 @@ class Looked:
 
     @property
     def problems(self) -> int:
-        return sum(1 for finding in self.findings if finding.severity == "problem")
+        return problems_in(self.findings)
+
+
+def problems_in(findings: Sequence[Finding]) -> int:
+    return sum(1 for finding in findings if finding.severity == "problem")
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,24 +233,37 @@ async def _tell(session: AsyncSession, event: EventView, looked: Looked, actor: 
 # --- what was found last --------------------------------------------------------------------
 
 
-async def last_look(session: AsyncSession, organization_id: UUID, event_id: UUID) -> Looked | None:
+async def last_looks(
+    session: AsyncSession, organization_id: UUID, event_ids: Collection[UUID]
+) -> dict[UUID, Looked]:
+    """By event; those that nobody has looked at are left out."""
+    newest = _newest(organization_id).where(Preflight.event_id.in_(event_ids)).subquery()
     statement = (
         select(Preflight.event_id, Preflight.point, Preflight.checked_at, Preflight.findings)
-        .where(
-            Preflight.organization_id == organization_id,
-            Preflight.event_id == event_id,
-            Preflight.checked_at.is_not(None),
-        )
-        .order_by(Preflight.checked_at.desc(), Preflight.id.desc())
-        .limit(1)
+        .join(newest, _is_of(newest))
+        .order_by(Preflight.id)
     )
-    row = (await session.execute(statement)).one_or_none()
-    return None if row is None else _looked(row)
+    return {row.event_id: _looked(row) for row in await session.execute(statement)}
+
+
+def _newest(organization_id: UUID) -> Select[*tuple[Any, ...]]:
+    return (
+        select(Preflight.event_id, func.max(Preflight.checked_at).label("at"))
+        .where(Preflight.organization_id == organization_id)
+        .group_by(Preflight.event_id)
+    )
+
+
+def _is_of(newest: Subquery) -> ColumnElement[bool]:
+    return and_(Preflight.event_id == newest.c.event_id, Preflight.checked_at == newest.c.at)
 
 
 def _looked(row: Any) -> Looked:
-    found = tuple(Finding.from_json(each) for each in row.findings["items"])
-    return Looked(row.event_id, row.point, row.checked_at, found)
+    return Looked(row.event_id, row.point, row.checked_at, _findings(row))
+
+
+def _findings(row: Any) -> tuple[Finding, ...]:
+    return tuple(Finding.from_json(each) for each in row.findings["items"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -245,27 +274,35 @@ class Troubled:
     kind: EventKind
     title: str
     starts_at: datetime
-    problems: int
-    first: Finding
+    number_id: UUID | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def problems(self) -> int:
+        return problems_in(self.findings)
+
+    @property
+    def first(self) -> Finding:
+        """The worst: they come first."""
+        return self.findings[0]
 
 
 async def troubled_events(
     session: AsyncSession, organization_id: UUID, now: datetime, *, limit: int = 10
 ) -> list[Troubled]:
     """What a person has to look at, the soonest first."""
-    newest = (
-        select(Preflight.event_id, func.max(Preflight.checked_at).label("at"))
-        .where(Preflight.organization_id == organization_id)
-        .group_by(Preflight.event_id)
-        .subquery()
-    )
+    newest = _newest(organization_id).subquery()
     statement = (
-        select(Event.id, Event.kind, Event.title, Event.starts_at, Preflight.findings)
-        .join(newest, newest.c.event_id == Event.id)
-        .join(
-            Preflight,
-            and_(Preflight.event_id == Event.id, Preflight.checked_at == newest.c.at),
+        select(
+            Event.id,
+            Event.kind,
+            Event.title,
+            Event.starts_at,
+            Event.number_id,
+            Preflight.findings,
         )
+        .join(newest, newest.c.event_id == Event.id)
+        .join(Preflight, _is_of(newest))
         .where(
             Event.organization_id == organization_id,
             Event.status == "planned",
@@ -275,11 +312,8 @@ async def troubled_events(
         .order_by(Event.starts_at, Event.id)
         .limit(limit)
     )
-    found: dict[UUID, Troubled] = {}
-    for row in await session.execute(statement):
-        items = [Finding.from_json(each) for each in row.findings["items"]]
-        problems = [item for item in items if item.severity == "problem"]
-        found[row.id] = Troubled(
-            row.id, row.kind, row.title, row.starts_at, len(problems), problems[0]
-        )
+    found = {
+        row.id: Troubled(row.id, row.kind, row.title, row.starts_at, row.number_id, _findings(row))
+        for row in await session.execute(statement)
+    }
     return list(found.values())

@@ -121,7 +121,9 @@ class Shown:
     next_try: str | None = None
     """When a message is sent in spite of a restriction, as a sentence."""
     pause: str | None = None
-    """Since when and by whom nothing is sent, as sentences."""
+    """Since when and by whom nothing is sent, and what waits, as sentences."""
+    paused_since: str | None = None
+    """Of that what stays true for as long as the pause lasts."""
 
     @property
     def sentence(self) -> str:
@@ -203,8 +205,12 @@ def banned_sentence(until: datetime | None, zone: tzinfo, now: datetime) -> str:
 
 
 def pause_sentence(pause: Pause, zone: tzinfo) -> str:
+    return f"{_paused_since(pause, zone)} {_waiting(pause)}."
+
+
+def _paused_since(pause: Pause, zone: tzinfo) -> str:
     by = f" by {pause.by}" if pause.by else ""
-    return f"Paused since {moment(pause.since, zone)}{by}: nothing is sent. {_waiting(pause)}."
+    return f"Paused since {moment(pause.since, zone)}{by}: nothing is sent."
 
 
 def _waiting(pause: Pause) -> str:
@@ -223,6 +229,7 @@ def show(facts: NumberFacts, now: datetime) -> Shown:
         shown,
         connection="The number is connected." if is_ready else shown.connection,
         pause=pause_sentence(facts.pause, facts.zone),
+        paused_since=_paused_since(facts.pause, facts.zone),
         next_action=NextAction.RESUME if is_ready else shown.next_action,
     )
 

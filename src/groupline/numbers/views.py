@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Final
@@ -131,6 +131,20 @@ async def show_number(
 ) -> NumberView:
     number = await queries.get_number(session, organization_id, number_id)
     return (await _number_views(session, organization_id, [number], now))[0]
+
+
+async def show_numbers(
+    session: AsyncSession, organization_id: UUID, number_ids: Collection[UUID], now: datetime
+) -> dict[UUID, NumberView]:
+    """Some of them, by their ids."""
+    if not number_ids:
+        return {}
+    statement = select(WhatsappNumber).where(
+        WhatsappNumber.organization_id == organization_id, WhatsappNumber.id.in_(number_ids)
+    )
+    numbers = (await session.scalars(statement)).all()
+    views = await _number_views(session, organization_id, numbers, now)
+    return {view.number.id: view for view in views}
 
 
 async def _number_views(

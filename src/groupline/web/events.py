@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
+from uuid import UUID
 
 from fastapi import APIRouter, Query, Request
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -12,8 +13,9 @@ from starlette.responses import Response
 from groupline.errors import NotFound
 from groupline.events.calendar import calendar_of
 from groupline.events.pending import count_stale
+from groupline.events.preflight_now import looks_now
 from groupline.events.preflight_run import estimates_of
-from groupline.events.preflight_store import last_look
+from groupline.events.preflight_store import Looked
 from groupline.events.queries import count_events, list_events
 from groupline.events.schemas import (
     EventCursor,
@@ -122,6 +124,7 @@ async def _listing(
         "asked": asked,
         "no_worker": await none_runs(session, now),
         "rows": page,
+        "looked": await _looked(session, page, now),
         "tabs": [
             (key, label, list_url(asked.kind, key), f"{counts[key]:,}") for key, label in TABS
         ],
@@ -158,7 +161,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
         async with runtime.database.reading() as session:
             steps = await timeline(session, event, runtime.clock.now())
             stale = await count_stale(session, event)
-            looked = await last_look(session, event.organization_id, event_id)
+            looked = await _looked(session, [event], runtime.clock.now())
             no_worker = await none_runs(session, runtime.clock.now())
             estimates = await estimates_of(session, event, runtime.clock.now())
             until = await _until(session, event, (), runtime.clock.now())
@@ -177,7 +180,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
             no_worker=no_worker,
             until=until,
             stale=stale,
-            looked=looked,
+            looked=looked.get(event_id),
             estimates={str(each.step_id): each for each in estimates},
             clock_notes=clock_notes(event.facts),
         )
@@ -243,6 +246,17 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
         )
 
 
+async def _looked(
+    session: AsyncSession, events: Iterable[EventView], now: datetime
+) -> dict[UUID, Looked]:
+    """What stands in the way of those that have not begun; after that their messages tell it."""
+    coming = [event for event in events if event.status == "planned" and event.starts_at > now]
+    if not coming:
+        return {}
+    numbers = {event.id: event.number_id for event in coming}
+    return await looks_now(session, coming[0].organization_id, numbers, now)
+
+
 async def _until(
     session: AsyncSession,
     event: EventView,
@@ -250,7 +264,9 @@ async def _until(
     now: datetime,
 ) -> datetime | None:
     counted = Filter(event_id=event.id)
-    return await fresh_until(session, event.organization_id, counted, rows, now)
+    until = await fresh_until(session, event.organization_id, counted, rows, now)
+    begins = event.starts_at if event.starts_at > now else None
+    return min((at for at in (until, begins) if at is not None), default=None)
 
 
 workshops_router, webinars_router = router_of("workshop"), router_of("webinar")

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.alerts.queries import alerts_for_people
-from groupline.events.preflight_store import troubled_events
+from groupline.events.preflight_now import troubled_now
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
@@ -44,7 +44,12 @@ class FirstStep:
     """Where it is done: the label of the link, and its address."""
 
 
-_SHOWN_ANYWAY: Final = ("number.disconnected", "message.failed", "message.uncertain")
+_SHOWN_ANYWAY: Final = (
+    "number.disconnected",
+    "message.failed",
+    "message.uncertain",
+    "preflight.failed",
+)
 """Alerts about what the overview shows by itself, as it is now."""
 _ALERTS_STAND: Final = timedelta(days=3)
 
@@ -106,11 +111,7 @@ async def _overview(
         "next_rows": next_rows,
         "trouble_rows": await _with_states(session, runtime, troubled),
         "steps": _first_steps(numbers, counts),
-        "troubled_events": [
-            event
-            for event in await troubled_events(session, organization_id, now)
-            if f"/{event.kind}s/{event.event_id}" not in {alert.link for alert in alerts}
-        ],
+        "troubled_events": await troubled_now(session, organization_id, now),
     }
 
 

@@ -124,16 +124,16 @@ async def test_an_alert_stands_on_the_overview_until_it_is_put_away(
         alert = await make_alert(
             session,
             organization_id=desk.organization_id,
-            kind="preflight.failed",
-            title="“Yoga” is not ready",
-            text="The number is disconnected.",
-            link="/workshops/1",
+            kind="gateway.webhooks_refused",
+            title="Reports of the gateway “Yoga” are refused",
+            text="They are not signed.",
+            link="/settings/connection",
             raised_at=desk.clock.now(),
         )
     put_away = f"/settings/alerts/raised/{alert.id}/put-away"
     async with page_client(running, cast.viewer) as viewer:
         page = await viewer.get("/")
-        assert "“Yoga” is not ready" in page.text
+        assert "Reports of the gateway “Yoga” are refused" in page.text
         assert put_away not in page.text
         assert (await viewer.post(put_away)).status_code == 403
     async with page_client(running, cast.operator) as operator:

@@ -12,7 +12,7 @@ from sqlalchemy import select, update
 from tests.integration.events.studio import STARTS, Studio, make_member_group, messages_of
 from tests.support.app import BASE_URL, RunningApp
 from tests.support.cast import PASSWORD, Cast
-from tests.support.clock import NOW
+from tests.support.clock import NOW, ManualClock
 from tests.support.factories import make_number
 
 from groupline.db import Database
@@ -65,6 +65,25 @@ async def test_the_list_says_what_is_missing_and_how_far_it_is(
     assert "0 of 15 sent" in words(page)
     assert "No webinar planned" in words(await browser.get("/webinars"))
     assert "No workshop matches" in words(await browser.get("/workshops?q=nothing"))
+
+
+async def test_every_page_says_what_is_so_of_the_number_until_the_event_begins(
+    *, studio: Studio, browser: httpx.AsyncClient, database: Database, clock: ManualClock
+) -> None:
+    await run(browser, studio)
+    await browser.post(url(studio, "/preflight"))
+    assert "nothing is sent" not in words(await browser.get("/workshops"))
+    clock.advance(1)
+    async with database.writing() as session:
+        paused = update(WhatsappNumber).where(WhatsappNumber.id == studio.number_id)
+        await session.execute(paused.values(paused_at=clock.now()))
+    assert ": nothing is sent." in words(await browser.get("/workshops"))
+    await browser.post(url(studio, "/preflight"))
+    assert "Look at this before it begins" in words(await browser.get(url(studio)))
+    assert "“Pottery” is not ready" in words(await browser.get("/"))
+    clock.advance((STARTS - clock.now()).total_seconds())
+    assert "Look at this before it begins" not in words(await browser.get(url(studio)))
+    assert "is not ready" not in words(await browser.get("/"))
 
 
 async def test_a_workshop_is_planned_in_the_zone_that_the_form_names(

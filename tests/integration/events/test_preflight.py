@@ -22,8 +22,9 @@ from tests.support.factories import (
 from groupline.db import Announcements, Database
 from groupline.errors import Conflict
 from groupline.events.preflight import Finding
+from groupline.events.preflight_now import looks_now, troubled_now
 from groupline.events.preflight_run import Preflights
-from groupline.events.preflight_store import last_look, take_turn, troubled_events
+from groupline.events.preflight_store import last_looks, take_turn, troubled_events
 from groupline.events.queries import get_event
 from groupline.messages.media import MediaPolicy
 from groupline.models import (
@@ -65,7 +66,9 @@ async def test_an_event_that_is_ready_has_no_findings(
     await scheduled(database, studio)
     assert await look(preflights, studio) == ()
     async with database.reading() as session:
-        stored = await last_look(session, studio.organization_id, studio.event_id)
+        stored = (await last_looks(session, studio.organization_id, [studio.event_id])).get(
+            studio.event_id
+        )
         assert stored is not None
         assert (stored.point, stored.checked_at, stored.findings) == ("button", NOW, ())
     actions = [entry.action for entry in await journal_of(database, studio.event_id)]
@@ -368,7 +371,9 @@ async def test_a_worker_that_died_looking_again_leaves_its_turn(
             turn = await take_turn(session, clock.now())
         assert (turn is not None) is taken
     async with database.reading() as session:
-        assert await last_look(session, studio.organization_id, studio.event_id) is not None
+        assert (await last_looks(session, studio.organization_id, [studio.event_id])).get(
+            studio.event_id
+        ) is not None
 
 
 async def test_a_worker_that_died_leaves_its_turn(
@@ -389,6 +394,42 @@ async def test_a_worker_that_died_leaves_its_turn(
     clock.advance(5 * 60)
     assert await preflights.run_once()
     assert [point for point, _ in await looks(database)] == ["day"]
+
+
+async def test_what_the_last_look_found_of_its_number_is_as_it_is_now(
+    preflights: Preflights, database: Database, studio: Studio, clock: ManualClock
+) -> None:
+    """And says nothing that is not so any more a minute later, such as how many messages wait."""
+    await scheduled(database, studio)
+    await change(database, WhatsappNumber, studio.number_id, paused_at=clock.now())
+    (told,) = await look(preflights, studio)
+    assert told.code == "number_paused"
+    assert told.sentence.endswith(": nothing is sent.")
+    clock.advance(1)
+    await change(database, WhatsappNumber, studio.number_id, paused_at=None)
+    assert await now_told(database, studio, clock) == ([], [])
+
+    await look(preflights, studio)
+    clock.advance(1)
+    await change(database, WhatsappNumber, studio.number_id, paused_at=clock.now())
+    assert await now_told(database, studio, clock) == (["number_paused"], [])
+    await look(preflights, studio)
+    assert await now_told(database, studio, clock) == (["number_paused"], ["number_paused"])
+
+
+async def now_told(
+    database: Database, studio: Studio, clock: ManualClock
+) -> tuple[list[str], list[str]]:
+    """On its own page, and on the overview, which lists what had problems when it was looked at."""
+    async with database.reading() as session:
+        looked = await looks_now(
+            session, studio.organization_id, {studio.event_id: studio.number_id}, clock.now()
+        )
+        troubled = await troubled_now(session, studio.organization_id, clock.now())
+    return (
+        [finding.code for finding in looked[studio.event_id].findings],
+        [each.first.code for each in troubled],
+    )
 
 
 async def test_the_overview_lists_what_has_problems_by_the_last_look(

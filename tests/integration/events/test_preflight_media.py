@@ -13,7 +13,7 @@ from tests.support.media import HERE, MediaServer, Names, media_server, only
 
 from groupline.db import Database
 from groupline.events.preflight_run import Preflights
-from groupline.events.preflight_store import AHEAD, last_look
+from groupline.events.preflight_store import AHEAD, last_looks
 from groupline.messages.media import PUBLIC, PUBLIC_OR_PRIVATE, MediaPolicy
 from groupline.models import Template
 from groupline.orgs.rules import Scope
@@ -104,7 +104,9 @@ async def test_the_workers_look_goes_by_the_same_policy(
     until(lecture.clock, STARTS - min(AHEAD.values()))
     assert await Preflights(lecture.database, lecture.clock, policy).run_once()
     async with lecture.database.reading() as session:
-        stored = await last_look(session, lecture.studio.organization_id, lecture.studio.event_id)
+        stored = (
+            await last_looks(session, lecture.studio.organization_id, [lecture.studio.event_id])
+        ).get(lecture.studio.event_id)
     assert stored is not None
     assert {each.sentence for each in stored.findings if each.code == "media"} == found
 
