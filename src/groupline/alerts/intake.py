@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.alerts import queries
 from groupline.alerts.rules import due_of_window, window_of
+from groupline.db import announce
 from groupline.ids import new_id
 from groupline.models import Alert, JournalEntry
 
@@ -62,6 +63,10 @@ async def take_in(
                 await _close(session, entry, "number.restricted", now)
             case "campaign.finished" if entry.data.get("status") in ("partial_failure", "failed"):
                 _add(session, entry, "campaign.failed", now)
+            case "campaign.reopened" | "campaign.retried":
+                await _close(session, entry, "campaign.failed", now)
+            case "campaign.revised" if entry.data.get("status") in ("completed", "cancelled"):
+                await _close(session, entry, "campaign.failed", now)
             case "gateway.webhooks_refused":
                 await _webhooks_refused(session, entry, now)
             case _:
@@ -147,6 +152,9 @@ async def _close(session: AsyncSession, entry: JournalEntry, kind: str, now: dat
         return
     for alert in await queries.open_alerts(session, kind, [entry.subject_id]):
         alert.resolved_at = now
+        await announce(
+            session, "alerts", organization_id=alert.organization_id, subject_id=alert.id
+        )
 
 
 # --- messages -------------------------------------------------------------------------------

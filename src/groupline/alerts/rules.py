@@ -60,6 +60,9 @@ ACTIONS: Final = frozenset(
         "gateway.webhooks_refused",
         "preflight.failed",
         "campaign.finished",
+        "campaign.reopened",
+        "campaign.retried",
+        "campaign.revised",
     )
 )
 """The entries of the journal that alerts are made of."""

@@ -135,12 +135,15 @@ def preflight(title: str, data: Mapping[str, Any], link: str | None) -> Said:
 
 
 def campaign(name: str, counts: Mapping[str, Any], link: str) -> Said:
-    failed, total = _number(counts.get("failed")), _number(counts.get("total"))
-    if total is None:
-        total = sum(filter(None, map(_number, counts.values())))
-    lost = failed or (total or 0) - (_number(counts.get("sent")) or 0)
-    text = f"{many(lost, 'message')} of {total:,} did not arrive. Look at them and retry."
-    return Said(f"The campaign “{name}” ended with failures", text, link)
+    return Said(f"The campaign “{name}” ended with failures", lost_of_campaign(counts), link)
+
+
+def lost_of_campaign(counts: Mapping[str, Any]) -> str:
+    """Of what was to arrive: what somebody called off or put away was not."""
+    wanted = {state: _number(count) or 0 for state, count in counts.items() if state != "cancelled"}
+    total = sum(wanted.values())
+    lost = total - wanted.get("sent", 0)
+    return f"{many(lost, 'message')} of {total:,} did not arrive. Look at them and retry."
 
 
 def _listed(value: object) -> list[Any]:

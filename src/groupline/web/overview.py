@@ -4,12 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any, Final
+from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.responses import Response
 
 from groupline.alerts.queries import alerts_for_people
+from groupline.alerts.texts import lost_of_campaign
+from groupline.campaigns.queries import counts_of
 from groupline.events.preflight_now import troubled_now
 from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
@@ -18,6 +21,7 @@ from groupline.messages import queries as messages
 from groupline.messages.schemas import DisplayState, Filter, MessageView
 from groupline.messages.shown import Shown, shown
 from groupline.messages.waiting import lanes
+from groupline.models import Alert
 from groupline.numbers.states import NumberState
 from groupline.numbers.views import NumberView, list_numbers
 from groupline.numbers.workers import none_runs
@@ -42,6 +46,16 @@ class FirstStep:
     done: bool
     way: tuple[str, str]
     """Where it is done: the label of the link, and its address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert, in the words of this moment."""
+
+    id: UUID
+    title: str
+    text: str
+    link: str | None
 
 
 _SHOWN_ANYWAY: Final = (
@@ -100,7 +114,7 @@ async def _overview(
         "until": await fresh_until(session, organization_id, Filter(), next_rows, now),
         "no_worker": await none_runs(session, now),
         "numbers": numbers,
-        "alerts": alerts,
+        "alerts": await _as_now(session, organization_id, alerts),
         "connected": len(connected),
         "paused": [view for view in numbers if view.pause is not None],
         "broken": [view for view in numbers if view.shown.state in _BROKEN],
@@ -113,6 +127,25 @@ async def _overview(
         "steps": _first_steps(numbers, counts),
         "troubled_events": await troubled_now(session, organization_id, now),
     }
+
+
+async def _as_now(
+    session: AsyncSession, organization_id: UUID, alerts: Sequence[Alert]
+) -> list[Told]:
+    """Of a campaign that ended with failures, those that are left; they may have been put away."""
+    ended = {
+        each.id: each.subject_id
+        for each in alerts
+        if each.kind == "campaign.failed" and each.subject_id is not None
+    }
+    counts = await counts_of(session, organization_id, set(ended.values())) if ended else {}
+    left = {alert_id: counts[campaign_id] for alert_id, campaign_id in ended.items()}
+    texts = {alert_id: lost_of_campaign(now.as_dict()) for alert_id, now in left.items()}
+    return [
+        Told(each.id, each.title or "", texts.get(each.id, each.text or ""), each.link)
+        for each in alerts
+        if each.id not in left or left[each.id].not_arrived
+    ]
 
 
 _AT_WORK = frozenset((NumberState.CONNECTED, NumberState.SUSPECT, NumberState.VERIFYING))

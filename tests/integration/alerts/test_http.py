@@ -5,11 +5,13 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+from sqlalchemy import update
 from tests.integration.alerts.conftest import Desk, channel_url
 from tests.support.app import RunningApp, open_test_runtime, running_app
 from tests.support.cast import PASSWORD, Cast, Person
-from tests.support.factories import make_alert
+from tests.support.factories import make_alert, make_campaign, make_message
 
+from groupline.models import ScheduledWhatsappMessage
 from groupline.orgs.rules import Scope
 
 CHANNELS = "/api/v1/alert-channels"
@@ -140,3 +142,29 @@ async def test_an_alert_stands_on_the_overview_until_it_is_put_away(
         assert put_away in (await operator.get("/")).text
         assert (await operator.post(put_away)).status_code == 303
         assert "“Yoga”" not in (await operator.get("/")).text
+
+
+async def test_the_overview_counts_what_is_left_of_an_end_with_failures(
+    desk: Desk, running: RunningApp, cast: Cast
+) -> None:
+    async with desk.database.writing() as session:
+        inside = {"organization_id": desk.organization_id}
+        campaign = await make_campaign(session, **inside, name="Bad", status="partial_failure")
+        of = {**inside, "campaign_id": campaign.id, "number_id": campaign.number_id}
+        rows = [
+            await make_message(session, **of, status=status)
+            for status in ("sent", "failed", "failed", "cancelled")
+        ]
+    found = {"status": "partial_failure", "counts": {"sent": 1, "failed": 2, "cancelled": 1}}
+    await desk.happens("campaign.finished", campaign.id, found)
+    await desk.turn()
+    for row, said in zip(rows[1:3], ("2 messages of 3", "1 message of 2"), strict=True):
+        async with page_client(running, cast.viewer) as viewer:
+            assert f"{said} did not arrive." in (await viewer.get("/")).text
+        async with desk.database.writing() as session:
+            message = ScheduledWhatsappMessage
+            await session.execute(
+                update(message).where(message.id == row.id).values(status="cancelled")
+            )
+    async with page_client(running, cast.viewer) as viewer:
+        assert "ended with failures" not in (await viewer.get("/")).text

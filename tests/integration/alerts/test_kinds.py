@@ -15,6 +15,7 @@ from tests.support.factories import (
     make_session,
 )
 
+from groupline.alerts.queries import alerts_for_people
 from groupline.models import Gateway, ScheduledWhatsappMessage
 
 
@@ -196,6 +197,38 @@ async def test_a_campaign_that_ends_with_failures(desk: Desk) -> None:
     await desk.turn()
     assert desk.told == ["The campaign “Bad” ended with failures"]
     assert desk.last_text.startswith("2 messages of 10 did not arrive.")
+
+
+@pytest.mark.parametrize(
+    ("action", "data"),
+    [
+        ("campaign.retried", {"messages": 2}),
+        ("campaign.reopened", {"status": "sending"}),
+        ("campaign.revised", {"status": "completed"}),
+        ("campaign.revised", {"status": "cancelled"}),
+    ],
+)
+async def test_an_end_with_failures_is_over_when_they_are_sent_again_or_put_away(
+    desk: Desk, action: str, data: dict[str, object]
+) -> None:
+    async with desk.database.writing() as session:
+        campaign = await make_campaign(session, organization_id=desk.organization_id)
+    found = {"status": "partial_failure", "counts": {"sent": 8, "failed": 2}}
+    await desk.happens("campaign.finished", campaign.id, found)
+    await desk.turn()
+    revised = {"status": "failed", "counts": {"failed": 2}}
+    await desk.happens("campaign.revised", campaign.id, revised)
+    await desk.turn()
+    assert await open_alerts(desk) == 1
+    await desk.happens(action, campaign.id, data)
+    await desk.turn()
+    assert await open_alerts(desk) == 0
+
+
+async def open_alerts(desk: Desk) -> int:
+    async with desk.database.reading() as session:
+        since = desk.clock.now() - timedelta(days=1)
+        return len(await alerts_for_people(session, desk.organization_id, but=(), since=since))
 
 
 async def test_an_event_that_is_not_ready_names_what_was_found(desk: Desk) -> None:
