@@ -231,7 +231,7 @@ async def ask_retry(
     )
     others = [(str(each.id), _choice(each)) for each in numbers if each.id != view.number_id]
     question = Question(
-        title=f"Send again what did not arrive of {view.name}",
+        title="Send again what did not arrive",
         text="With another number, only the groups that it may write to are tried.",
         label="Send again",
         url=f"/campaigns/{campaign_id}/retry",
