@@ -27,9 +27,8 @@ from groupline.http.schemas import (
 from groupline.messages import media, queries, service
 from groupline.messages.receipts import counted
 from groupline.messages.schemas import After, DisplayState, Filter, MessageView, NewMessages
-from groupline.messages.shown import PersonAction, Shown, shown
+from groupline.messages.shown import PersonAction, Shown, all_shown
 from groupline.messages.story import Chapter, story_of
-from groupline.messages.waiting import lanes
 from groupline.models import MediaType, MessageStatus
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -316,9 +315,7 @@ async def resolve(
 
 
 async def outs(session: AsyncSession, views: list[MessageView], now: datetime) -> list[MessageOut]:
-    waiting = {each.number_id for each in views if each.status == "pending"}
-    known = await lanes(session, waiting, now)
-    return [message_out(each, shown(each, known.get(each.number_id), now)) for each in views]
+    return [message_out(*each) for each in await all_shown(session, views, now)]
 
 
 def message_out(view: MessageView, state: Shown) -> MessageOut:
@@ -351,9 +348,8 @@ async def _with_history(
     view = await queries.get_view(session, principal.organization_id, message_id)
     if view is None:
         raise NotFound("There is no such message.")
-    now = runtime.clock.now()
-    known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
-    facts = _facts(view, shown(view, known.get(view.number_id), now))
+    [(_, state)] = await all_shown(session, [view], runtime.clock.now())
+    facts = _facts(view, state)
     history = [_chapter(each) for each in await story_of(session, view)]
     return MessageWithHistory(**facts, history=history)
 

@@ -29,15 +29,13 @@ from groupline.messages.rules import FINAL
 from groupline.messages.schemas import (
     DisplayState,
     Filter,
-    MessageView,
     NewMessages,
     SendableGroup,
     SendingNumber,
     known_states,
 )
-from groupline.messages.shown import shown
+from groupline.messages.shown import all_shown
 from groupline.messages.story import story_of
-from groupline.messages.waiting import lanes
 from groupline.models import Organization
 from groupline.orgs.service import find_organization
 from groupline.runtime import Runtime, open_runtime
@@ -211,7 +209,7 @@ async def show_all(
         found = await queries.list_views(
             session, organization_id, wanted, after=None, limit=limit + 1, now=now
         )
-        views = await _shown(session, found[:limit], now)
+        views = await all_shown(session, found[:limit], now)
     lines = writer(organization.timezone).listing(views)
     emit_list(
         [facts(*each) for each in views],
@@ -234,7 +232,7 @@ async def show(message_id: MessageId, org: Org, as_json: JsonOption = False) -> 
         if view is None:
             raise NotFound("There is no such message.")
         story = await story_of(session, view)
-        views = await _shown(session, [view], runtime.clock.now())
+        views = await all_shown(session, [view], runtime.clock.now())
     emit(
         {**facts(*views[0]), "history": history(story)},
         as_json=as_json,
@@ -323,13 +321,4 @@ async def _views(
 ) -> list[ShownMessage]:
     async with runtime.database.reading() as session:
         views = await queries.get_views(session, organization_id, ids)
-        return await _shown(session, views, runtime.clock.now())
-
-
-async def _shown(
-    session: AsyncSession, views: Sequence[MessageView], now: datetime
-) -> list[ShownMessage]:
-    known = await lanes(
-        session, {each.number_id for each in views if each.status == "pending"}, now
-    )
-    return [(each, shown(each, known.get(each.number_id), now)) for each in views]
+        return await all_shown(session, views, runtime.clock.now())

@@ -1,11 +1,14 @@
 """What people see of a message: its state in one word, one sentence, and what can be done."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal, assert_never
 
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from groupline.messages.schemas import DisplayState, MessageView
-from groupline.messages.waiting import OTHERS_FIRST, Lane, is_clear_by, obstacle
+from groupline.messages.waiting import OTHERS_FIRST, Lane, is_clear_by, lanes, obstacle
 
 PersonAction = Literal["cancel", "send_again", "discard", "it_arrived", "not_arrived", "call_off"]
 """``call_off`` says that an uncertain message did not arrive, where it is not sent again."""
@@ -18,6 +21,15 @@ class Shown:
     actions: tuple[PersonAction, ...]
     next_attempt_at: datetime | None = None
     """Not tried again before, where that is known. What is over is not said."""
+
+
+async def all_shown(
+    session: AsyncSession, views: Sequence[MessageView], now: datetime
+) -> list[tuple[MessageView, Shown]]:
+    """What hangs on a number is told by the state of that."""
+    hanging = {view.number_id for view in views if view.status == "pending"}
+    known = await lanes(session, hanging, now)
+    return [(view, shown(view, known.get(view.number_id), now)) for view in views]
 
 
 def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:

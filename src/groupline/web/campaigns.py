@@ -23,9 +23,8 @@ from groupline.http.context import CurrentRuntime
 from groupline.http.formatting import whatsapp_html
 from groupline.http.schemas import decode_cursor, encode_cursor
 from groupline.messages.schemas import Filter, MessageView, SendableGroup, known_states
-from groupline.messages.shown import shown
+from groupline.messages.shown import all_shown
 from groupline.messages.variables import plain
-from groupline.messages.waiting import lanes
 from groupline.models import CampaignStatus
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
@@ -237,8 +236,7 @@ async def _one(
         after=wanted.after,
         limit=_RESULTS,
     )
-    known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
-    results = [(each, shown(each, known.get(each.number_id), now)) for each in page]
+    results = await all_shown(session, page, now)
     counted = Filter(campaign_id=view.id)
     next_url = wanted.url(view.id, encode_cursor(*following.keys)) if following else None
     return {

@@ -28,8 +28,7 @@ from groupline.gateways.phone import display_phone
 from groupline.http.context import CurrentRuntime
 from groupline.http.schemas import decode_cursor, encode_cursor, uuid_cursor
 from groupline.messages.schemas import Filter, MessageView
-from groupline.messages.shown import Shown, shown
-from groupline.messages.waiting import lanes
+from groupline.messages.shown import Shown, all_shown
 from groupline.models import EventKind
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
@@ -223,9 +222,7 @@ def _add_one(router: APIRouter, kind: EventKind) -> None:
                 limit=_MESSAGES_ON_A_PAGE + 1,
             )
             page = views[:_MESSAGES_ON_A_PAGE]
-            waiting = {each.number_id for each in page if each.status == "pending"}
-            known = await lanes(session, waiting, now)
-            rows = [(each, shown(each, known.get(each.number_id), now)) for each in page]
+            rows = await all_shown(session, page, now)
             until = await _until(session, event, rows, now)
         more = len(views) > _MESSAGES_ON_A_PAGE
         here = f"/{kind}s/{event_id}/steps/{step_id}"

@@ -25,10 +25,9 @@ from groupline.messages.held_back import held_back
 from groupline.messages.narrowing import campaign_options, event_options, group_options
 from groupline.messages.receipts import count_receipts, none_sentence, reader_shown, receipts_of
 from groupline.messages.schemas import After, Batch, DisplayState, Filter, MessageView
-from groupline.messages.shown import shown
+from groupline.messages.shown import all_shown
 from groupline.messages.story import Chapter, story_of
 from groupline.messages.variables import plain
-from groupline.messages.waiting import lanes
 from groupline.numbers.workers import none_runs
 from groupline.orgs.rules import Permission, Principal
 from groupline.runtime import Runtime
@@ -175,8 +174,7 @@ async def _listing(
     )
     page = views[:_ON_A_PAGE]
     counts = await queries.count_by_state(session, organization_id, asked.everything, now)
-    known = await lanes(session, {each.number_id for each in page if each.status == "pending"}, now)
-    rows = [(each, shown(each, known.get(each.number_id), now)) for each in page]
+    rows = await all_shown(session, page, now)
     numbers = await queries.sending_numbers(session, organization_id)
     next_url = None
     if len(views) > _ON_A_PAGE:
@@ -280,13 +278,12 @@ async def show(
 
 async def _story(session: AsyncSession, runtime: Runtime, view: MessageView) -> dict[str, Any]:
     now = runtime.clock.now()
-    known = await lanes(session, {view.number_id} if view.status == "pending" else (), now)
+    [(_, state)] = await all_shown(session, [view], now)
     receipts = await receipts_of(session, view.organization_id, view.id, limit=_RECEIPTS)
     total = len(receipts)
     if total == _RECEIPTS:
         total = await count_receipts(session, view.organization_id, view.id)
     story = await story_of(session, view)
-    state = shown(view, known.get(view.number_id), now)
     return {
         "message": view,
         "state": state,

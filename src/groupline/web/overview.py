@@ -18,9 +18,8 @@ from groupline.gateways.phone import display_phone
 from groupline.http.auth import page_allowed
 from groupline.http.context import CurrentRuntime
 from groupline.messages import queries as messages
-from groupline.messages.schemas import DisplayState, Filter, MessageView
-from groupline.messages.shown import Shown, shown
-from groupline.messages.waiting import lanes
+from groupline.messages.schemas import DisplayState, Filter
+from groupline.messages.shown import all_shown
 from groupline.models import Alert
 from groupline.numbers.states import NumberState
 from groupline.numbers.views import NumberView, list_numbers
@@ -109,7 +108,7 @@ async def _overview(
     alerts = await alerts_for_people(
         session, organization_id, but=_SHOWN_ANYWAY, since=now - _ALERTS_STAND
     )
-    next_rows = await _with_states(session, runtime, coming)
+    next_rows = await all_shown(session, coming, now)
     return {
         "until": await fresh_until(session, organization_id, Filter(), next_rows, now),
         "no_worker": await none_runs(session, now),
@@ -123,7 +122,7 @@ async def _overview(
         "waiting": sum(counts.get(state, 0) for state in _TO_COME),
         "troubled": sum(counts.get(state, 0) for state in _NEEDS_A_PERSON),
         "next_rows": next_rows,
-        "trouble_rows": await _with_states(session, runtime, troubled),
+        "trouble_rows": await all_shown(session, troubled, now),
         "steps": _first_steps(numbers, counts),
         "troubled_events": await troubled_now(session, organization_id, now),
     }
@@ -150,16 +149,6 @@ async def _as_now(
 
 _AT_WORK = frozenset((NumberState.CONNECTED, NumberState.SUSPECT, NumberState.VERIFYING))
 _BROKEN = frozenset((NumberState.DISCONNECTED, NumberState.GATEWAY_UNREACHABLE))
-
-
-async def _with_states(
-    session: AsyncSession, runtime: Runtime, views: Sequence[MessageView]
-) -> list[tuple[MessageView, Shown]]:
-    now = runtime.clock.now()
-    known = await lanes(
-        session, {view.number_id for view in views if view.status == "pending"}, now
-    )
-    return [(view, shown(view, known.get(view.number_id), now)) for view in views]
 
 
 def _first_steps(
