@@ -27,7 +27,7 @@ async def all_shown(
     session: AsyncSession, views: Sequence[MessageView], now: datetime
 ) -> list[tuple[MessageView, Shown]]:
     """What hangs on a number is told by the state of that."""
-    hanging = {view.number_id for view in views if view.status == "pending"}
+    hanging = {view.number_id for view in views if view.status in ("pending", "sending")}
     known = await lanes(session, hanging, now)
     return [(view, shown(view, known.get(view.number_id), now)) for view in views]
 
@@ -41,7 +41,7 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case "pending":
             return replace(_pending(view, lane, now), next_attempt_at=_next(view, lane, now))
         case "sending":
-            state, sentence = "sending", "It is being handed to the gateway."
+            state, sentence = "sending", _under_way(lane)
         case "accepted":
             state, sentence = "accepted", "The gateway has taken it; its report is awaited."
         case "sent":
@@ -57,6 +57,13 @@ def shown(view: MessageView, lane: Lane | None, now: datetime) -> Shown:
         case _:
             assert_never(view.status)
     return Shown(state, sentence, actions)
+
+
+def _under_way(lane: Lane | None) -> str:
+    if lane is not None and not lane.is_worked:
+        found_out = "what became of it is found out when one runs"
+        return f"Its request was begun, and no worker is running: {found_out}."
+    return "It is being handed to the gateway."
 
 
 def _uncertain(view: MessageView) -> tuple[DisplayState, str, tuple[PersonAction, ...]]:

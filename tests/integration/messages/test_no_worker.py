@@ -23,6 +23,9 @@ from groupline.orgs.rules import Scope
 
 NONE = "No worker is running: nothing is sent until one runs."
 NEXT = "It is next."
+BEGUN = (
+    "Its request was begun, and no worker is running: what became of it is found out when one runs."
+)
 TITLE = "No worker is running"
 
 
@@ -87,6 +90,18 @@ async def test_a_due_message_and_the_pages_say_that_no_worker_runs_until_one_run
     await beat(database, Heartbeat("new"), clock)
     assert NEXT in await sentences(client)
     assert await banners(browser, *details) == {0}
+
+
+async def test_what_a_worker_had_begun_is_not_called_under_way_when_none_runs(
+    desk: Desk, client: httpx.AsyncClient, database: Database, clock: ManualClock
+) -> None:
+    died = Heartbeat("died")
+    await beat(database, died, clock)
+    async with database.writing() as session:
+        await put_message(session, desk, "sending")
+    assert await sentences(client) == ["It is being handed to the gateway."]
+    clock.advance(70)
+    assert await sentences(client) == [BEGUN]
 
 
 async def test_a_restart_is_no_trouble_and_a_start_has_its_time(
