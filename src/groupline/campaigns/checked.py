@@ -35,4 +35,8 @@ def fingerprint(
 
 def check_same(checked: str, present: str) -> None:
     if checked != present:
-        raise InvalidInput(_CHANGED, fields={"": "was changed meanwhile"})
+        raise changed_meanwhile()
+
+
+def changed_meanwhile() -> InvalidInput:
+    return InvalidInput(_CHANGED, fields={"": "was changed meanwhile"})

@@ -8,7 +8,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from groupline.campaigns import queries, rules
-from groupline.campaigns.checked import check_same, fingerprint
+from groupline.campaigns.checked import changed_meanwhile, check_same, fingerprint
 from groupline.campaigns.content import check_content, is_empty
 from groupline.campaigns.edit import move
 from groupline.campaigns.queries import CHOSEN
@@ -85,6 +85,8 @@ async def start(
     row = await queries.get(session, organization_id, campaign_id)
     rules.check("start", row.status)
     if row.status == "scheduled":
+        if checked is not None:  # who looked at a draft did not ask for what has its time to go now
+            raise changed_meanwhile()
         return await _send_now(session, row, actor=actor, now=now)
     check_time(row.scheduled_for, now)
     ids = await queries.chosen_groups(session, organization_id, campaign_id)
