@@ -13,6 +13,8 @@ from groupline.messages.changes import MESSAGES, MessageRow, tell
 from groupline.messages.words import REJECTED_ALTHOUGH_RECEIVED, REJECTED_LATER
 from groupline.models import InboundOutcome, JournalEntry
 
+_AFTER_A_FAILURE: Final = frozenset({"pending", "cancelled", "expired"})
+"""What a failed message may have become under the id of the attempt that failed."""
 _OVERRULED: Final = "message.rejection_overruled"
 
 
@@ -56,6 +58,8 @@ async def was_rejected(session: AsyncSession, row: MessageRow, message_id: str |
         return False
     if row.facts().was_rejected:
         return True
+    if row.status not in _AFTER_A_FAILURE:
+        return False  # as most are: then nothing is looked for in the journal
     entry = JournalEntry
     failures = await session.scalars(
         select(entry.data).where(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from tests.integration.messages.outbox import PERSON, Outbox, Sender
+from tests.integration.messages.test_workers import counted_statements
 
 from groupline.messages import service
 from groupline.messages.expire import expire
@@ -131,3 +132,18 @@ async def test_a_late_callback_of_what_was_rejected_changes_no_other_end(
 
     assert await told(outbox, sender, "read", first) == "applied"
     assert (await outbox.message(message_id)).status == "sent"
+
+
+async def test_a_report_of_what_was_sent_anyway_is_no_question_to_the_journal(
+    outbox: Outbox,
+) -> None:
+    """Each message is reported so, once or more."""
+    sender = await outbox.add_sender()
+    message_id = await outbox.write(sender)
+    await outbox.work()
+    about = About(message_id=(await outbox.message(message_id)).gateway_message_id)
+
+    with counted_statements() as seen:
+        assert await told(outbox, sender, "sent", about) == "repeated"
+
+    assert not [each for each in seen if "journal" in each]
