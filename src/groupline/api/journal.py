@@ -18,6 +18,7 @@ from groupline.http.schemas import (
     Cursor,
     Limit,
     Listing,
+    Moment,
     encode_cursor,
     in_zone,
     position_cursor,
@@ -65,8 +66,8 @@ async def index(
     actor_kind: Annotated[ActorKind | None, Query(alias="actorKind")] = None,
     actor_id: Annotated[str | None, Query(alias="actorId", max_length=100)] = None,
     subject_id: Annotated[UUID | None, Query(alias="subjectId")] = None,
-    since: Annotated[datetime | None, Query(description="From this time on")] = None,
-    until: Annotated[datetime | None, Query(description="Before this time")] = None,
+    since: Annotated[Moment | None, Query(description="From this time on")] = None,
+    until: Annotated[Moment | None, Query(description="Before this time")] = None,
     limit: Limit = 100,
     cursor: Cursor = None,
 ) -> Listing[JournalEntryOut]:

@@ -128,7 +128,10 @@ async def test_pages_follow_each_other_without_a_gap(
     assert seen == [str(each.id) for each in reversed(wanted)]
 
 
-@pytest.mark.parametrize("query", ["kind=nothing", "cursor=x", "since=soon", "subjectId=1"])
+@pytest.mark.parametrize(
+    "query",
+    ["kind=nothing", "cursor=x", "since=soon", "since=17", "until=2026-03-03", "subjectId=1"],
+)
 async def test_a_question_that_cannot_be_read_is_refused(
     running: RunningApp, cast: Cast, query: str
 ) -> None:
