@@ -206,6 +206,22 @@ def test_what_was_chosen_for_something_that_is_gone_is_not_taken_away(
     page.locator(f"#pick-{shed.group_ids[2]}").uncheck()  # nothing is unsaved: the page may go
 
 
+def test_that_something_cannot_be_saved_any_more_is_said_once(shed: Shed, me: Visitor) -> None:
+    """Not again with each message that somebody sends."""
+    event = _event(shed, "Called off")
+    page = me.go(f"{event}/edit")
+    page.get_by_label("Title").fill("Something else")
+    shed.api.post(f"{event}/cancel", {})
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("This cannot be saved any more.")
+    alert.get_by_label("Close").click()
+    for _ in range(2):  # the second time it is asked, the first answer has been dealt with
+        with page.expect_request(lambda asked: asked.url.endswith(f"{event}/edit")):
+            send(shed.api, shed.number_id, shed.group_ids[:1], "News")
+    expect(alert).to_have_count(0)
+    page.get_by_label("Title").fill("Called off")  # nothing is unsaved: the page may go
+
+
 def test_a_page_whose_thing_one_deletes_asks_for_it_no_more(shed: Shed, me: Visitor) -> None:
     """The page is being fetched anew when the form is sent, and would be answered after it."""
     page = me.go(f"{_draft(shed)}/edit/check")

@@ -502,10 +502,14 @@ function stopRefreshing() {
   for (const { turn } of sources.values()) turn?.abort();
 }
 
+let saidGone = false;
+
 /** What the page shows is not there any more, or has become another page: loaded anew, it says so.
     What somebody has typed is not taken away. */
 function startOver() {
   if (hasUnsaved()) {
+    if (saidGone) return;
+    saidGone = true;
     const why = "Somebody has deleted, started or ended it meanwhile. Copy what you have typed, as far as you need it, and reload the page.";
     return toast("error", "This cannot be saved any more.", why);
   }
