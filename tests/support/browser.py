@@ -147,6 +147,7 @@ def _leave(context: BrowserContext) -> None:
     """A Chromium with windows never closes a page that is just about to load another one: what its
     pages show may be deleted before they are closed, and they then go elsewhere by themselves."""
     for page in context.pages:
+        page.on("dialog", lambda question: question.accept())  # it may ask whether to leave
         page.goto("about:blank")
 
 
