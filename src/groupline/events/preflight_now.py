@@ -6,6 +6,7 @@ A number is paused, connected and verified without anybody looking at the event 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -14,6 +15,8 @@ from groupline.events.preflight import NumberFacts, renewed
 from groupline.events.preflight_store import Looked, Troubled, last_looks, troubled_events
 from groupline.gateways.phone import display_phone
 from groupline.numbers.views import NumberView, show_numbers
+
+_MOST: Final = 10
 
 
 def number_facts(view: NumberView) -> NumberFacts:
@@ -46,14 +49,14 @@ async def looks_now(
 async def troubled_now(
     session: AsyncSession, organization_id: UUID, now: datetime
 ) -> list[Troubled]:
-    """What a person has to look at, the soonest first."""
+    """Of what had problems when it was looked at, what has some now: the soonest first."""
     found = await troubled_events(session, organization_id, now)
     numbers = await _numbers(session, organization_id, {each.number_id for each in found}, now)
     present = [
         replace(each, findings=renewed(each.findings, numbers.get(each.number_id), now))
         for each in found
     ]
-    return [each for each in present if each.problems]
+    return [each for each in present if each.problems][:_MOST]
 
 
 async def _numbers(

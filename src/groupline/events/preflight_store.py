@@ -288,10 +288,16 @@ class Troubled:
 
 
 async def troubled_events(
-    session: AsyncSession, organization_id: UUID, now: datetime, *, limit: int = 10
+    session: AsyncSession, organization_id: UUID, now: datetime
 ) -> list[Troubled]:
-    """What a person has to look at, the soonest first."""
-    newest = _newest(organization_id).subquery()
+    """In what the last look found problems, the soonest first."""
+    coming = (
+        Event.organization_id == organization_id,
+        Event.status == "planned",
+        Event.starts_at > now,
+    )
+    ids = select(Event.id).where(*coming)  # so that not every look of all times is read
+    newest = _newest(organization_id).where(Preflight.event_id.in_(ids)).subquery()
     statement = (
         select(
             Event.id,
@@ -303,14 +309,8 @@ async def troubled_events(
         )
         .join(newest, newest.c.event_id == Event.id)
         .join(Preflight, _is_of(newest))
-        .where(
-            Event.organization_id == organization_id,
-            Event.status == "planned",
-            Event.starts_at > now,
-            Preflight.problems > 0,
-        )
+        .where(*coming, Preflight.problems > 0)
         .order_by(Event.starts_at, Event.id)
-        .limit(limit)
     )
     found = {
         row.id: Troubled(row.id, row.kind, row.title, row.starts_at, row.number_id, _findings(row))
