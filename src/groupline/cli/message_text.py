@@ -96,10 +96,7 @@ class Writer:
         return "\n".join(lines)
 
     def _heads(self, views: Sequence[ShownMessage]) -> Iterator[str]:
-        rows = [
-            [str(view.id), state.state, self._moment(view.sent_at or view.scheduled_for)]
-            for view, state in views
-        ]
+        rows = [[str(view.id), state.state, self._moment(view.time)] for view, state in views]
         return iter(table([["ID", "STATE", "TIME"], *rows]).split("\n"))
 
     def _untold(self, view: MessageView, story: Sequence[Chapter]) -> Iterator[str]:

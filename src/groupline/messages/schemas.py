@@ -217,6 +217,14 @@ class MessageView:
         return self.read_count + self.anonymous_read_count
 
     @property
+    def time(self) -> datetime:
+        """What lists name: when it was sent, or else when it is, or was, to be.
+
+        A copy that WhatsApp rejected leaves its ``sent_at``: that is none of the message any more.
+        """
+        return self.sent_at if self.status == "sent" and self.sent_at else self.scheduled_for
+
+    @property
     def rests_on_a_word(self) -> bool:
         """It counts as sent because somebody said that it arrived."""
         return self.status == "sent" and (

@@ -484,11 +484,14 @@ async def test_only_what_is_sent_names_a_time_at_which_it_was(
     desk: Desk, browser: httpx.AsyncClient, database: Database
 ) -> None:
     """WhatsApp rejected a copy of the other one, and it waits to be sent again."""
+    before = NOW - timedelta(days=3)
     async with database.writing() as session:
         ids = [
-            await put_message(session, desk, "sent", sent_at=NOW),
-            await put_message(session, desk, "pending", 1, sent_at=NOW, accepted_at=NOW),
+            await put_message(session, desk, "sent", sent_at=before),
+            await put_message(session, desk, "pending", 1, sent_at=before, accepted_at=before),
         ]
+    listed = words(await browser.get("/messages"))
+    assert (listed.count("Fri 27 Feb 2026"), listed.count("Mon 02 Mar 2026")) == (1, 1)
     for message_id, is_named in zip(ids, (True, False), strict=True):
         page = (await browser.get(f"/messages/{message_id}")).text
         assert ("<dt>Sent</dt><dd>–</dd>" not in page) == is_named
