@@ -17,7 +17,9 @@ from groupline.campaigns.results import count_results, page_of_results
 from groupline.campaigns.schemas import ResultCursor, ResultFilter
 from groupline.db import Database
 from groupline.ids import new_id
+from groupline.messages.bulk import Selection, first_of
 from groupline.messages.changes import MESSAGES
+from groupline.messages.schemas import Filter
 from groupline.messages.waiting import lanes
 
 pytestmark = pytest.mark.untouched_database
@@ -104,6 +106,9 @@ HOT: dict[str, Ask] = {
     "soonest expiry": lambda session, place: queries.soonest_expiry(session, place[0], place[1]),
     "others of the number": lambda session, place: queries.others_of(
         session, place[2], campaign_id=place[1], begin=NOW, end=NOW + timedelta(hours=1)
+    ),
+    "ended ones of messages": lambda session, place: queries.lock_ended_of(
+        session, place[0], first_of(place[0], "send_again", Selection(Filter()), now=NOW)
     ),
     "what is next": lambda session, place: lanes(session, {place[2]}, NOW),
 }
