@@ -84,10 +84,8 @@ def _line(decided: Decided, word: str) -> str:
         line += f"; {decided.held.count:,} {wait}. {decided.held.reason or 'Each says why.'}"
     else:
         line += "."
-    if decided.called_off == 1:
-        line += " 1 message called off: its campaign was cancelled."
-    elif decided.called_off:
-        line += f" {_counted(decided.called_off)} called off: their campaign was cancelled."
+    if decided.called_off:
+        line += f" {decided.not_again}"
     return line
 
 

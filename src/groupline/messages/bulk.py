@@ -20,6 +20,7 @@ from groupline.messages.requeue import requeue
 from groupline.messages.rules import Change
 from groupline.messages.schemas import Filter
 from groupline.models import MessageStatus
+from groupline.text import amount
 
 BulkAction = Literal["cancel", "send_again", "discard", "arrived", "not_arrived"]
 
@@ -61,6 +62,13 @@ class Decided:
     """Of those that did not arrive: their campaign was cancelled, so they are not sent again."""
     held: HeldBack = _NOT_HELD
     """Of those that are sent again."""
+
+    @property
+    def not_again(self) -> str:
+        """What has become of those that were called off, as a sentence."""
+        many = amount(self.called_off, "message is", "messages are")
+        whose = "its" if self.called_off == 1 else "their"
+        return f"{many} put away and not sent again: {whose} campaign was cancelled."
 
 
 async def count(

@@ -78,7 +78,7 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
         done = _DONE[action].format(counted) if again == decided.done else _sending(again)
     said = [done] if done else []
     if decided.called_off:
-        said.append(_not_again(decided.called_off))
+        said.append(decided.not_again)
     if decided.left:
         more = "1 more is" if decided.left == 1 else f"{decided.left:,} more are"
         said.append(f"{more} left: decide once more.")
@@ -92,12 +92,6 @@ def _said(action: BulkAction, decided: Decided, expected: int | None) -> Toast:
 
 def _sending(again: int) -> str:
     return f"Sending {again:,} again." if again else ""
-
-
-def _not_again(called_off: int) -> str:
-    if called_off == 1:
-        return "1 message is put away and not sent again: its campaign was cancelled."
-    return f"{called_off:,} messages are put away and not sent again: their campaign was cancelled."
 
 
 def _waiting(held: HeldBack, again: int) -> str:

@@ -95,15 +95,17 @@ async def _tell(session: AsyncSession, made: dict[str, UUID], organization_id: U
     )
 
 
-async def _make_ended_campaign(url: str) -> tuple[UUID, UUID]:
-    """With its message, which failed."""
+async def _make_ended_campaign(
+    url: str, ended_as: str = "failed", left: str = "failed"
+) -> tuple[UUID, UUID]:
+    """With its message."""
     database = Database(url, announcements=Announcements())
     async with database.writing() as session:
         own: dict[str, Any] = {"organization_id": (await find_organization(session, "one")).id}
-        ended = await make_campaign(session, **own, status="failed", finished_at=NOW)
-        failed = await make_message(session, **own, campaign_id=ended.id, status="failed")
+        ended = await make_campaign(session, **own, status=ended_as, finished_at=NOW)
+        message = await make_message(session, **own, campaign_id=ended.id, status=left)
     await database.dispose()
-    return ended.id, failed.id
+    return ended.id, message.id
 
 
 def run_all(*arguments: str) -> Result:
@@ -232,3 +234,9 @@ def test_a_campaign_that_had_ended_goes_on_with_what_is_sent_again(
     command = ["campaigns", "show", str(campaign_id), "--org", "one", "--json"]
     shown = CliRunner().invoke(app, command)
     assert json.loads(shown.stdout)["status"] == "sending"
+
+
+def test_what_a_cancelled_campaign_does_not_send_again_is_put_away(database_url: str) -> None:
+    campaign_id, _ = in_own_loop(_make_ended_campaign(database_url, "cancelled", "uncertain"))
+    told = run("decide", "not-arrived", "--campaign", str(campaign_id), "--yes").output
+    assert "1 message is put away and not sent again: its campaign was cancelled." in told
