@@ -111,7 +111,7 @@ def fits_on_a_phone(house: House, visit: Visit, url: str) -> None:
         expect(page.locator("h1")).to_have_count(1)
         assert violations(page) == "", part
         assert overflow(page) <= 0, part
-    me.page.close()  # it would notice what the other one deletes
+    me.go("/workshops")  # it would notice what the other one deletes
 
 
 def test_what_another_person_does_shows_by_itself(house: House, page: Page, sequence: str) -> None:
