@@ -24,6 +24,7 @@ def fingerprint(
         row.number_id,
         row.content,
         row.media_url,
+        row.media_type,
         row.delay_seconds,
         row.late_minutes,
         row.scheduled_for and row.scheduled_for.isoformat(),
