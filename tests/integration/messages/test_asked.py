@@ -1,7 +1,6 @@
 """Without the script a page asks what a dialog would ask, before anything is done."""
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 from typing import Any
 
@@ -9,8 +8,6 @@ import httpx
 import pytest
 from tests.integration.messages.desk import Desk, put_message
 from tests.integration.messages.test_pages import words
-from tests.support.app import BASE_URL, RunningApp
-from tests.support.cast import PASSWORD, Cast
 from tests.support.clock import NOW
 from tests.support.factories import make_campaign
 
@@ -27,14 +24,6 @@ CASES: dict[str, tuple[str, str, str, dict[str, str], str]] = {
 }
 """For each decision: of which message, what the page asks, where its form leads and with what, and
 what becomes of the message."""
-
-
-@pytest.fixture
-async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Accept": "text/html", "Origin": BASE_URL}
-    async with running.client(headers=headers, follow_redirects=True) as browser:
-        await browser.post("/login", data={"email": cast.operator.email, "password": PASSWORD})
-        yield browser
 
 
 @pytest.mark.parametrize("decision", CASES)

@@ -12,8 +12,8 @@ import pytest
 from sqlalchemy import select
 from tests.integration.messages.desk import Desk, put_message
 from tests.integration.messages.outbox import PERSON
-from tests.support.app import BASE_URL, RunningApp
-from tests.support.cast import PASSWORD, Cast
+from tests.support.app import RunningApp
+from tests.support.cast import Cast
 from tests.support.clock import NOW, ManualClock
 from tests.support.factories import make_campaign, make_event, make_number
 
@@ -36,14 +36,6 @@ ALL = ("pending", "sending", "accepted", "sent", "uncertain", "failed", "expired
 async def client(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
     async with await running.client_of(cast.operator, Scope.READ, Scope.SEND) as client:
         yield client
-
-
-@pytest.fixture
-async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Accept": "text/html", "Origin": BASE_URL}
-    async with running.client(headers=headers, follow_redirects=True) as browser:
-        await browser.post("/login", data={"email": cast.operator.email, "password": PASSWORD})
-        yield browser
 
 
 async def put(database: Database, desk: Desk, *statuses: str, **facts: Any) -> list[UUID]:

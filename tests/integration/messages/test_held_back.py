@@ -1,7 +1,6 @@
 """Whoever sends is not promised what does not leave yet: they are told what it waits for."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -10,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import update
 from tests.integration.messages.desk import Desk, put_message
-from tests.support.app import BASE_URL, RunningApp
-from tests.support.cast import PASSWORD, Cast
+from tests.support.app import RunningApp
+from tests.support.cast import Cast
 from tests.support.clock import NOW
 from tests.support.factories import make_campaign, make_number, make_session
 
@@ -22,14 +21,6 @@ from groupline.orgs.rules import Scope
 
 PAUSED = "The number is paused since 2 Mar, 17:30 IST, until somebody resumes sending."
 DOWN = "The number is not connected."
-
-
-@pytest.fixture
-async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Accept": "text/html", "Origin": BASE_URL}
-    async with running.client(headers=headers, follow_redirects=True) as browser:
-        await browser.post("/login", data={"email": cast.operator.email, "password": PASSWORD})
-        yield browser
 
 
 async def pause(database: Database, desk: Desk) -> None:

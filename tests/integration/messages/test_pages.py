@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from html import unescape
 from typing import Any
@@ -11,8 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import func, select
 from tests.integration.messages.desk import Desk, put_message
-from tests.support.app import BASE_URL, RunningApp
-from tests.support.cast import PASSWORD, Cast
+from tests.support.app import BASE_URL
 from tests.support.clock import NOW
 from tests.support.factories import make_campaign, make_event, make_receipt
 
@@ -20,14 +18,6 @@ from groupline import journal
 from groupline.db import Database
 from groupline.journal import SYSTEM
 from groupline.models import ScheduledWhatsappMessage, WhatsappSession
-
-
-@pytest.fixture
-async def browser(running: RunningApp, cast: Cast) -> AsyncIterator[httpx.AsyncClient]:
-    headers = {"Accept": "text/html", "Origin": BASE_URL}
-    async with running.client(headers=headers, follow_redirects=True) as browser:
-        await browser.post("/login", data={"email": cast.operator.email, "password": PASSWORD})
-        yield browser
 
 
 def words(response: httpx.Response) -> str:
